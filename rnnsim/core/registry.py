@@ -1,0 +1,177 @@
+"""Registries: one per kind of thing (cell, network, task, rule, optimizer, data set), from name to class.
+
+An entry is a line ``name: ("module:attribute", "one line about it")``. The module is imported only when the entry is
+asked for, so that listing names costs nothing.
+
+Options of an entry are the keyword arguments of its class. They arrive as strings from the shell and as typed values from
+TOML or Python; `Registry.build` checks the names against the signature and the values against the annotations.
+"""
+
+import importlib
+import inspect
+import types
+import typing
+
+from rnnsim.errors import RnnsimError, unknown
+
+
+class Registry:
+    """Names to classes of one kind.
+
+    >>> colours = Registry("number type", {"fraction": ("fractions:Fraction", "a ratio of whole numbers")})
+    >>> colours.build("fraction", {"numerator": 3})
+    Fraction(3, 1)
+    """
+
+    def __init__(self, kind, entries):
+        self.kind = kind
+        self._entries = dict(entries)
+
+    def __iter__(self):
+        return iter(self._entries)
+
+    def __contains__(self, name):
+        return name in self._entries
+
+    def __len__(self):
+        return len(self._entries)
+
+    def names(self):
+        """All names, in the order of the registry."""
+        return tuple(self._entries)
+
+    def summary(self, name):
+        """The line that stands beside the name, without importing anything."""
+        return self._entry(name)[1]
+
+    def load(self, name):
+        """The class behind a name. Raises `RnnsimError` with the nearest name if there is none."""
+        module, attribute = self._entry(name)[0].split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def build(self, name, options=None, **given):
+        """An instance of the class behind `name`, from checked `options` and the arguments `given` by the program."""
+        cls = self.load(name)
+        return cls(**given, **checked(f"{self.kind} '{name}'", cls, options or {}, reserved=given))
+
+    def _entry(self, name):
+        if name not in self._entries:
+            raise unknown(self.kind, name, self._entries)
+        return self._entries[name]
+
+
+def option_table(cls, reserved=()):
+    """The options of a class: ``{name: (annotation, default)}`` from the signature of its constructor."""
+    target = cls.__init__ if inspect.isclass(cls) else cls
+    try:
+        hints = typing.get_type_hints(target)
+    except (TypeError, NameError):
+        hints = {}
+    table = {}
+    for parameter in inspect.signature(cls).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in reserved:
+            continue
+        table[parameter.name] = (hints.get(parameter.name, typing.Any), parameter.default)
+    return table
+
+
+def checked(what, cls, options, reserved=()):
+    """`options` with every name known to the constructor of `cls` and every value of its type; else `RnnsimError`."""
+    table = option_table(cls, reserved)
+    for key in options:
+        if key not in table:
+            raise unknown(f"option of {what}", key, table)
+    missing = [key for key, (_, default) in table.items() if default is inspect.Parameter.empty and key not in options]
+    if missing:
+        raise RnnsimError(f"{what} needs the option {missing[0]}")
+    return {key: convert(value, table[key][0], key) for key, value in options.items()}
+
+
+def convert(value, annotation, key):
+    """`value` (perhaps a string from the shell) as the annotated type; `RnnsimError` names the option if it does not fit.
+
+    >>> convert("3", int, "layers"), convert("no", bool, "skip"), convert("4,5", tuple[int, ...], "delays")
+    (3, False, (4, 5))
+    """
+    error = RnnsimError(f"{key}={_shown(value)}: expected {_expected(annotation)}")
+    if annotation is typing.Any or annotation is inspect.Parameter.empty:
+        return value
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Union or origin is types.UnionType:
+        if type(None) in arguments and (value is None or (isinstance(value, str) and value.lower() in ("none", ""))):
+            return None
+        for choice in arguments:
+            if choice is not type(None):
+                try:
+                    return convert(value, choice, key)
+                except RnnsimError:
+                    continue
+        raise error
+    if origin is typing.Literal:
+        for choice in arguments:
+            if value == choice or (isinstance(value, str) and value == str(choice)):
+                return choice
+        raise error
+    if origin is tuple:
+        parts = [part for part in value.split(",") if part] if isinstance(value, str) else value
+        if not isinstance(parts, (list, tuple)):
+            parts = [parts]
+        kinds = [arguments[0]] * len(parts) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) != len(parts):
+            raise error
+        return tuple(convert(part, kind, key) for part, kind in zip(parts, kinds))
+    if annotation is bool:
+        if isinstance(value, bool):
+            return value
+        text = str(value).lower()
+        if text in ("true", "yes", "on", "1"):
+            return True
+        if text in ("false", "no", "off", "0"):
+            return False
+        raise error
+    if annotation in (int, float):
+        if isinstance(value, bool):
+            raise error
+        try:
+            number = float(value) if annotation is float else int(value)
+        except (TypeError, ValueError):
+            raise error from None
+        if annotation is int and isinstance(value, float) and value != number:
+            raise error
+        if number != number:
+            raise error
+        return number
+    if annotation is str:
+        if not isinstance(value, str):
+            raise error
+        return value
+    return value
+
+
+def _shown(value):
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _expected(annotation):
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(str(choice) for choice in arguments)
+    if origin is typing.Union or origin is types.UnionType:
+        return " or ".join(_expected(choice) for choice in arguments)
+    if origin is tuple:
+        return f"{_expected(arguments[0])}, several separated by commas"
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def require(condition, message):
+    """Raise `RnnsimError(message)` unless the condition holds."""
+    if not condition:
+        raise RnnsimError(message)
+
+
+def at_least(key, value, least):
+    """`value`, if it is a number of at least `least`; else one clear line."""
+    require(value >= least, f"{key}={value}: expected a value of at least {least}")
+    return value
