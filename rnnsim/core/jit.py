@@ -8,10 +8,11 @@ Flags
     division of the loop's remainder, and then a value depends on its place in the array.
 
 Cache
-    Compiled kernels are kept under ``$RNNSIM_CACHE_DIR`` (default: the user's cache folder) in a folder named by the
-    digest of all source files of the package. Numba's own cache looks only at the file that a kernel stands in;
-    here a change in any file gives a new folder, so a stale kernel cannot be run. If the folder cannot be written, kernels are
-    compiled in memory.
+    Compiled kernels are kept under ``$RNNSIM_CACHE_DIR`` (default: the user's cache folder), each module's in a folder
+    named by the digest of that module and of every module of rnnsim that it imports, directly or through others.
+    Numba's own cache looks only at the file that a kernel stands in and misses a change in another file that the
+    kernel calls; here such a change gives a new folder, so a stale kernel cannot be run. If the folder cannot be
+    written, kernels are compiled in memory.
 
 Switches
     ``RNNSIM_JIT=0`` runs every kernel as plain Python (slow; for debuggers and coverage).
@@ -22,8 +23,10 @@ import functools
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import sys
+import tempfile
 
 FASTMATH = {"nsz", "contract", "afn", "reassoc"}
 EXACT = {"nsz", "contract"}
@@ -43,30 +46,55 @@ def cache_root():
     return (pathlib.Path(base) if base else pathlib.Path.home() / ".cache") / "rnnsim" / "kernels"
 
 
+_IMPORT = re.compile(r"^\s*from\s+(rnnsim[\w.]*)\s+import\s+(\([^)]*\)|[^\n#]*)|^\s*import\s+(rnnsim[\w.]*)", re.MULTILINE)
+
+
+def _source_file(module):
+    """The source file of a module of the package, or None if there is no such module."""
+    path = PACKAGE.parent.joinpath(*module.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
 @functools.cache
-def source_digest():
-    """Digest of every Python source file of the package: 16 hexadecimal digits."""
+def _imported(module):
+    """The modules of the package that a module names in its import statements."""
+    found = set()
+    for package, names, plain in _IMPORT.findall(_source_file(module).read_text(encoding="utf-8")):
+        base = package or plain
+        found.add(base)
+        found.update(f"{base}.{name}" for name in re.findall(r"\w+", names))
+    return {name for name in found if name != "rnnsim" and _source_file(name)}
+
+
+@functools.cache
+def source_digest(module):
+    """Digest of a module's source and of all the modules of rnnsim that it reaches by imports: 16 hexadecimal digits."""
+    reached, open_ends = set(), {module, __name__}
+    while open_ends:
+        name = open_ends.pop()
+        reached.add(name)
+        open_ends |= _imported(name) - reached
     digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        digest.update(str(path.relative_to(PACKAGE)).encode())
-        digest.update(path.read_bytes())
+    for name in sorted(reached):
+        digest.update(name.encode() + b"\0" + _source_file(name).read_bytes())
     return digest.hexdigest()[:16]
 
 
 @functools.cache
-def cache_folder():
-    """The folder of this version's compiled kernels, or None if it cannot be written."""
+def writable_cache():
+    """The folder that holds this machine's compiled kernels, or None if there is none to write to."""
     if not (ENABLED and CACHED):
         return None
-    folder = cache_root() / source_digest()
+    folder = cache_root()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
     except OSError:
         return None
-    return folder
 
 
 def clear_cache():
@@ -74,7 +102,7 @@ def clear_cache():
     root = cache_root()
     freed = sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) if root.is_dir() else 0
     shutil.rmtree(root, ignore_errors=True)
-    cache_folder.cache_clear()
+    writable_cache.cache_clear()
     return freed
 
 
@@ -89,13 +117,13 @@ def _cache_class():
             self._module = function.__module__
 
         def get_cache_path(self):
-            return str(cache_folder())
+            return str(writable_cache() / f"{self._module}-{source_digest(self._module)}")
 
         def get_source_stamp(self):
-            return source_digest()
+            return source_digest(self._module)
 
         def get_disambiguator(self):
-            return f"{self._module}-{self._line}"
+            return str(self._line)
 
         @classmethod
         def from_function(cls, function, source):
@@ -116,7 +144,7 @@ def _compile(function, fastmath, parallel):
     import numba
 
     dispatcher = numba.njit(fastmath=fastmath, error_model="numpy", nogil=True, parallel=parallel)(function)
-    if function.__module__.startswith("rnnsim.") and cache_folder() is not None:
+    if function.__module__.startswith("rnnsim.") and writable_cache():
         dispatcher._cache = _cache_class()(dispatcher.py_func)
     return dispatcher
 
@@ -137,28 +165,25 @@ def jit_parallel(function):
 
 
 def symbol(name, signature):
-    """Decorator: compile a function once and give it the linker name `name`, to be called through `external`.
+    """Decorator: compile a function once, under the linker name `name`, for kernels to call by that name.
 
-    A numba kernel that calls another one carries a copy of it, compiled again. A named symbol is compiled once and only
-    linked, which matters for kernels as large as the matrix product.
+    A kernel that calls another one carries a copy of it, optimised again. A named symbol is compiled once and then only
+    linked, which matters for functions as large as the matrix product.
     """
 
     def decorate(function):
         if not ENABLED:
             return function
-        import numba
         from llvmlite import binding
         from numba.core.ccallback import CFunc
         from numba.core.sigutils import normalize_signature
-        from numba.core.registry import cpu_target  # noqa: F401  (initialises the target)
 
-        compiled = CFunc(function, normalize_signature(signature), locals={},
-                         options=dict(fastmath=EXACT, error_model="numpy", nopython=True))
-        if cache_folder() is not None:
+        flags = dict(fastmath=EXACT, error_model="numpy", nopython=True)
+        compiled = CFunc(function, normalize_signature(signature), locals={}, options=flags)
+        if writable_cache():
             compiled._cache = _cache_class()(function)
         compiled.compile()
         binding.add_symbol(name, compiled.address)
-        assert numba  # the import above registers numba's types
         return compiled
 
     return decorate

@@ -3,8 +3,8 @@
 An entry is a line ``name: ("module:attribute", "one line about it")``. The module is imported only when the entry is
 asked for, so that listing names costs nothing.
 
-Options of an entry are the keyword arguments of its class. They arrive as strings from the shell and as typed values from
-TOML or Python; `Registry.build` checks the names against the signature and the values against the annotations.
+Options of an entry are the keyword arguments of its class. They arrive as strings from the shell and as typed values
+from TOML or Python; `Registry.build` checks the names against the signature and the values against the annotations.
 """
 
 import importlib
@@ -88,7 +88,7 @@ def checked(what, cls, options, reserved=()):
 
 
 def convert(value, annotation, key):
-    """`value` (perhaps a string from the shell) as the annotated type; `RnnsimError` names the option if it does not fit.
+    """`value` (perhaps a string from the shell) as the annotated type; `RnnsimError` names the option that does not fit.
 
     >>> convert("3", int, "layers"), convert("no", bool, "skip"), convert("4,5", tuple[int, ...], "delays")
     (3, False, (4, 5))

@@ -1,0 +1,73 @@
+"""One flat parameter vector with named, shaped views.
+
+A network's parameters are one contiguous vector `theta`. Optimisers, SciPy, evolution, weight guessing and checkpoints work
+on the vector; cells see the views. A layout is the table of names, shapes and offsets.
+
+>>> import numpy as np
+>>> layout = Layout([("weight", (2, 3)), ("bias", (2,))])
+>>> layout.size, layout.view(np.arange(8.0), "bias")
+(8, array([6., 7.]))
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.errors import unknown
+
+
+class Entry(NamedTuple):
+    """One named array in the flat vector."""
+
+    name: str
+    shape: tuple
+    offset: int
+    size: int
+
+
+class Layout:
+    """The table of named arrays in a flat vector, in order and without gaps."""
+
+    def __init__(self, shapes):
+        self._entries = {}
+        offset = 0
+        for name, shape in shapes:
+            size = int(np.prod(shape, dtype=np.int64))
+            self._entries[name] = Entry(name, tuple(shape), offset, size)
+            offset += size
+        self.size = offset
+
+    def __iter__(self):
+        return iter(self._entries.values())
+
+    def __len__(self):
+        return len(self._entries)
+
+    def __contains__(self, name):
+        return name in self._entries
+
+    def __getitem__(self, name):
+        if name not in self._entries:
+            raise unknown("parameter", name, self._entries)
+        return self._entries[name]
+
+    def view(self, theta, name):
+        """The named array as a view of `theta`. Raises `RnnsimError` for an unknown name."""
+        entry = self[name]
+        return theta[entry.offset : entry.offset + entry.size].reshape(entry.shape)
+
+    def views(self, theta):
+        """All arrays by name, as views of `theta`."""
+        return {entry.name: self.view(theta, entry.name) for entry in self}
+
+    def at(self, index):
+        """The name and the index inside the array of one entry of the flat vector, for messages.
+
+        >>> Layout([("weight", (2, 3)), ("bias", (2,))]).at(4)
+        'weight[1, 1]'
+        """
+        for entry in self:
+            if index < entry.offset + entry.size:
+                place = np.unravel_index(index - entry.offset, entry.shape)
+                return f"{entry.name}[{', '.join(str(int(i)) for i in place)}]"
+        raise IndexError(index)

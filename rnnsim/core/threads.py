@@ -1,0 +1,57 @@
+"""Threads: how many, which layer, and one parallel kernel at a time.
+
+The parallel loops of rnnsim run over independent rows or over blocks of an output array, so results do not depend on the
+number of threads. Numba's ``workqueue`` layer aborts the process when two Python threads enter parallel kernels at
+once; every driver is therefore entered through `parallel_region`, which makes the second one wait.
+"""
+
+import os
+import threading
+
+from rnnsim.core.registry import require
+
+parallel_region = threading.RLock()
+_threads = None
+
+
+def available():
+    """The number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def get_threads():
+    """The number of threads that parallel kernels use.
+
+    >>> set_threads(1); get_threads()
+    1
+    """
+    return _threads or min(available(), _limit())
+
+
+def set_threads(count):
+    """Use `count` threads from now on. Raises `RnnsimError` if it is not between 1 and the number of processors."""
+    global _threads
+    limit = _limit()
+    require(
+        isinstance(count, int) and 1 <= count <= limit, f"threads={count}: expected a whole number between 1 and {limit}"
+    )
+    import numba
+
+    numba.set_num_threads(count)
+    _threads = count
+
+
+def _limit():
+    from numba import config
+
+    return config.NUMBA_NUM_THREADS
+
+
+def layer():
+    """The threading layer in use (omp, tbb or workqueue), or "not started" before the first parallel kernel."""
+    import numba
+
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return "not started"
