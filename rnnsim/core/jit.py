@@ -46,7 +46,9 @@ def cache_root():
     return (pathlib.Path(base) if base else pathlib.Path.home() / ".cache") / "rnnsim" / "kernels"
 
 
-_IMPORT = re.compile(r"^\s*from\s+(rnnsim[\w.]*)\s+import\s+(\([^)]*\)|[^\n#]*)|^\s*import\s+(rnnsim[\w.]*)", re.MULTILINE)
+_IMPORT = re.compile(
+    r"^\s*from\s+(rnnsim[\w.]*)\s+import\s+(\([^)]*\)|[^\n#]*)|^\s*import\s+(rnnsim[\w.]*)", re.MULTILINE
+)
 
 
 def _source_file(module):
