@@ -281,14 +281,14 @@ def pack(panels, b):
 
 
 @jit
-def accumulate_outer(gradient, d, v, panels, lo, hi):
-    """gradient (G, N) += d[lo:hi].T @ v[lo:hi]: the weight gradient of rows lo..hi of d (R, G) and v (R, N).
+def accumulate_outer(gradient, d, v, panels):
+    """gradient (G, N) += d (R, G).T @ v (R, N): a weight gradient.
 
     Runs down the rows in blocks whose packed part of `v` stays in the cache; `panels` (P, block, W) is the buffer for it.
     """
     block = panels.shape[1]
-    for first in range(lo, hi, block):
-        last = min(hi, first + block)
+    for first in range(0, d.shape[0], block):
+        last = min(d.shape[0], first + block)
         packed = panels[:, : last - first]
         pack(packed, v[first:last])
         product_packed(gradient, d[first:last].T, packed, True)

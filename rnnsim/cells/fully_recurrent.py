@@ -1,0 +1,314 @@
+"""The fully recurrent network: every unit feeds every unit and itself (Williams & Zipser 1989; Elman 1990).
+
+With activation f and leak a, at tick t::
+
+    s(t) = W x(t) + U y(t-1) + b
+    y(t) = (1 - a) y(t-1) + a f(s(t))
+
+Options
+    activation      tanh, logistic, rectifier, identity, or saturated-linear (0 below 0, x between 0 and 1, 1 above:
+                    Siegelmann & Sontag 1995)
+    leak            a in (0, 1]; 1 is the plain network
+    input_delay     Williams & Zipser's timing: the input of tick t reaches the outputs at t + 1 at the earliest, so the
+                    output of tick t is y(t-1) above
+    density         fraction of the recurrent connections that exist (drawn once, by `connection_seed`)
+    connections     (H, I + H) table, or the path of one as .npy: 1 trainable, 0 frozen, -1 absent (weight held at zero)
+    bias            "single", "double" (b = bias_ih + bias_hh as in PyTorch), or "none"
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import numba
+import numpy as np
+
+from rnnsim.cells import interface, sequence
+from rnnsim.core.gemm import product_packed
+from rnnsim.core.jit import jit_exact, jit_parallel
+from rnnsim.core.products import multiply_rows, packed, weight_gradient
+from rnnsim.core.registry import require
+from rnnsim.core.threads import parallel_region
+from rnnsim.core.vmath import sigmoid, tanh
+from rnnsim.errors import RnnsimError
+
+TANH, LOGISTIC, RECTIFIER, IDENTITY, SATURATED = 0, 1, 2, 3, 4
+ACTIVATIONS = ("tanh", "logistic", "rectifier", "identity", "saturated-linear")
+
+
+class RNNWalk(NamedTuple):
+    """One layer on one batch, as the kernels see it. R = ticks * batch rows."""
+
+    x: np.ndarray  # (R, I) inputs
+    z: np.ndarray  # (R, H) pre-activations, then f(s), then gradients of the pre-activations
+    y: np.ndarray  # (R + B, H) states, one slot more than ticks
+    panels_ih: np.ndarray  # packed W.T (I, H)
+    panels_hh: np.ndarray  # packed U.T (H, H)
+    bias: np.ndarray  # (H)
+    leak: np.ndarray  # (1) a
+    lengths: np.ndarray  # (B) or (0)
+    batch: int
+    reverse: bool
+    delayed: bool
+    kind: int
+
+
+@jit_exact
+def activate(v, bias, kind):
+    """v (H) = f(v + bias)."""
+    zero, one = bias.dtype.type(0), bias.dtype.type(1)
+    if kind == TANH:
+        for j in range(v.size):
+            v[j] = tanh(v[j] + bias[j])
+    elif kind == LOGISTIC:
+        for j in range(v.size):
+            v[j] = sigmoid(v[j] + bias[j])
+    elif kind == RECTIFIER:
+        for j in range(v.size):
+            v[j] = max(v[j] + bias[j], zero)
+    elif kind == IDENTITY:
+        for j in range(v.size):
+            v[j] = v[j] + bias[j]
+    else:
+        for j in range(v.size):
+            v[j] = min(max(v[j] + bias[j], zero), one)
+
+
+@jit_exact
+def activate_backward(v, d, a, kind):
+    """v = f(s) (H) becomes the gradient d * a * f'(s) of the pre-activation; d (H) becomes d * (1 - a)."""
+    zero, one = v.dtype.type(0), v.dtype.type(1)
+    for j in range(v.size):
+        if kind == TANH:
+            slope = one - v[j] * v[j]
+        elif kind == LOGISTIC:
+            slope = v[j] * (one - v[j])
+        elif kind == IDENTITY:
+            slope = one
+        else:
+            slope = one if (v[j] > zero) & ((kind == RECTIFIER) | (v[j] < one)) else zero
+        v[j] = d[j] * a * slope
+        d[j] = d[j] * (one - a)
+
+
+@jit_exact
+def rnn_forward(walk, lo, hi):
+    """All ticks of rows lo..hi: fills z with f(s), and y."""
+    steps = walk.x.shape[0] // walk.batch
+    a = walk.leak[0]
+    for s in range(steps):
+        t, before, after = sequence.tick(s, steps, walk.reverse)
+        now, old, new = t * walk.batch, before * walk.batch, after * walk.batch
+        sequence.project_inputs(walk.z, walk.x, walk.panels_ih, s, steps, walk.batch, lo, hi, walk.reverse)
+        product_packed(walk.z[now + lo : now + hi], walk.y[old + lo : old + hi], walk.panels_hh, True)
+        for b in range(lo, hi):
+            y, y_before, v = walk.y[new + b], walk.y[old + b], walk.z[now + b]
+            if sequence.ended(walk.lengths, b, t):
+                y[:] = y_before
+                continue
+            activate(v, walk.bias, walk.kind)
+            if a == 1:
+                y[:] = v
+            else:
+                for j in range(y.size):
+                    y[j] = y_before[j] + a * (v[j] - y_before[j])
+
+
+@jit_exact
+def rnn_backward(walk, dh, dy, panels, lo, hi):
+    """All ticks of rows lo..hi backwards: z becomes its gradient; dh (B, H) goes from the last to the first state.
+
+    dy (R, H) is the gradient of the outputs from above, or empty; panels is the packed U (H, H).
+    """
+    steps = walk.x.shape[0] // walk.batch
+    a = walk.leak[0]
+    for s in range(steps - 1, -1, -1):
+        t, _, _ = sequence.tick(s, steps, walk.reverse)
+        now = t * walk.batch
+        for b in range(lo, hi):
+            v, d = walk.z[now + b], dh[b]
+            if sequence.ended(walk.lengths, b, t):
+                v[:] = 0
+                continue
+            if dy.size > 0 and not walk.delayed:
+                for j in range(d.size):
+                    d[j] += dy[now + b, j]
+            activate_backward(v, d, a, walk.kind)
+        product_packed(dh[lo:hi], walk.z[now + lo : now + hi], panels, True)
+        if walk.delayed and dy.size > 0:
+            for b in range(lo, hi):
+                if not sequence.ended(walk.lengths, b, t):
+                    for j in range(dh.shape[1]):
+                        dh[b, j] += dy[now + b, j]
+
+
+@jit_parallel
+def _forward_parallel(walk, tasks):
+    for task in numba.prange(tasks):
+        rnn_forward(walk, walk.batch * task // tasks, walk.batch * (task + 1) // tasks)
+
+
+@jit_parallel
+def _backward_parallel(walk, dh, dy, panels, tasks):
+    for task in numba.prange(tasks):
+        rnn_backward(walk, dh, dy, panels, walk.batch * task // tasks, walk.batch * (task + 1) // tasks)
+
+
+@jit_exact
+def rnn_linearise(out, s, y_before, bias, a, kind):
+    """Fill `out` from one row's pre-activation s (H, without bias) and old state (H)."""
+    one = s.dtype.type(1)
+    activate(s, bias, kind)
+    for j in range(s.size):
+        out.state[0, j] = s[j] if a == 1 else y_before[j] + a * (s[j] - y_before[j])
+        out.message[0, j] = y_before[j]
+        out.message_direct[0, 0, j] = one
+        out.gain[0, 0, j] = one
+    activate_backward(s, out.gain[0, 0], a, kind)
+    for j in range(s.size):
+        out.gain[0, 0, j] = s[j]
+        out.direct[0, 0, j] = one - a
+
+
+class FullyRecurrent(interface.Cell):
+    """The fully recurrent network; equations and options at the top of the file.
+
+    Parameters: weight_ih (H, I), weight_hh (H, H), bias_ih and bias_hh (H). Raises `RnnsimError` for sizes below 1, a leak
+    outside (0, 1], a density outside [0, 1], and a table of connections of the wrong shape or with other values.
+
+    >>> cell = FullyRecurrent(2, 3, activation="logistic", input_delay=True)
+    >>> [shape for name, shape in cell.shapes()]
+    [(3, 2), (3, 3), (3,)]
+    """
+
+    trace_names = ("f", "h")
+
+    def __init__(
+        self,
+        n_inputs: int,
+        hidden: int,
+        dtype: str = "float32",
+        activation: Literal["tanh", "logistic", "rectifier", "identity", "saturated-linear"] = "tanh",
+        leak: float = 1.0,
+        input_delay: bool = False,
+        density: float = 1.0,
+        connection_seed: int = 0,
+        connections: Any = None,
+        bias: Literal["single", "double", "none"] = "single",
+    ):
+        super().__init__(n_inputs, hidden, dtype)
+        require(0 < leak <= 1, f"leak={leak}: expected a number above 0 and up to 1")
+        require(0 <= density <= 1, f"density={density}: expected a number from 0 to 1")
+        self.kind, self.leak, self.bias = ACTIVATIONS.index(activation), leak, bias
+        self.input_delay = input_delay
+        self.connections = _connection_table(connections, density, connection_seed, hidden, n_inputs)
+        biases = tuple((name, 0) for name, _ in interface.bias_shapes(bias, 1))
+        self.groups = (interface.Group("f", 0, 0, biases),)
+        self._walk = None
+
+    def shapes(self):
+        shapes = [("weight_ih", (self.hidden, self.n_inputs)), ("weight_hh", (self.hidden, self.hidden))]
+        return shapes + interface.bias_shapes(self.bias, self.hidden)
+
+    def initialise(self, weights, rng):
+        super().initialise(weights, rng)
+        if self.connections is not None:
+            weights["weight_ih"][self.connections[:, : self.n_inputs] < 0] = 0
+            weights["weight_hh"][self.connections[:, self.n_inputs :] < 0] = 0
+
+    def trainable(self):
+        """Boolean arrays by parameter name where connections are frozen or absent; None if all are trained."""
+        if self.connections is None:
+            return None
+        trained = self.connections > 0
+        return {"weight_ih": trained[:, : self.n_inputs], "weight_hh": trained[:, self.n_inputs :]}
+
+    def _bias(self):
+        total = self.buffer("bias", self.hidden)
+        total[...] = 0
+        for name, _ in interface.bias_shapes(self.bias, 1):
+            total += self.weights[name]
+        return total
+
+    def forward(self, x, state, lengths, reverse=False):
+        steps, batch, _ = x.shape
+        w, u = self.weights["weight_ih"], self.weights["weight_hh"]
+        self._walk = walk = RNNWalk(
+            x.reshape(steps * batch, -1),
+            self.buffer("z", steps * batch, self.hidden),
+            self.slots("y", steps, batch, state[0], reverse),
+            packed(self.space, "panels_ih", w.T),
+            packed(self.space, "panels_hh", u.T),
+            self._bias(),
+            np.full(1, self.leak, self.dtype),
+            lengths,
+            batch,
+            reverse,
+            self.input_delay,
+            self.kind,
+        )
+        tasks = sequence.row_tasks(steps, batch, w.size + u.size)
+        if tasks == 1:
+            rnn_forward(walk, 0, batch)
+        else:
+            with parallel_region:
+                _forward_parallel(walk, tasks)
+        return self._outputs(walk)
+
+    def _outputs(self, walk):
+        steps = walk.x.shape[0] // walk.batch
+        return interface.states_after(walk.y, steps, walk.batch, walk.reverse != self.input_delay)
+
+    def final_state(self):
+        walk = self._walk
+        return [interface.last_state(walk.y, walk.x.shape[0] // walk.batch, walk.batch, walk.reverse)]
+
+    def backward(self, dy, d_state, dx=None):
+        walk, weights, gradients = self._walk, self.weights, self.gradients
+        rows, batch = walk.x.shape[0], walk.batch
+        dy = self.buffer("none", 0, self.hidden) if dy is None else dy.reshape(rows, self.hidden)
+        panels = packed(self.space, "panels_back", weights["weight_hh"])
+        tasks = sequence.row_tasks(rows // batch, batch, weights["weight_hh"].size)
+        if tasks == 1:
+            rnn_backward(walk, d_state[0], dy, panels, 0, batch)
+        else:
+            with parallel_region:
+                _backward_parallel(walk, d_state[0], dy, panels, tasks)
+
+        bias = self.buffer("d_bias", self.hidden)
+        bias[...] = 0
+        y_before = interface.states_before(walk.y, rows // batch, batch, walk.reverse)
+        weight_gradient(gradients["weight_hh"], bias, walk.z, y_before, self.scratch)
+        weight_gradient(gradients["weight_ih"], bias[:0], walk.z, walk.x, self.scratch)
+        for name, _ in interface.bias_shapes(self.bias, 1):
+            gradients[name] += bias
+        if dx is not None:
+            multiply_rows(dx.reshape(rows, -1), walk.z, packed(self.space, "panels_dx", weights["weight_ih"]), bias[:0])
+
+    def traces(self):
+        walk = self._walk
+        return {"f": walk.z.reshape(-1, walk.batch, self.hidden), "h": self._outputs(walk)}
+
+    def linearise(self, x, state):
+        out = interface.Linearised.empty(1, 1, self.hidden, 0, self.dtype)
+        s = self.weights["weight_ih"] @ x + self.weights["weight_hh"] @ state[0]
+        rnn_linearise(out, s, state[0], self._bias(), self.dtype.type(self.leak), self.kind)
+        return out
+
+
+def _connection_table(connections, density, seed, hidden, n_inputs):
+    """The (H, I + H) table of 1, 0 and -1, or None if every connection exists and is trained."""
+    if connections is None:
+        if density == 1:
+            return None
+        table = np.ones((hidden, n_inputs + hidden), np.int8)
+        table[:, n_inputs:][np.random.default_rng(seed).random((hidden, hidden)) >= density] = -1
+        return table
+    if isinstance(connections, str):
+        try:
+            connections = np.load(connections, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise RnnsimError(f"connections={connections}: cannot be read as an .npy file ({error})") from None
+    table = np.asarray(connections)
+    shape = (hidden, n_inputs + hidden)
+    require(table.shape == shape, f"connections: expected a table of shape {shape}, got {table.shape}")
+    require(np.isin(table, (-1, 0, 1)).all(), "connections: expected 1 (trainable), 0 (frozen) or -1 (absent)")
+    return table.astype(np.int8)

@@ -1,0 +1,51 @@
+"""What all cells share: walking a batch of sequences, and the tasks that its rows are split into.
+
+Rows of a batch are independent, so a task takes rows lo..hi through all ticks. Arrays of a sequence are flat over (tick, row):
+row b of tick t is row ``t * batch + b``. States have one slot more than there are ticks: a forward walk reads
+slot t and writes slot t + 1; a reverse walk (the second direction of a bidirectional layer) reads slot t + 1 and writes slot
+t. A row whose sequence has ended keeps its state and has zero gradients.
+"""
+
+from rnnsim.core.gemm import product_packed
+from rnnsim.core.jit import jit_exact
+from rnnsim.core.products import tasks_for
+
+_TOGETHER = 48  # rows of one product with the input weights when a task holds the whole batch
+
+
+@jit_exact
+def tick(s, steps, reverse):
+    """The tick of step s of the walk, with the slots of the state before and after it: (t, before, after)."""
+    if reverse:
+        t = steps - 1 - s
+        return t, t + 1, t
+    return s, s, s + 1
+
+
+@jit_exact
+def ended(lengths, b, t):
+    """Whether the sequence of row b is over at tick t; an empty `lengths` means that all have full length."""
+    return lengths.size > 0 and t >= lengths[b]
+
+
+@jit_exact
+def project_inputs(z, x, panels, s, steps, batch, lo, hi, reverse):
+    """z = x @ weight_ih.T for rows lo..hi at step s; for several ticks at once where the rows of ticks lie together."""
+    if panels.shape[0] == 0:
+        return
+    t = steps - 1 - s if reverse else s
+    if hi - lo < batch:
+        first, last = t * batch + lo, t * batch + hi
+    else:
+        together = max(1, _TOGETHER // batch)
+        if s % together != 0:
+            return
+        count = min(together, steps - s)
+        first = (t - count + 1 if reverse else t) * batch
+        last = first + count * batch
+    product_packed(z[first:last], x[first:last], panels, False)
+
+
+def row_tasks(steps, batch, work_per_row):
+    """The number of tasks for a walk of `steps` ticks over `batch` rows with `work_per_row` multiply-adds a tick."""
+    return tasks_for(steps * batch * work_per_row, batch)

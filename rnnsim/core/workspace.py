@@ -1,0 +1,38 @@
+"""Buffers that live from step to step.
+
+A training step needs the same arrays again and again; allocating them anew costs page faults (5 MB are 1,200 of them). A
+workspace keeps one buffer a name and gives views of it, so that steps after the first allocate nothing, also when the
+sequences of a ragged task change their length from batch to batch.
+
+>>> space = Workspace("float32")
+>>> space.array("h", (3, 2)).shape, space.array("h", (2, 2)).shape, space.nbytes
+((3, 2), (2, 2), 24)
+"""
+
+import numpy as np
+
+
+class Workspace:
+    """Named buffers of one floating type; a buffer grows when a larger array is asked for and never shrinks."""
+
+    def __init__(self, dtype):
+        self.dtype = np.dtype(dtype)
+        self._buffers = {}
+        self._views = {}
+
+    def array(self, name, shape):
+        """The buffer `name` as an array of this shape; its contents are what was left there."""
+        view = self._views.get(name)
+        if view is not None and view.shape == shape:
+            return view
+        size = int(np.prod(shape, dtype=np.int64))
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.size < size:
+            buffer = self._buffers[name] = np.zeros(size, self.dtype)
+        view = self._views[name] = buffer[:size].reshape(shape)
+        return view
+
+    @property
+    def nbytes(self):
+        """Bytes held by all buffers."""
+        return sum(buffer.nbytes for buffer in self._buffers.values())
