@@ -257,9 +257,9 @@ class FullyRecurrent(interface.Cell):
         steps = walk.x.shape[0] // walk.batch
         return interface.states_after(walk.y, steps, walk.batch, walk.reverse != self.input_delay)
 
-    def final_state(self):
+    def slots_of_walk(self):
         walk = self._walk
-        return [interface.last_state(walk.y, walk.x.shape[0] // walk.batch, walk.batch, walk.reverse)]
+        return (walk.y,), walk.batch, walk.reverse
 
     def backward(self, dy, d_state, dx=None):
         walk, weights, gradients = self._walk, self.weights, self.gradients

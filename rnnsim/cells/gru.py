@@ -318,9 +318,9 @@ class GRU(interface.Cell):
                 _forward_parallel(walk, tasks)
         return interface.states_after(walk.h, steps, batch, reverse)
 
-    def final_state(self):
+    def slots_of_walk(self):
         walk = self._walk
-        return [interface.last_state(walk.h, walk.x.shape[0] // walk.batch, walk.batch, walk.reverse)]
+        return (walk.h,), walk.batch, walk.reverse
 
     def backward(self, dy, d_state, dx=None):
         walk, weights, gradients, n = self._walk, self.weights, self.gradients, self.hidden

@@ -10,7 +10,7 @@ learning rule, and is entered in the registry with one line of ``rnnsim/cells/__
 4. ``bind(weights, gradients, scratch)`` gives it views of the flat parameter and gradient vectors, by name.
 5. ``forward(x, state, lengths, reverse)`` walks a batch x (T, B, I) from `state`, a list of one (B, H) array per entry of
    `state_names`, and returns the outputs (T, B, H), a view. What the backward pass needs stays in the cell's workspace.
-6. ``final_state()`` gives the states after the walk, views like `state`.
+6. ``slots_of_walk()`` gives the state arrays of the last walk; from them come ``final_state()`` and ``state_after(ticks)``.
 7. ``backward(dy, d_state, dx)`` walks back: dy (T, B, H) or None is the gradient of the outputs; d_state, a list of (B, H)
    arrays, goes from the gradient of the final state to that of the initial one, in place; dx (T, B, I), unless None,
    receives the gradient of the inputs. Parameter gradients are added to the bound gradient views.
@@ -102,6 +102,20 @@ class Cell(ABC):
         """Walk a batch; the outputs (T, B, H)."""
 
     @abstractmethod
+    def slots_of_walk(self):
+        """(flat state arrays ((T+1)*B, H) in the order of `state_names`, B, reverse) of the last walk."""
+
+    def final_state(self):
+        """The states (B, H) at the end of the last walk, views."""
+        arrays, batch, reverse = self.slots_of_walk()
+        return [array[:batch] if reverse else array[-batch:] for array in arrays]
+
+    def state_after(self, ticks):
+        """The states (B, H) after so many ticks of the last walk, which went forward; views."""
+        arrays, batch, _ = self.slots_of_walk()
+        return [array[ticks * batch : (ticks + 1) * batch] for array in arrays]
+
+    @abstractmethod
     def backward(self, dy, d_state, dx):
         """Walk back; parameter gradients accumulate."""
 
@@ -144,11 +158,6 @@ def states_after(array, steps, batch, reverse):
 def states_before(array, steps, batch, reverse):
     """The (T*B, H) view of the state before each tick."""
     return array[batch:] if reverse else array[: steps * batch]
-
-
-def last_state(array, steps, batch, reverse):
-    """The (B, H) view of the state at the end of the walk."""
-    return array[:batch] if reverse else array[steps * batch :]
 
 
 def bias_shapes(kind, rows):

@@ -302,10 +302,9 @@ class LSTM(interface.Cell):
                 _forward_parallel(walk, tasks)
         return interface.states_after(walk.h, steps, batch, reverse)
 
-    def final_state(self):
+    def slots_of_walk(self):
         walk = self._walk
-        steps = walk.x.shape[0] // walk.batch
-        return [interface.last_state(array, steps, walk.batch, walk.reverse) for array in (walk.h, walk.c)]
+        return (walk.h, walk.c), walk.batch, walk.reverse
 
     def backward(self, dy, d_state, dx=None):
         walk, weights, gradients = self._walk, self.weights, self.gradients

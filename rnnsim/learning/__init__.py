@@ -1,0 +1,11 @@
+"""Learning rules, one a file; the contract is in `rnnsim.learning.interface`."""
+
+from rnnsim.core.registry import Registry
+
+RULES = Registry(
+    "rule",
+    {
+        "bptt": ("rnnsim.learning.bptt:BPTT", "back-propagation through all ticks of the batch"),
+        "tbptt": ("rnnsim.learning.truncated_bptt:TruncatedBPTT", "BPTT(h; h'): h ticks back, every h' ticks"),
+    },
+)

@@ -1,0 +1,21 @@
+"""The contract of a learning rule.
+
+1. ``__init__(**options)``: each option is annotated; the registry checks and converts.
+2. ``check(net, task)`` raises `RnnsimError`, one line, if the rule cannot serve this network on this task.
+3. ``learn(net, batch, loss, apply, state)`` learns from one batch that begins in `state` (None: the network's initial
+   state). Whenever a gradient (flat, like ``net.theta``) is ready it calls ``apply(gradient)``, which changes ``net.theta``
+   in place; once a batch or often. It returns a `Learned`.
+4. A rule knows networks by their interface only and keeps no state of a run that is not in what it returns.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Learned(NamedTuple):
+    """What a rule gives back for one batch; the outputs are overwritten by the network's next call."""
+
+    loss: float
+    outputs: np.ndarray  # (T, B, K) or (B, K), as the network gave them while it learned
+    state: list  # final state, for streams that go on

@@ -1,0 +1,86 @@
+"""Truncated back-propagation through time, BPTT(h; h') (Williams & Peng 1990).
+
+Every h' ticks the errors of the last h' ticks are followed back over the last h ticks, h >= h', and the weights change. The
+state runs on; the gradient takes the state before the window as a constant. BPTT(T; T) is plain BPTT, BPTT(h; 1) looks
+back at every tick. The activations inside a window are those of the current weights: the window is walked again
+from its first state, so its gradient is exact up to the truncation.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from rnnsim.core.registry import at_least, require
+from rnnsim.learning.interface import Learned
+
+
+class TruncatedBPTT:
+    """BPTT(h; h'): `horizon` = h ticks back, an update every `every` = h' ticks (None: h).
+
+    Raises `RnnsimError` for h < 1, h' < 1, h' > h, bidirectional networks, and ragged sequences with a loss at their end.
+
+    >>> rule = TruncatedBPTT(horizon=20, every=10)
+    >>> [window for window in rule.windows(25)]
+    [(0, 0, 10), (0, 10, 20), (5, 20, 25)]
+    """
+
+    def __init__(self, horizon: int = 20, every: int | None = None):
+        self.horizon = at_least("horizon", horizon, 1)
+        self.every = at_least("every", horizon if every is None else every, 1)
+        require(self.every <= horizon, f"every={every}: expected at most the horizon, {horizon} ticks")
+
+    def check(self, net, task):
+        """Bidirectional networks have no state in mid-sequence to start a window from."""
+        require(
+            getattr(net, "directions", 1) == 1, "rule tbptt: a bidirectional network needs whole sequences, use bptt"
+        )
+
+    def windows(self, steps):
+        """(first tick of the window, first tick whose error counts, end) of every update in a batch of `steps` ticks."""
+        for counted in range(0, steps, self.every):
+            end = min(counted + self.every, steps)
+            yield max(0, end - self.horizon), counted, end
+
+    def learn(self, net, batch, loss, apply, state=None):
+        """One update a window; see the contract in `rnnsim.learning.interface`."""
+        steps, rows = batch.inputs.shape[:2]
+        state = net.initial_state(rows) if state is None else state
+        if loss.when == "last":
+            return self._learn_end(net, batch, loss, apply, state, steps)
+        weights = np.ones((steps, rows), net.dtype) if batch.weights is None else batch.weights
+        if batch.lengths is not None:
+            weights = weights * (np.arange(steps)[:, None] < batch.lengths)
+        outputs, total, amount, first = None, 0.0, 0.0, 0
+        for start, counted, end in self.windows(steps):
+            # The window before this one holds the state that this one starts from.
+            state = net.state_after(start - first) if start > first else state
+            first = start
+            inner = np.array(weights[start:end], copy=True)
+            inner[: counted - start] = 0
+            part = replace(batch, inputs=batch.inputs[start:end], targets=batch.targets[start:end], weights=inner)
+            if batch.lengths is not None:
+                part.lengths = np.clip(batch.lengths - start, 0, end - start)
+            result = net.loss_and_gradient(part, loss, state)
+            if outputs is None:
+                outputs = np.empty((steps, *result.outputs.shape[1:]), result.outputs.dtype)
+            outputs[counted:end] = result.outputs[counted - start :]
+            share = float(inner.sum()) if loss.per == "step" else 1.0
+            total, amount = total + share * result.loss, amount + share
+            final = result.state
+            if inner.any():
+                apply(result.gradient)
+        mean = total / amount if loss.per == "step" and amount else total
+        return Learned(mean, outputs, final)
+
+    def _learn_end(self, net, batch, loss, apply, state, steps):
+        """The loss stands at the end: one window, the last h ticks."""
+        start = max(0, steps - self.horizon)
+        ragged = batch.lengths is not None and (np.asarray(batch.lengths) != steps).any()
+        require(not (ragged and start), "rule tbptt: sequences of different length with a loss at their end, use bptt")
+        if start:
+            before = replace(batch, inputs=batch.inputs[:start], lengths=None)
+            state = net.evaluate(before, loss, state).state
+            batch = replace(batch, inputs=batch.inputs[start:], lengths=None)
+        result = net.loss_and_gradient(batch, loss, state)
+        apply(result.gradient)
+        return Learned(result.loss, result.outputs, result.state)

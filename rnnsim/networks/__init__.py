@@ -1,0 +1,60 @@
+"""Networks, made of cells; `build` makes one from its name and options, `from_config` from what `net.config` gave."""
+
+from rnnsim.core.registry import Registry, checked, option_table
+from rnnsim.errors import RnnsimError, unknown
+
+NETWORKS = Registry(
+    "network",
+    {
+        "rnn": ("rnnsim.networks.recurrent:Recurrent", "stacked fully recurrent layers with a readout"),
+        "lstm": ("rnnsim.networks.recurrent:Recurrent", "stacked LSTM layers with a readout"),
+        "gru": ("rnnsim.networks.recurrent:Recurrent", "stacked GRU layers with a readout"),
+    },
+)
+_GIVEN = ("self", "cell", "n_inputs", "n_outputs", "tokens", "dtype", "rng", "cell_options")
+
+
+def options_of(name):
+    """The options of a network and of its cell: ``{option: (annotation, default)}``."""
+    from rnnsim.cells import CELLS
+
+    table = option_table(NETWORKS.load(name), _GIVEN)
+    return {**table, **option_table(CELLS.load(name), ("n_inputs", "hidden", "dtype"))}
+
+
+def build(name, n_inputs, n_outputs, options=None, dtype="float32", tokens=False, seed=0):
+    """The network `name` with checked options, its parameters drawn from `seed`.
+
+    Raises `RnnsimError` with the nearest name for an unknown network or option, and for a value that does not fit.
+
+    >>> build("gru", 28, 10, {"hidden": 100, "variant": "gru1"}).n_recurrent_parameters
+    33100
+    """
+    cls = NETWORKS.load(name)
+    known = options_of(name)
+    for key in options or {}:
+        if key not in known:
+            raise unknown(f"option of network '{name}'", key, known)
+    own = option_table(cls, _GIVEN)
+    for_cell = {key: value for key, value in (options or {}).items() if key not in own}
+    for_network = {key: value for key, value in (options or {}).items() if key in own}
+    from rnnsim.cells import CELLS
+
+    values = checked(f"network '{name}'", cls, for_network, _GIVEN)
+    values |= checked(f"cell '{name}'", CELLS.load(name), for_cell, ("n_inputs", "hidden", "dtype"))
+    return cls(name, n_inputs, n_outputs, tokens=tokens, dtype=dtype, rng=seed, **values)
+
+
+def from_config(config):
+    """The network that a `net.config` describes, freshly initialised."""
+    missing = {"network", "n_inputs", "n_outputs"} - set(config)
+    if missing:
+        raise RnnsimError(f"network configuration: '{sorted(missing)[0]}' is missing")
+    return build(
+        config["network"],
+        config["n_inputs"],
+        config["n_outputs"],
+        config.get("options", {}),
+        config.get("dtype", "float32"),
+        config.get("tokens", False),
+    )

@@ -1,0 +1,469 @@
+"""Stacked recurrent layers with a readout.
+
+Layer k of any cell sees the outputs of layer k-1 (both directions side by side if bidirectional); the readout is linear::
+
+    y(t) = W_out h_last(t) + b_out
+
+Options
+    hidden, layers          units of a layer and direction; number of layers
+    bidirectional           every layer has a second direction that walks from the end of the sequence (Schuster & Paliwal
+                            1997); parameters of it end in ``_reverse``
+    embedding               size of the learned vector that stands for each input token; 0: tokens go in one-hot
+    skip                    the input goes to every layer and every layer to the readout (Graves 2013)
+    learned_initial_state   initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero
+    readout                 "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989);
+                            "none": all its units are
+
+Parameters are named as in PyTorch: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ...
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from rnnsim.cells import CELLS
+from rnnsim.core.jit import jit_exact
+from rnnsim.core.layout import Layout
+from rnnsim.core.products import multiply_rows, packed, weight_gradient
+from rnnsim.core.registry import at_least, require
+from rnnsim.core.workspace import Workspace
+from rnnsim.errors import RnnsimError, unknown
+
+
+class Forward(NamedTuple):
+    """What a forward pass gives."""
+
+    outputs: np.ndarray  # (T, B, K), zero beyond the length of a sequence
+    state: list  # one array (k, B, H) a layer and direction
+    records: dict  # name -> (T, B, H)
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation gives."""
+
+    loss: float
+    outputs: np.ndarray  # (T, B, K) or (B, K), overwritten by the network's next call
+    state: list
+
+
+class Gradient(NamedTuple):
+    """What a forward and backward pass give; the arrays are overwritten by the network's next call."""
+
+    loss: float
+    gradient: np.ndarray  # flat, like theta
+    outputs: np.ndarray  # (T, B, K) or (B, K)
+    state: list
+
+
+@jit_exact
+def _look_up(x, table, tokens):
+    """x (R, E) = table[tokens (R)]."""
+    for r in range(tokens.size):
+        x[r] = table[tokens[r]]
+
+
+@jit_exact
+def _one_hot(x, tokens):
+    """x (R, V): one at the token of each row."""
+    x[:] = 0
+    for r in range(tokens.size):
+        x[r, tokens[r]] = 1
+
+
+@jit_exact
+def _look_up_backward(gradient, dx, tokens):
+    """gradient[tokens[r]] += dx[r], row after row."""
+    for r in range(tokens.size):
+        for j in range(dx.shape[1]):
+            gradient[tokens[r], j] += dx[r, j]
+
+
+class Recurrent:
+    """Stacked recurrent layers with a readout; structure and options at the top of the file.
+
+    `cell` is a name of the registry; `cell_options` are the options of its class. The parameters are the flat vector `theta`;
+    `layout` names its parts. Raises `RnnsimError` for unknown names and sizes below 1.
+
+    >>> import numpy as np
+    >>> net = Recurrent("gru", 3, 2, hidden=8, rng=1)
+    >>> net.forward(np.zeros((5, 4, 3), np.float32)).outputs.shape, net.n_parameters
+    ((5, 4, 2), 306)
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        n_inputs: int,
+        n_outputs: int,
+        hidden: int = 32,
+        layers: int = 1,
+        bidirectional: bool = False,
+        embedding: int = 0,
+        skip: bool = False,
+        learned_initial_state: bool = False,
+        readout: Literal["linear", "units", "none"] = "linear",
+        tokens: bool = False,
+        dtype: str = "float32",
+        rng: int = 0,
+        **cell_options,
+    ):
+        for key, value in (("inputs", n_inputs), ("outputs", n_outputs), ("hidden", hidden), ("layers", layers)):
+            at_least(key, value, 1)
+        at_least("embedding", embedding, 0)
+        require(
+            not embedding or tokens, f"embedding={embedding}: the inputs are vectors, only tokens have an embedding"
+        )
+        options = dict(hidden=hidden, layers=layers, bidirectional=bidirectional, embedding=embedding, skip=skip)
+        options |= dict(learned_initial_state=learned_initial_state, readout=readout, **cell_options)
+        self.config = dict(
+            network=cell, n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, dtype=str(dtype), options=options
+        )
+        self.n_inputs, self.n_outputs, self.hidden, self.layers = n_inputs, n_outputs, hidden, layers
+        self.directions = 2 if bidirectional else 1
+        self.embedding, self.skip, self.learned_initial_state = embedding, skip, learned_initial_state
+        self.readout, self.tokens, self.dtype = readout, tokens, np.dtype(dtype)
+        cls = CELLS.load(cell)
+        width = self.directions * hidden
+        first = embedding or n_inputs
+        self._cells = []  # one row a layer, one cell a direction
+        for layer in range(layers):
+            seen = first if layer == 0 else width + (first if skip else 0)
+            self._cells.append([cls(seen, hidden, dtype, **cell_options) for _ in range(self.directions)])
+        self.features = width * (layers if skip else 1)
+        if readout == "units":
+            require(n_outputs <= hidden, f"outputs={n_outputs}: readout=units needs at least as many hidden units")
+        if readout == "none":
+            require(n_outputs == self.features, f"outputs={n_outputs}: readout=none gives {self.features} outputs")
+        self._lay_out()
+        self._initialise(rng)
+
+    # -- parameters -------------------------------------------------------------------------------------------------
+
+    def _each(self):
+        """(name suffix, layer, direction, cell) of every cell."""
+        for layer, row in enumerate(self._cells):
+            for direction, cell in enumerate(row):
+                yield f"_l{layer}" + ("_reverse" if direction else ""), layer, direction, cell
+
+    def _lay_out(self):
+        shapes = [("weight_embedding", (self.n_inputs, self.embedding))] if self.embedding else []
+        for suffix, _, _, cell in self._each():
+            shapes += [(name + suffix, shape) for name, shape in cell.shapes()]
+        self.n_recurrent_parameters = sum(int(np.prod(shape)) for name, shape in shapes if name != "weight_embedding")
+        if self.learned_initial_state:
+            for suffix, _, _, cell in self._each():
+                shapes += [(f"{state}0{suffix}", (self.hidden,)) for state in cell.state_names]
+        if self.readout == "linear":
+            shapes += [("weight_out", (self.n_outputs, self.features)), ("bias_out", (self.n_outputs,))]
+        self.layout = Layout(shapes)
+        self.n_parameters = self.layout.size
+        self.theta = np.zeros(self.n_parameters, self.dtype)
+        self.gradient = np.zeros(self.n_parameters, self.dtype)
+        self._space = Workspace(self.dtype)
+        self._weights, self._gradients = self.layout.views(self.theta), self.layout.views(self.gradient)
+        for suffix, _, _, cell in self._each():
+            names = [name for name, _ in cell.shapes()]
+            cell.bind(
+                {name: self._weights[name + suffix] for name in names},
+                {name: self._gradients[name + suffix] for name in names},
+                self._space,
+            )
+        self.trainable = self._trainable()
+        self._no_lengths = np.zeros(0, np.int64)
+
+    def _trainable(self):
+        """Boolean array over theta, False where a connection is frozen or absent; None if all are trained."""
+        mask = np.ones(self.n_parameters, bool)
+        for suffix, _, _, cell in self._each():
+            for name, trained in (getattr(cell, "trainable", lambda: None)() or {}).items():
+                self.layout.view(mask, name + suffix)[...] = trained
+        return None if mask.all() else mask
+
+    def _initialise(self, rng):
+        rng = np.random.default_rng(rng)
+        if self.embedding:
+            self._weights["weight_embedding"][...] = rng.normal(size=(self.n_inputs, self.embedding))
+        for _, _, _, cell in self._each():
+            cell.initialise(cell.weights, rng)
+        if self.readout == "linear":
+            bound = 1 / np.sqrt(self.features)
+            for name in ("weight_out", "bias_out"):
+                self._weights[name][...] = rng.uniform(-bound, bound, self._weights[name].shape)
+
+    # -- what can be asked of a network -----------------------------------------------------------------------------
+
+    @property
+    def state_size(self):
+        """Numbers that one sequence carries from tick to tick."""
+        return sum(len(cell.state_names) * self.hidden for _, _, _, cell in self._each())
+
+    @property
+    def cost_per_step(self):
+        """Multiply-adds of one tick of one sequence, forward."""
+        return sum(
+            entry.size for entry in self.layout if entry.name.startswith("weight") and entry.name != "weight_embedding"
+        )
+
+    @property
+    def trace_names(self):
+        """Names that `forward` can record: every gate and state of every layer, such as ``i_l0``."""
+        return tuple(name + suffix for suffix, _, _, cell in self._each() for name in cell.trace_names)
+
+    @property
+    def cells(self):
+        """All cells by the suffix of their parameters: ``_l0``, ``_l0_reverse``, ``_l1``, ..."""
+        return {suffix: cell for suffix, _, _, cell in self._each()}
+
+    @property
+    def workspace_bytes(self):
+        """Bytes of all buffers that are kept from step to step."""
+        return self._space.nbytes + sum(cell.space.nbytes for _, _, _, cell in self._each())
+
+    def initial_state(self, batch):
+        """The state before the first tick: one array (k, B, H) a layer and direction."""
+        states = []
+        for suffix, _, _, cell in self._each():
+            state = np.zeros((len(cell.state_names), batch, self.hidden), self.dtype)
+            if self.learned_initial_state:
+                for k, name in enumerate(cell.state_names):
+                    state[k] = self._weights[f"{name}0{suffix}"]
+            states.append(state)
+        return states
+
+    def state_after(self, ticks):
+        """The state after so many ticks of the last pass, like `initial_state`; for networks that walk forward only."""
+        require(self.directions == 1, "bidirectional=True: the state in mid-sequence is not defined")
+        return [np.stack(cell.state_after(ticks)) for _, _, _, cell in self._each()]
+
+    def forward(self, inputs, lengths=None, state=None, record=()):
+        """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
+
+        `record` names traces: all layers' (``"i"``), one layer's (``"i_l0"``), or ``"gates"`` for all. Raises `RnnsimError` for
+        wrong shapes, NaN, lengths beyond T and unknown traces.
+        """
+        inputs, lengths = self._checked(inputs, lengths)
+        features, state = self._walk(inputs, lengths, state)
+        outputs = self._read(features).copy()
+        if lengths.size:
+            outputs[np.arange(outputs.shape[0])[:, None] >= lengths] = 0
+        return Forward(outputs, state, self._recorded(record))
+
+    def evaluate(self, batch, loss, state=None):
+        """Loss and outputs of a batch, without gradient."""
+        outputs, state, _ = self._outputs(batch, loss, state)
+        return Evaluation(loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths), outputs, state)
+
+    def loss_and_gradient(self, batch, loss, state=None, theta=None):
+        """Loss of a batch and its gradient with respect to theta, back through all ticks of the batch.
+
+        `theta`, if given, is copied into the network's own vector first. The initial state is taken as a constant, unless it
+        is learned and none is given.
+        """
+        if theta is not None:
+            self.theta[...] = theta
+        learn_state = self.learned_initial_state and state is None
+        outputs, state, features = self._outputs(batch, loss, state)
+        d_outputs = self._space.array("d_outputs", outputs.shape)
+        value = loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths, gradient=d_outputs)
+        self.gradient[...] = 0
+        self._backward(d_outputs, features, learn_state)
+        if self.trainable is not None:
+            self.gradient *= self.trainable
+        return Gradient(value, self.gradient, outputs, state)
+
+    # -- the passes -------------------------------------------------------------------------------------------------
+
+    def _outputs(self, batch, loss, state):
+        inputs, lengths = self._checked(batch.inputs, batch.lengths)
+        features, state = self._walk(inputs, lengths, state, loss.when == "last")
+        return self._read(features), state, features
+
+    def _checked(self, inputs, lengths):
+        """Inputs as a contiguous array of the network's type, lengths as int64; one clear line if they do not fit."""
+        inputs = np.asarray(inputs)
+        if self.tokens:
+            require(inputs.ndim == 2, f"inputs: expected tokens of shape (T, B), got shape {inputs.shape}")
+            require(inputs.dtype.kind in "iu", f"inputs: expected whole-number tokens, got {inputs.dtype}")
+            low, high = (inputs.min(), inputs.max()) if inputs.size else (0, 0)
+            require(
+                0 <= low and high < self.n_inputs, f"inputs: tokens {low}..{high} are outside 0..{self.n_inputs - 1}"
+            )
+        else:
+            fits = inputs.ndim == 3 and inputs.shape[2] == self.n_inputs
+            require(fits, f"inputs: expected shape (T, B, {self.n_inputs}), got {inputs.shape}")
+            require(inputs.dtype.kind in "fiub", f"inputs: expected numbers, got {inputs.dtype}")
+            inputs = np.ascontiguousarray(inputs, self.dtype)
+            # A sum is not finite if any term is not; only then is it worth looking for the place.
+            if not np.isfinite(np.dot(inputs.reshape(-1), inputs.reshape(-1))) and not np.isfinite(inputs).all():
+                place = tuple(int(i) for i in np.argwhere(~np.isfinite(inputs))[0])
+                raise RnnsimError(f"inputs: {inputs[place]} at (t, b, i) = {place}; expected finite numbers")
+        steps, batch = inputs.shape[:2]
+        require(steps > 0 and batch > 0, f"inputs: shape {inputs.shape} has no sequence or no tick")
+        if lengths is None:
+            return inputs, self._no_lengths
+        lengths = np.asarray(lengths)
+        fits = lengths.shape == (batch,) and lengths.dtype.kind in "iu"
+        require(fits, f"lengths: expected {batch} whole numbers, got shape {lengths.shape} of {lengths.dtype}")
+        inside = lengths.min() >= 0 and lengths.max() <= steps
+        require(inside, f"lengths: {lengths.min()}..{lengths.max()} given, expected 0..{steps}, the number of ticks")
+        return inputs, lengths.astype(np.int64)
+
+    def _walk(self, inputs, lengths, state, last=False):
+        """All layers; the readout's features (R, F), of every tick or of the last, and the final state."""
+        steps, batch = inputs.shape[:2]
+        state = self.initial_state(batch) if state is None else state
+        self._check_state(state, batch)
+        self._inputs, x = inputs, self._input_vectors(inputs)
+        given = iter(state)
+        outputs, finals = [], []
+        below = x
+        for row in self._cells:
+            outputs.append([cell.forward(below, next(given), lengths, bool(d)) for d, cell in enumerate(row)])
+            finals.append([cell.final_state() for cell in row])
+            below = self._beside(f"above_{len(outputs)}", outputs[-1] + ([x] if self.skip else []))
+        read = finals if last else outputs
+        parts = [part[0] if last else part for layer in (read if self.skip else read[-1:]) for part in layer]
+        features = self._beside("features", parts) if self.skip or not last else self._beside("last", parts)
+        final = [np.stack(cell_state) for layer in finals for cell_state in layer]
+        self._last, self._shape = last, (steps, batch)
+        return features.reshape(-1 if not last else batch, self.features), final
+
+    def _check_state(self, state, batch):
+        wanted = [(len(cell.state_names), batch, self.hidden) for _, _, _, cell in self._each()]
+        given = [np.shape(part) for part in state]
+        require(given == wanted, f"state: expected arrays of shapes {wanted}, got {given}")
+
+    def _input_vectors(self, inputs):
+        if not self.tokens:
+            return inputs
+        x = self._space.array("x", (*inputs.shape, self.embedding or self.n_inputs))
+        flat = x.reshape(inputs.size, -1)
+        if self.embedding:
+            _look_up(flat, self._weights["weight_embedding"], inputs.reshape(-1))
+        else:
+            _one_hot(flat, inputs.reshape(-1))
+        return x
+
+    def _beside(self, name, parts):
+        """The parts side by side along the last axis; a single part as it is."""
+        if len(parts) == 1:
+            return parts[0]
+        shape = (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))
+        return np.concatenate(parts, axis=-1, out=self._space.array(name, shape))
+
+    def _read(self, features):
+        """Outputs (T, B, K) or (B, K) of the features (R, F)."""
+        shape = (self._shape[1],) if self._last else self._shape
+        if self.readout == "none":
+            return features.reshape(*shape, -1)
+        outputs = self._space.array("outputs", (features.shape[0], self.n_outputs))
+        if self.readout == "units":
+            outputs[...] = features[:, self.features - self.directions * self.hidden :][:, : self.n_outputs]
+        else:
+            panels = packed(self._space, "panels_out", self._weights["weight_out"].T)
+            multiply_rows(outputs, features, panels, self._weights["bias_out"])
+        return outputs.reshape(*shape, self.n_outputs)
+
+    def _read_backward(self, d_outputs, features):
+        """Gradient (R, F) of the features."""
+        d = d_outputs.reshape(features.shape[0], -1)
+        if self.readout == "none":
+            return d
+        d_features = self._space.array("dy", features.shape)
+        if self.readout == "units":
+            d_features[...] = 0
+            d_features[:, self.features - self.directions * self.hidden :][:, : self.n_outputs] = d
+        else:
+            gradients = self._gradients
+            weight_gradient(gradients["weight_out"], gradients["bias_out"], d, features, self._space)
+            panels = packed(self._space, "panels_out_back", self._weights["weight_out"])
+            multiply_rows(d_features, d, panels, d[0, :0])
+        return d_features
+
+    def _backward(self, d_outputs, features, learn_state):
+        steps, batch = self._shape
+        d_features = self._read_backward(d_outputs, features)
+        width, n = self.directions * self.hidden, self.hidden
+        d_x = None  # gradient of the input vectors, where somebody needs it
+        d_above = None  # gradient of this layer's outputs from the layer above, (T, B, width)
+        for layer in reversed(range(self.layers)):
+            d_layer = [None] * self.directions
+            if d_above is not None:
+                d_layer = self._apart(f"dy_{layer}", d_above, layer)
+            d_read = None
+            if self.skip or layer == self.layers - 1:
+                first = layer * width if self.skip else 0
+                d_read = [d_features[:, first + d * n : first + (d + 1) * n] for d in range(self.directions)]
+                if not self._last:
+                    d_layer = [self._sum(f"dr_{layer}_{d}", d_layer[d], d_read[d]) for d in range(self.directions)]
+            needs_input = layer > 0 or bool(self.embedding)
+            d_inputs = []
+            for direction, cell in enumerate(self._cells[layer]):
+                d_state = [self._space.array(f"ds_{k}", (batch, n)) for k in range(len(cell.state_names))]
+                for part in d_state:
+                    part[...] = 0
+                if self._last and d_read is not None:
+                    d_state[0][...] = d_read[direction]
+                dy = d_layer[direction]
+                dx = None
+                if needs_input:
+                    # The buffer of dy is free for dx once the walk is done, unless another direction still needs it.
+                    name = "dy" if self.directions == 1 and not self.skip else f"dx_{direction}"
+                    dx = self._space.array(name, (steps, batch, cell.n_inputs))
+                cell.backward(dy, d_state, dx)
+                if learn_state:
+                    suffix = f"_l{layer}" + ("_reverse" if direction else "")
+                    for name, part in zip(cell.state_names, d_state):
+                        self._gradients[f"{name}0{suffix}"] += part.sum(axis=0)
+                d_inputs.append(dx)
+            if needs_input:
+                for other in d_inputs[1:]:
+                    d_inputs[0] += other
+                if layer == 0:
+                    d_x = d_inputs[0] if d_x is None else d_x + d_inputs[0]
+                elif self.skip:
+                    if self.embedding:
+                        part = d_inputs[0][..., width:]
+                        d_x = part.copy() if d_x is None else d_x + part
+                    d_above = d_inputs[0][..., :width].copy()
+                else:
+                    d_above = d_inputs[0]
+        if self.embedding:
+            flat = np.ascontiguousarray(d_x).reshape(steps * batch, -1)
+            _look_up_backward(self._gradients["weight_embedding"], flat, self._inputs.reshape(-1))
+
+    def _apart(self, name, d, layer):
+        """The gradient (T, B, width) of a layer's outputs, one contiguous array a direction."""
+        if self.directions == 1:
+            return [d]
+        parts = []
+        for direction in range(self.directions):
+            part = self._space.array(f"{name}_{direction}", (*d.shape[:2], self.hidden))
+            part[...] = d[..., direction * self.hidden : (direction + 1) * self.hidden]
+            parts.append(part)
+        return parts
+
+    def _sum(self, name, d, d_read):
+        """The gradient of a layer's outputs from above and from the readout, (T, B, H) contiguous."""
+        if d is None and d_read.flags.c_contiguous:
+            return d_read.reshape(*self._shape, self.hidden)
+        total = self._space.array(name, (*self._shape, self.hidden))
+        total[...] = d_read.reshape(total.shape)
+        if d is not None:
+            total += d
+        return total
+
+    def _recorded(self, record):
+        if not record:
+            return {}
+        record = [record] if isinstance(record, str) else list(record)
+        found = {}
+        for suffix, _, _, cell in self._each():
+            traces = cell.traces()
+            for name in cell.trace_names:
+                if {"gates", name, name + suffix} & set(record):
+                    found[name + suffix] = traces[name].copy()
+        for name in record:
+            if name != "gates" and not any(key == name or key.rsplit("_l", 1)[0] == name for key in found):
+                raise unknown("trace", name, ["gates", *self.trace_names])
+        return found
