@@ -26,3 +26,38 @@ def logsumexp(x):
 
 def log_softmax(x):
     return x - logsumexp(x)
+
+
+def row_loss(kind, y, target):
+    """The loss of one output row (K,) and its gradient."""
+    if kind == "squared_error":
+        return ((y - target) ** 2).sum(), 2 * (y - target)
+    if kind == "bernoulli":
+        return (target * softplus(-y) + (1 - target) * softplus(y)).sum(), sigmoid(y) - target
+    if np.ndim(target) == 0:
+        target = np.eye(y.size)[target]
+    return -(target * log_softmax(y)).sum(), np.exp(log_softmax(y)) * target.sum() - target
+
+
+def loss_and_gradient(loss, outputs, targets, weights=None, lengths=None):
+    """The loss of a batch and its gradient, row by row."""
+    every = loss.when == "every"
+    y = outputs.astype(float) if every else outputs.astype(float)[None]
+    targets = targets if every else targets[None]
+    steps, batch, _ = y.shape
+    w = np.ones((steps, batch)) if weights is None else np.asarray(weights, float).reshape(steps, batch).copy()
+    if lengths is not None and every:
+        w[np.arange(steps)[:, None] >= np.asarray(lengths)] = 0
+    total, gradient = 0.0, np.zeros_like(y)
+    for t in range(steps):
+        for b in range(batch):
+            if w[t, b] != 0:
+                target = targets[t, b] if np.ndim(targets[t, b]) == 0 else targets[t, b].astype(float)
+                value, slope = row_loss(loss.kind, y[t, b], target)
+                total += w[t, b] * value
+                gradient[t, b] = w[t, b] * slope
+    norm = batch if loss.per == "sequence" else w.sum()
+    factor = 1 / np.log(2) if loss.unit == "bits" else 1
+    if norm == 0:
+        return 0.0, np.zeros(outputs.shape)
+    return total * factor / norm, (gradient * factor / norm).reshape(outputs.shape)

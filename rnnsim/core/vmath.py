@@ -43,7 +43,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.core import jit as policy
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit, jit_exact
 
 
 class _Format(NamedTuple):
@@ -279,8 +279,21 @@ if policy.ENABLED:
 
         return instruction
 
+    @intrinsic
+    def _maximum_instruction(typing, x, y):
+        """The larger of two numbers, or NaN; a reduction by it vectorises."""
+
+        def generate(context, builder, signature, arguments):
+            kind = ir.FunctionType(arguments[0].type, [arguments[0].type] * 2)
+            name = f"llvm.maximum.f{signature.return_type.bitwidth}"
+            return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+        return (x(x, x), generate) if isinstance(x, types.Float) and x == y else None
+
 else:
     _instruction = _plain
+    _maximum_instruction = np.maximum
+
 
 _exp_instruction = _instruction(_exp)
 _tanh_instruction = _instruction(_tanh)
@@ -329,52 +342,42 @@ def softplus(x):
 
 
 @jit_exact
-def row_maximum(x):
-    """The largest of a row x (K,); no promise which of its numbers if an entry is NaN.
+def maximum_between(x, lo, hi):
+    """The largest of x[lo:hi]; minus infinity if it is empty, NaN if an entry is NaN.
 
-    >>> row_maximum(np.array([1.0, 3.0, 2.0]))
+    >>> maximum_between(np.array([1.0, 3.0, 2.0]), 0, 3)
     3.0
     """
-    m0 = m1 = m2 = m3 = x[0]
-    whole = x.size // 4 * 4
-    for k in range(0, whole, 4):
-        m0 = m0 if m0 > x[k] else x[k]
-        m1 = m1 if m1 > x[k + 1] else x[k + 1]
-        m2 = m2 if m2 > x[k + 2] else x[k + 2]
-        m3 = m3 if m3 > x[k + 3] else x[k + 3]
-    for k in range(whole, x.size):
-        m0 = m0 if m0 > x[k] else x[k]
-    m0 = m0 if m0 > m1 else m1
-    m2 = m2 if m2 > m3 else m3
-    return m0 if m0 > m2 else m2
+    largest = x.dtype.type(-np.inf)
+    for k in range(np.uint64(lo), np.uint64(hi)):  # unsigned: no wrap-around of negative indices, so vector loads
+        largest = _maximum_instruction(largest, x[k])
+    return largest
+
+
+@jit
+def sum_between(x, lo, hi):
+    """The sum of x[lo:hi], float64. Partial sums run in the lanes of the machine's vectors: the order depends on the
+    length and on the kind of processor, and on nothing else.
+
+    >>> sum_between(np.ones(20, np.float32), 0, 20)
+    20.0
+    """
+    total = 0.0
+    for k in range(np.uint64(lo), np.uint64(hi)):
+        total += x[k]
+    return total
 
 
 @jit_exact
 def exp_row(row, shift):
     """Replace a row (K,) by exp(row - shift) in place; gives the sum, float64.
 
-    The sum runs in eight lanes of fixed order: fast, and the same bits wherever the row stands.
-
     >>> exp_row(np.zeros(3), 0.0)
     3.0
     """
     for k in range(row.size):
         row[k] = exp(row[k] - shift)
-    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-    whole = row.size // 8 * 8
-    for k in range(0, whole, 8):
-        s0 += row[k]
-        s1 += row[k + 1]
-        s2 += row[k + 2]
-        s3 += row[k + 3]
-        s4 += row[k + 4]
-        s5 += row[k + 5]
-        s6 += row[k + 6]
-        s7 += row[k + 7]
-    total = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
-    for k in range(whole, row.size):
-        total += row[k]
-    return total
+    return sum_between(row, 0, row.size)
 
 
 @jit_exact
@@ -386,7 +389,7 @@ def logsumexp(scratch, x):
     """
     for k in range(x.size):
         scratch[k] = x[k]
-    largest = row_maximum(x)
+    largest = maximum_between(x, 0, x.size)
     return largest + math.log(exp_row(scratch, largest))
 
 
@@ -401,7 +404,7 @@ def log_softmax_row(out, x):
     """
     for k in range(x.size):
         out[k] = x[k]
-    largest = row_maximum(x)
+    largest = maximum_between(x, 0, x.size)
     log_sum = math.log(exp_row(out, largest))
     for k in range(x.size):
         out[k] = (x[k] - largest) - log_sum

@@ -1,0 +1,284 @@
+"""Losses: squared error, Bernoulli and softmax cross-entropy over sequences, with masks, lengths and gradients.
+
+For outputs y, targets d and the weight w of a step (0 where the step is not counted)
+
+    squared_error   l = sum_k (y_k - d_k)^2                                          dl/dy_k = 2 (y_k - d_k)
+    bernoulli       l = - sum_k d_k log s(y_k) + (1 - d_k) log(1 - s(y_k))           dl/dy_k = s(y_k) - d_k
+    softmax         l = - sum_k d_k log p_k,  p = softmax(y)                         dl/dy_k = p_k sum_j d_j - d_k
+
+where s is the logistic function: y are logits in the last two. The loss of a batch is sum w l over steps and sequences,
+divided by the number of sequences (per="sequence") or by sum w (per="step"; 0 if nothing is counted). There is no factor
+1/2 in the squared error. Cross-entropies are in nats, or in bits (times 1/ln 2).
+
+Sums are float64 in a fixed order, so a loss has the same bits in every run. NaN in a counted step makes the loss NaN.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnsim.core.jit import jit_exact
+from rnnsim.core.registry import require
+from rnnsim.core.vmath import exp, maximum_between, sigmoid, softplus, sum_between
+from rnnsim.errors import RnnsimError, unknown
+
+KINDS = ("squared_error", "bernoulli", "softmax")
+WHEN = ("every", "last")
+PER = ("sequence", "step")
+UNITS = {"squared_error": ("squared",), "bernoulli": ("nats", "bits"), "softmax": ("nats", "bits")}
+
+_SQUARED_ERROR, _BERNOULLI, _SOFTMAX = range(3)
+_BLOCK = 1024  # elements of one block of rows: its scratch stays in the first-level cache
+
+
+@jit_exact
+def _step_weight(row, batch, weights, lengths):
+    """The weight of step row // batch of sequence row % batch; arrays of size 0 stand for "all steps count"."""
+    if lengths.size and row // batch >= lengths[row % batch]:
+        return 0.0
+    return weights[row] if weights.size else 1.0
+
+
+@jit_exact
+def _squared_error_elements(value, slope, y, d):
+    for i in range(y.size):
+        difference = y[i] - d[i]
+        value[i] = difference * difference
+        slope[i] = difference + difference
+
+
+@jit_exact
+def _bernoulli_elements(value, slope, y, d):
+    """Loss |y| (share of the target on the wrong side) + log1p(e^-|y|): no cancellation for sure predictions."""
+    for i in range(y.size):
+        wrong = d[i] if y[i] < 0 else 1 - d[i]
+        value[i] = abs(y[i]) * wrong + softplus(-abs(y[i]))
+        slope[i] = sigmoid(y[i]) - d[i]
+
+
+@jit_exact
+def _softmax_elements(value, slope, y, width):
+    """value <- y - (the largest y of its row), slope <- exp of it. The exponentials run over all rows at once."""
+    for lo in range(0, y.size, width):
+        largest = maximum_between(y, lo, lo + width)
+        for i in range(np.uint64(lo), np.uint64(lo + width)):
+            value[i] = y[i] - largest
+    for i in range(y.size):
+        slope[i] = exp(value[i])
+
+
+@jit_exact
+def _softmax_class(gradient, value, slope, lo, hi, target, share):
+    """The loss of the row lo..hi of a block against one class; gradient, if there, <- share times its gradient."""
+    total = sum_between(slope, lo, hi)
+    if gradient.size:
+        factor = slope.dtype.type(share / total)
+        for i in range(np.uint64(lo), np.uint64(hi)):
+            gradient[i] = slope[i] * factor
+        gradient[lo + target] -= slope.dtype.type(share)
+    return math.log(total) - value[lo + target]
+
+
+@jit_exact
+def _softmax_distribution(gradient, value, slope, lo, hi, d, share):
+    """The loss of the row lo..hi of a block against target probabilities d[lo:hi], and its gradient."""
+    total, mass, fit = sum_between(slope, lo, hi), sum_between(d, lo, hi), 0.0
+    for i in range(np.uint64(lo), np.uint64(hi)):
+        if d[i] != 0:
+            fit += d[i] * value[i]
+    if gradient.size:
+        for i in range(np.uint64(lo), np.uint64(hi)):
+            gradient[i] = (slope[i] * (mass / total) - d[i]) * share
+    return mass * math.log(total) - fit
+
+
+@jit_exact
+def _scale(gradient, slope, lo, hi, share):
+    factor = slope.dtype.type(share)
+    for i in range(np.uint64(lo), np.uint64(hi)):
+        gradient[i] = slope[i] * factor
+
+
+@jit_exact
+def _evaluate(kind, y, width, targets, classes, batch, weights, lengths, per_step, factor, gradient):
+    """The loss, and the first row whose class does not exist (or -1).
+
+    y, gradient and targets (R * width,), classes and weights (R,), lengths (batch,); size 0 stands for an absent array.
+    Blocks of rows are computed in scratch first: `gradient` may be `y`, and loops without aliasing are vector loops.
+    """
+    rows = y.size // width
+    norm = 0.0
+    masked = weights.size + lengths.size > 0
+    if not per_step:
+        norm += batch
+    elif not masked:
+        norm += rows
+    else:
+        for row in range(rows):
+            norm += _step_weight(row, batch, weights, lengths)
+    scale = factor / norm if norm > 0 else 0.0
+    block = max(1, _BLOCK // width)
+    value = np.empty(block * width, y.dtype)
+    slope = np.empty(block * width, y.dtype)
+    loss = 0.0
+    for first in range(0, rows, block):
+        last = min(rows, first + block)
+        start, stop = first * width, last * width
+        d, out = targets[start:stop], gradient[start:stop]
+        if kind == _SQUARED_ERROR:
+            _squared_error_elements(value, slope, y[start:stop], d)
+        elif kind == _BERNOULLI:
+            _bernoulli_elements(value, slope, y[start:stop], d)
+        else:
+            _softmax_elements(value, slope, y[start:stop], width)
+        if kind != _SOFTMAX and not masked:
+            loss += sum_between(value, 0, stop - start)
+            if out.size:
+                _scale(out, slope, 0, stop - start, scale)
+            continue
+        for row in range(first, last):
+            weight = _step_weight(row, batch, weights, lengths) if masked else 1.0
+            lo = (row - first) * width
+            hi = lo + width
+            if weight == 0:
+                if out.size:
+                    out[lo:hi] = 0
+            elif kind != _SOFTMAX:
+                loss += weight * sum_between(value, lo, hi)
+                if out.size:
+                    _scale(out, slope, lo, hi, weight * scale)
+            elif classes.size:
+                if classes[row] < 0 or classes[row] >= width:
+                    return loss, row
+                loss += weight * _softmax_class(out, value, slope, lo, hi, classes[row], weight * scale)
+            else:
+                loss += weight * _softmax_distribution(out, value, slope, lo, hi, d, weight * scale)
+    return loss * scale if norm > 0 else 0.0, -1
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss over sequence batches; see the module for the equations.
+
+    Parameters
+    ----------
+    kind : "squared_error", "bernoulli" or "softmax"
+    when : "every" (outputs (T, B, K), one target a step) or "last" (outputs (B, K), one target a sequence)
+    per : "step" (mean over counted steps) or "sequence" (sum over the steps, mean over sequences)
+    unit : "squared" for squared errors; "nats" (default) or "bits" for cross-entropies
+
+    Raises `RnnsimError` for unknown names.
+
+    >>> loss = Loss("softmax", when="last", unit="bits")
+    >>> round(loss.evaluate(np.zeros((2, 8)), np.array([3, 5])), 12)
+    3.0
+    """
+
+    kind: str
+    when: str = "every"
+    per: str = "step"
+    unit: str | None = None
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise unknown("loss", self.kind, KINDS)
+        if self.unit is None:
+            object.__setattr__(self, "unit", UNITS[self.kind][0])
+        for name, value, known in (
+            ("when", self.when, WHEN),
+            ("per", self.per, PER),
+            ("unit", self.unit, UNITS[self.kind]),
+        ):
+            if value not in known:
+                raise RnnsimError(f"{name}={value}: a {self.kind} loss expects {' or '.join(known)}")
+
+    def evaluate(self, outputs, targets, weights=None, lengths=None, gradient=None):
+        """The loss of a batch, a float; the gradient goes into `gradient` if it is given.
+
+        Parameters
+        ----------
+        outputs : (T, B, K) or (B, K) float32 or float64
+            Network outputs; logits for the cross-entropies.
+        targets : like outputs, or for softmax integer classes of shape (T, B) or (B,)
+        weights : (T, B) or (B,), optional
+            Weight of every step; 0 = not counted.
+        lengths : (B,) integers, optional
+            Steps t >= lengths[b] are not counted. Without meaning for when="last".
+        gradient : like outputs, optional
+            Receives d loss / d outputs; 0 where a step is not counted. May be `outputs` itself.
+
+        Raises `RnnsimError` for shapes that do not fit and for classes outside 0 .. K-1.
+
+        >>> outputs, slope = np.array([[[3.0]], [[1.0]]]), np.empty((2, 1, 1))
+        >>> Loss("squared_error").evaluate(outputs, np.zeros((2, 1, 1)), weights=np.array([[1.0], [0.0]]), gradient=slope)
+        9.0
+        >>> slope.ravel()
+        array([6., 0.])
+        """
+        dtype, shape = outputs.dtype, outputs.shape
+        axes = 3 if self.when == "every" else 2
+        if len(shape) != axes or dtype.char not in "fd":
+            expected = "(T, B, K)" if axes == 3 else "(B, K)"
+            raise RnnsimError(f"outputs {dtype}{list(shape)}: expected float32 or float64 of shape {expected}")
+        steps, width = shape[:-1], shape[-1]
+        rows, batch = math.prod(steps), steps[-1]
+        if rows == 0 or width == 0:
+            return 0.0
+        absent = _ABSENT[dtype.char]
+        y = np.ascontiguousarray(outputs).reshape(-1)
+        targets = np.asarray(targets)
+        d, classes = absent, _NO_CLASSES
+        if self.kind == "softmax" and targets.dtype.kind in "iu" and targets.shape != shape:
+            _require_shape("targets", targets, steps)
+            classes = np.ascontiguousarray(targets, np.int32).reshape(-1)
+        else:
+            _require_shape("targets", targets, shape)
+            d = np.ascontiguousarray(targets, dtype).reshape(-1)
+        flat_weights, counts = absent, _NO_CLASSES
+        if weights is not None:
+            weights = np.asarray(weights)
+            _require_shape("weights", weights, steps)
+            flat_weights = np.ascontiguousarray(weights, dtype).reshape(-1)
+        if lengths is not None and axes == 3:
+            counts = np.ascontiguousarray(lengths, np.int32)
+            _require_shape("lengths", counts, (batch,))
+        slope = absent
+        if gradient is not None:
+            if gradient.shape != shape or gradient.dtype != dtype:
+                raise RnnsimError(f"gradient {gradient.dtype}{list(gradient.shape)}: expected {dtype}{list(shape)}")
+            in_place = gradient.flags.c_contiguous
+            slope = (gradient if in_place else np.empty(shape, dtype)).reshape(-1)
+        kind, factor = _KERNEL_KIND[self.kind], 1 / math.log(2) if self.unit == "bits" else 1.0
+        loss, wrong = _evaluate(
+            kind, y, width, d, classes, batch, flat_weights, counts, self.per == "step", factor, slope
+        )
+        if wrong >= 0:
+            where = ", ".join(str(int(i)) for i in np.unravel_index(wrong, steps))
+            raise RnnsimError(f"targets[{where}] = {classes[wrong]}: expected a class between 0 and {width - 1}")
+        if gradient is not None and not in_place:
+            gradient[...] = slope.reshape(shape)
+        return loss
+
+    def predictions(self, outputs):
+        """Outputs as the loss reads them: as they are, or as probabilities (logistic function, softmax).
+
+        >>> Loss("softmax").predictions(np.zeros((1, 1, 4)))
+        array([[[0.25, 0.25, 0.25, 0.25]]])
+        """
+        if self.kind == "squared_error":
+            return outputs
+        if self.kind == "bernoulli":
+            small = np.exp(-np.abs(outputs))
+            return np.where(outputs < 0, small, 1) / (1 + small)
+        shares = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        return shares / shares.sum(axis=-1, keepdims=True)
+
+
+_KERNEL_KIND = {"squared_error": _SQUARED_ERROR, "bernoulli": _BERNOULLI, "softmax": _SOFTMAX}
+_ABSENT = {"f": np.empty(0, np.float32), "d": np.empty(0, np.float64)}
+_NO_CLASSES = np.empty(0, np.int32)
+
+
+def _require_shape(name, array, shape):
+    require(array.shape == tuple(shape), f"{name} of shape {list(array.shape)}: expected {list(shape)}")
