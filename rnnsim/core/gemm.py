@@ -19,14 +19,19 @@ In kernels::
 `c` has unit column stride; `a` may have any strides, so a transposed factor is `a.T`.
 """
 
+import functools
+
 import numpy as np
 
 from rnnsim.core import jit as policy
-from rnnsim.core.jit import jit, symbol
+from rnnsim.core.jit import jit, jit_exact, symbol
 
-# Rows of a tile: panels of a tile, largest first; what is left over goes to the next smaller tile.
-_TILES_32_REGISTERS = {12: (2, 1), 8: (3, 1), 4: (6, 3, 1), 2: (8, 4, 2, 1), 1: (8, 4, 2, 1)}
-_TILES_16_REGISTERS = {6: (2, 1), 4: (3, 1), 2: (5, 2, 1), 1: (8, 4, 2, 1)}
+# Height of a tile in rows: its widths in panels, widest first. Accumulators, factors and one broadcast fill the registers.
+_TILES_32_REGISTERS = {
+    12: (2, 1), 11: (2, 1), 10: (2, 1), 9: (3, 1), 8: (3, 1), 7: (3, 1),
+    6: (4, 2, 1), 5: (5, 2, 1), 4: (6, 3, 1), 3: (8, 4, 2, 1), 2: (8, 4, 2, 1), 1: (8, 4, 2, 1),
+}  # fmt: skip
+_TILES_16_REGISTERS = {6: (2, 1), 5: (2, 1), 4: (3, 1), 3: (3, 1), 2: (5, 2, 1), 1: (8, 4, 2, 1)}
 
 
 def _vector_bytes():
@@ -50,8 +55,22 @@ def panel_width(dtype):
     return VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
+@functools.cache
+def prepare(dtype):
+    """Compile or load the product of one floating type and give its linker name.
+
+    Kernels that call the product are linked against this name, so it must stand before one of them is loaded:
+    `packed_shape`, without which no panels can be made, sees to that.
+    """
+    name = f"rnnsim_gemm_{np.dtype(dtype)}"
+    if policy.ENABLED:
+        symbol(name, _signature(getattr(types, str(np.dtype(dtype)))))(_product)
+    return name
+
+
 def packed_shape(rows, columns, dtype):
     """Shape (panels, rows, panel width) of a packed `(rows, columns)` matrix."""
+    prepare(dtype)
     width = panel_width(dtype)
     return -(-columns // width), rows, width
 
@@ -171,10 +190,18 @@ if policy.ENABLED:
                 return builder.gep(pointer, [offset], source_etype=element)
 
             all_panels = builder.sdiv(builder.add(n, _index(width - 1)), _index(width))
+            # The rows fall into as few tiles as possible, of equal height or one row more.
+            tallest = max(tiles)
+            groups = builder.sdiv(builder.add(m, _index(tallest - 1)), _index(tallest))
+            groups = builder.select(builder.icmp_signed(">", groups, _index(0)), groups, _index(1))
+            height, taller = builder.sdiv(m, groups), builder.srem(m, groups)
             row = cgutils.alloca_once_value(builder, _index(0))
             for rows, panel_counts in tiles.items():
                 first = builder.load(row)
-                count = builder.sdiv(builder.sub(m, first), _index(rows))
+                is_height = builder.icmp_signed("==", height, _index(rows))
+                is_taller = builder.icmp_signed("==", height, _index(rows - 1))
+                count = builder.select(is_height, builder.sub(groups, taller), _index(0))
+                count = builder.select(is_taller, taller, count)
                 with builder.if_then(builder.icmp_signed(">", count, _index(0))):
                     panel = cgutils.alloca_once_value(builder, _index(0))
                     builder.store(_index(0), panel)
@@ -204,12 +231,7 @@ if policy.ENABLED:
             integer, integer, integer, pointer, integer, integer, pointer, integer, integer, pointer, integer, integer
         )
 
-    @symbol("rnnsim_gemm_float32", _signature(types.float32))
-    def _gemm_float32(m, n, k, a, a_row, a_k, b, b_panel, b_k, c, c_row, add):
-        _gemm(m, n, k, a, a_row, a_k, b, b_panel, b_k, c, c_row, add)
-
-    @symbol("rnnsim_gemm_float64", _signature(types.float64))
-    def _gemm_float64(m, n, k, a, a_row, a_k, b, b_panel, b_k, c, c_row, add):
+    def _product(m, n, k, a, a_row, a_k, b, b_panel, b_k, c, c_row, add):
         _gemm(m, n, k, a, a_row, a_k, b, b_panel, b_k, c, c_row, add)
 
     def _call_gemm(context, builder, signature, arguments):
@@ -233,7 +255,7 @@ if policy.ENABLED:
         add = builder.zext(arguments[3], INDEX)
         values = [m, n, k, a.data, stride(a, 0), stride(a, 1), b.data, b_panel, b_k, c.data, stride(c, 0), add]
         kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
-        name = "rnnsim_gemm_" + str(c_type.dtype)
+        name = prepare(str(c_type.dtype))
         function = cgutils.get_or_insert_function(builder.module, kind, name)
         builder.call(function, values)
         return context.get_dummy_value()
@@ -265,19 +287,22 @@ else:
         product(c, a, panels.transpose(1, 0, 2).reshape(panels.shape[1], -1)[:, : c.shape[1]], add)
 
 
-@jit
+@jit_exact
 def pack(panels, b):
     """Pack b (K, N), any strides, into panels (P, K, W); the last panel is filled up with zeros."""
     depth, columns = b.shape
     width = panels.shape[2]
-    for p in range(panels.shape[0]):
-        first = p * width
-        count = min(width, columns - first)
-        for k in range(depth):
-            for j in range(count):
-                panels[p, k, j] = b[k, first + j]
-            for j in range(count, width):
-                panels[p, k, j] = 0
+    whole = columns // width
+    for k in range(depth):
+        for p in range(whole):
+            row = panels[p, k]
+            for j in range(width):
+                row[j] = b[k, p * width + j]
+        if whole < panels.shape[0]:
+            row = panels[whole, k]
+            row[:] = 0
+            for j in range(columns - whole * width):
+                row[j] = b[k, whole * width + j]
 
 
 @jit
