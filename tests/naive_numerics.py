@@ -61,3 +61,42 @@ def loss_and_gradient(loss, outputs, targets, weights=None, lengths=None):
     if norm == 0:
         return 0.0, np.zeros(outputs.shape)
     return total * factor / norm, (gradient * factor / norm).reshape(outputs.shape)
+
+
+def clipped(g, theta, opt, decay):
+    """The gradient after norm clip, element-wise clip and weight decay."""
+    if opt.clip_norm is not None and np.sqrt((g**2).sum()) > opt.clip_norm:
+        g = g * opt.clip_norm / np.sqrt((g**2).sum())
+    if opt.clip is not None:
+        g = np.clip(g, -opt.clip, opt.clip)
+    return g + decay * theta
+
+
+def optimize(opt, theta, gradients):
+    """theta after one update for every gradient, by the equations of `opt`."""
+    a, b, c = np.zeros_like(theta), np.zeros_like(theta), np.zeros_like(theta)
+    for step, gradient in enumerate(gradients):
+        rate = opt.rate(step)
+        g = clipped(gradient, theta, opt, 0 if opt.name == "adam" else opt.weight_decay)
+        if opt.name == "sgd":
+            theta = theta - rate * g
+        elif opt.name == "momentum":
+            a = opt.momentum * a + g
+            theta = theta - rate * (g + opt.momentum * a if opt.nesterov else a)
+        elif opt.name == "rmsprop":
+            a = opt.decay * a + (1 - opt.decay) * g**2
+            b = opt.momentum * b + g / (np.sqrt(a) + opt.epsilon)
+            theta = theta - rate * b
+        elif opt.name == "rmsprop-graves":
+            a = opt.decay * a + (1 - opt.decay) * g**2
+            b = opt.decay * b + (1 - opt.decay) * g
+            c = opt.momentum * c - rate * g / np.sqrt(a - b**2 + opt.epsilon)
+            theta = theta + c
+        elif opt.name == "adam":
+            a = opt.beta1 * a + (1 - opt.beta1) * g
+            b = opt.beta2 * b + (1 - opt.beta2) * g**2
+            mean, square = a / (1 - opt.beta1 ** (step + 1)), b / (1 - opt.beta2 ** (step + 1))
+            theta = theta - rate * (mean / (np.sqrt(square) + opt.epsilon) + opt.weight_decay * theta)
+        else:
+            raise KeyError(opt.name)
+    return theta

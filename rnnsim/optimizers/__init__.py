@@ -1,0 +1,41 @@
+"""Optimisers over one flat parameter vector, one a file; the contract is in `rnnsim.optimizers.interface`.
+
+>>> OPTIMIZERS.build("rmsprop", {"learning_rate": "1e-4", "momentum": "0.9", "clip": "10"}).config["clip"]
+10.0
+"""
+
+import importlib
+
+from rnnsim.core.registry import Registry
+
+OPTIMIZERS = Registry(
+    "optimizer",
+    {
+        "sgd": ("rnnsim.optimizers.sgd:SGD", "plain stochastic gradient descent"),
+        "momentum": ("rnnsim.optimizers.momentum:Momentum", "gradient descent with classical or Nesterov momentum"),
+        "rmsprop": ("rnnsim.optimizers.rmsprop:RMSProp", "gradient over its running root mean square"),
+        "rmsprop-graves": (
+            "rnnsim.optimizers.rmsprop_graves:RMSPropGraves",
+            "RMSProp of Graves 2013: centred, with momentum",
+        ),
+        "adam": ("rnnsim.optimizers.adam:Adam", "Adam with bias correction and decoupled weight decay"),
+    },
+)
+_CLASSES = {
+    "SGD": "rnnsim.optimizers.sgd",
+    "Momentum": "rnnsim.optimizers.momentum",
+    "RMSProp": "rnnsim.optimizers.rmsprop",
+    "RMSPropGraves": "rnnsim.optimizers.rmsprop_graves",
+    "Adam": "rnnsim.optimizers.adam",
+    "Optimizer": "rnnsim.optimizers.interface",
+}
+
+
+def __getattr__(name):
+    if name in _CLASSES:
+        return getattr(importlib.import_module(_CLASSES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_CLASSES])
