@@ -33,11 +33,13 @@ _BLOCK = 1024  # elements of one block of rows: its scratch stays in the first-l
 
 
 @jit_exact
-def _step_weight(row, batch, weights, lengths):
-    """The weight of step row // batch of sequence row % batch; arrays of size 0 stand for "all steps count"."""
-    if lengths.size and row // batch >= lengths[row % batch]:
-        return 0.0
-    return weights[row] if weights.size else 1.0
+def _step_weights(counted, batch, weights, lengths):
+    """counted (R,) <- the weight of every step and sequence; arrays of size 0 stand for "all steps count"."""
+    for t in range(counted.size // batch):
+        for b in range(batch):
+            row = t * batch + b
+            weight = weights[row] if weights.size else 1
+            counted[row] = weight if lengths.size == 0 or t < lengths[b] else 0
 
 
 @jit_exact
@@ -69,35 +71,64 @@ def _softmax_elements(value, slope, y, width):
 
 
 @jit_exact
-def _softmax_class(gradient, value, slope, lo, hi, target, share):
-    """The loss of the row lo..hi of a block against one class; gradient, if there, <- share times its gradient."""
-    total = sum_between(slope, lo, hi)
-    if gradient.size:
-        factor = slope.dtype.type(share / total)
-        for i in range(np.uint64(lo), np.uint64(hi)):
-            gradient[i] = slope[i] * factor
-        gradient[lo + target] -= slope.dtype.type(share)
-    return math.log(total) - value[lo + target]
+def _softmax_classes(gradient, value, slope, width, classes, counted, scale):
+    """The loss of a block of rows against classes, and the first row without a class (or -1); gradient, if there, <- d loss.
+
+    `counted` holds the weights of the rows, or has size 0.
+    """
+    loss, number = 0.0, slope.dtype.type
+    for row in range(classes.size):
+        lo, target = row * width, classes[row]
+        weight = counted[row] if counted.size else 1.0
+        if weight == 0:
+            if gradient.size:
+                gradient[lo : lo + width] = 0
+            continue
+        if target < 0 or target >= width:
+            return loss, row
+        total = sum_between(slope, lo, lo + width)
+        loss += weight * (math.log(total) - value[lo + target])
+        if gradient.size:
+            factor = number(weight * scale / total)
+            for i in range(np.uint64(lo), np.uint64(lo + width)):
+                gradient[i] = slope[i] * factor
+            gradient[lo + target] -= number(weight * scale)
+    return loss, -1
 
 
 @jit_exact
-def _softmax_distribution(gradient, value, slope, lo, hi, d, share):
-    """The loss of the row lo..hi of a block against target probabilities d[lo:hi], and its gradient."""
-    total, mass, fit = sum_between(slope, lo, hi), sum_between(d, lo, hi), 0.0
-    for i in range(np.uint64(lo), np.uint64(hi)):
-        if d[i] != 0:
-            fit += d[i] * value[i]
-    if gradient.size:
+def _softmax_distributions(gradient, value, slope, width, d, counted, scale):
+    """The loss of a block of rows against target probabilities d, and its gradient."""
+    loss, number = 0.0, slope.dtype.type
+    for row in range(d.size // width):
+        lo, hi = row * width, (row + 1) * width
+        weight = counted[row] if counted.size else 1.0
+        if weight == 0:
+            if gradient.size:
+                gradient[lo:hi] = 0
+            continue
+        total, mass, fit = sum_between(slope, lo, hi), sum_between(d, lo, hi), 0.0
         for i in range(np.uint64(lo), np.uint64(hi)):
-            gradient[i] = (slope[i] * (mass / total) - d[i]) * share
-    return mass * math.log(total) - fit
+            if d[i] != 0:
+                fit += d[i] * value[i]
+        loss += weight * (mass * math.log(total) - fit)
+        if gradient.size:
+            share, factor = number(mass / total), number(weight * scale)
+            for i in range(np.uint64(lo), np.uint64(hi)):
+                gradient[i] = (slope[i] * share - d[i]) * factor
+    return loss, -1
 
 
 @jit_exact
-def _scale(gradient, slope, lo, hi, share):
-    factor = slope.dtype.type(share)
-    for i in range(np.uint64(lo), np.uint64(hi)):
-        gradient[i] = slope[i] * factor
+def _weigh(value, slope, share, width, counted):
+    """value and slope times the weights of their rows; 0 where the weight is 0, whatever stood there."""
+    for row in range(counted.size):
+        lo = row * width
+        for i in range(np.uint64(lo), np.uint64(lo + width)):
+            share[i] = counted[row]
+    for i in range(counted.size * width):
+        value[i] = value[i] * share[i] if share[i] != 0 else 0
+        slope[i] = slope[i] * share[i] if share[i] != 0 else 0
 
 
 @jit_exact
@@ -108,52 +139,42 @@ def _evaluate(kind, y, width, targets, classes, batch, weights, lengths, per_ste
     Blocks of rows are computed in scratch first: `gradient` may be `y`, and loops without aliasing are vector loops.
     """
     rows = y.size // width
-    norm = 0.0
     masked = weights.size + lengths.size > 0
-    if not per_step:
-        norm += batch
-    elif not masked:
-        norm += rows
-    else:
-        for row in range(rows):
-            norm += _step_weight(row, batch, weights, lengths)
+    counted = np.empty(rows if masked else 0, y.dtype)
+    _step_weights(counted, batch, weights, lengths)
+    norm = np.float64(batch)
+    if per_step:
+        norm = sum_between(counted, 0, rows) if masked else np.float64(rows)
     scale = factor / norm if norm > 0 else 0.0
     block = max(1, _BLOCK // width)
     value = np.empty(block * width, y.dtype)
     slope = np.empty(block * width, y.dtype)
+    share = np.empty(block * width if masked else 0, y.dtype)
     loss = 0.0
     for first in range(0, rows, block):
         last = min(rows, first + block)
         start, stop = first * width, last * width
-        d, out = targets[start:stop], gradient[start:stop]
+        d, out, here = targets[start:stop], gradient[start:stop], counted[first:last]
+        if kind == _SOFTMAX:
+            _softmax_elements(value, slope, y[start:stop], width)
+            if classes.size:
+                part, wrong = _softmax_classes(out, value, slope, width, classes[first:last], here, scale)
+                if wrong >= 0:
+                    return loss, first + wrong
+            else:
+                part, _ = _softmax_distributions(out, value, slope, width, d, here, scale)
+            loss += part
+            continue
         if kind == _SQUARED_ERROR:
             _squared_error_elements(value, slope, y[start:stop], d)
-        elif kind == _BERNOULLI:
-            _bernoulli_elements(value, slope, y[start:stop], d)
         else:
-            _softmax_elements(value, slope, y[start:stop], width)
-        if kind != _SOFTMAX and not masked:
-            loss += sum_between(value, 0, stop - start)
-            if out.size:
-                _scale(out, slope, 0, stop - start, scale)
-            continue
-        for row in range(first, last):
-            weight = _step_weight(row, batch, weights, lengths) if masked else 1.0
-            lo = (row - first) * width
-            hi = lo + width
-            if weight == 0:
-                if out.size:
-                    out[lo:hi] = 0
-            elif kind != _SOFTMAX:
-                loss += weight * sum_between(value, lo, hi)
-                if out.size:
-                    _scale(out, slope, lo, hi, weight * scale)
-            elif classes.size:
-                if classes[row] < 0 or classes[row] >= width:
-                    return loss, row
-                loss += weight * _softmax_class(out, value, slope, lo, hi, classes[row], weight * scale)
-            else:
-                loss += weight * _softmax_distribution(out, value, slope, lo, hi, d, weight * scale)
+            _bernoulli_elements(value, slope, y[start:stop], d)
+        if masked:
+            _weigh(value, slope, share, width, here)
+        loss += sum_between(value, 0, stop - start)
+        factor_of_all = y.dtype.type(scale)
+        for i in range(out.size):
+            out[i] = slope[i] * factor_of_all
     return loss * scale if norm > 0 else 0.0, -1
 
 
