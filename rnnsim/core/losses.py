@@ -28,7 +28,6 @@ WHEN = ("every", "last")
 PER = ("sequence", "step")
 UNITS = {"squared_error": ("squared",), "bernoulli": ("nats", "bits"), "softmax": ("nats", "bits")}
 
-_SQUARED_ERROR, _BERNOULLI, _SOFTMAX = range(3)
 _BLOCK = 1024  # elements of one block of rows: its scratch stays in the first-level cache
 
 
@@ -40,6 +39,16 @@ def _step_weights(counted, batch, weights, lengths):
             row = t * batch + b
             weight = weights[row] if weights.size else 1
             counted[row] = weight if lengths.size == 0 or t < lengths[b] else 0
+
+
+@jit_exact
+def _norm(counted, rows, batch, weights, lengths, per_step):
+    """What the loss is divided by; fills `counted`. Infinity if nothing is counted: loss and gradient become 0."""
+    _step_weights(counted, batch, weights, lengths)
+    if not per_step:
+        return np.float64(batch)
+    total = sum_between(counted, 0, counted.size) if counted.size else np.float64(rows)
+    return total if total != 0 else np.inf
 
 
 @jit_exact
@@ -116,7 +125,7 @@ def _softmax_distributions(gradient, value, slope, width, d, counted, scale):
             share, factor = number(mass / total), number(weight * scale)
             for i in range(np.uint64(lo), np.uint64(hi)):
                 gradient[i] = (slope[i] * share - d[i]) * factor
-    return loss, -1
+    return loss
 
 
 @jit_exact
@@ -131,51 +140,61 @@ def _weigh(value, slope, share, width, counted):
         slope[i] = slope[i] * share[i] if share[i] != 0 else 0
 
 
-@jit_exact
-def _evaluate(kind, y, width, targets, classes, batch, weights, lengths, per_step, factor, gradient):
-    """The loss, and the first row whose class does not exist (or -1).
+# The two drivers below take y, gradient and targets (R * width,), classes and weights (R,), lengths (batch,); an array of
+# size 0 stands for an absent one. Blocks of rows are computed in scratch first: `gradient` may be `y`, and loops without
+# aliasing are vector loops.
 
-    y, gradient and targets (R * width,), classes and weights (R,), lengths (batch,); size 0 stands for an absent array.
-    Blocks of rows are computed in scratch first: `gradient` may be `y`, and loops without aliasing are vector loops.
-    """
-    rows = y.size // width
-    masked = weights.size + lengths.size > 0
+
+@jit_exact
+def _evaluate_elements(bernoulli, y, width, targets, batch, weights, lengths, per_step, factor, gradient):
+    """Squared error and Bernoulli loss of a batch: every element by itself."""
+    rows, masked = y.size // width, weights.size + lengths.size > 0
     counted = np.empty(rows if masked else 0, y.dtype)
-    _step_weights(counted, batch, weights, lengths)
-    norm = np.float64(batch)
-    if per_step:
-        norm = sum_between(counted, 0, rows) if masked else np.float64(rows)
-    scale = factor / norm if norm > 0 else 0.0
+    scale = factor / _norm(counted, rows, batch, weights, lengths, per_step)
     block = max(1, _BLOCK // width)
     value = np.empty(block * width, y.dtype)
     slope = np.empty(block * width, y.dtype)
     share = np.empty(block * width if masked else 0, y.dtype)
+    loss, slope_scale = 0.0, y.dtype.type(scale)
+    for first in range(0, rows, block):
+        last = min(rows, first + block)
+        start, stop = first * width, last * width
+        if bernoulli:
+            _bernoulli_elements(value, slope, y[start:stop], targets[start:stop])
+        else:
+            _squared_error_elements(value, slope, y[start:stop], targets[start:stop])
+        if masked:
+            _weigh(value, slope, share, width, counted[first:last])
+        loss += sum_between(value, 0, stop - start)
+        out = gradient[start:stop]
+        for i in range(out.size):
+            out[i] = slope[i] * slope_scale
+    return loss * scale
+
+
+@jit_exact
+def _evaluate_softmax(y, width, targets, classes, batch, weights, lengths, per_step, factor, gradient):
+    """Softmax loss of a batch, and the first row whose class does not exist (or -1)."""
+    rows, masked = y.size // width, weights.size + lengths.size > 0
+    counted = np.empty(rows if masked else 0, y.dtype)
+    scale = factor / _norm(counted, rows, batch, weights, lengths, per_step)
+    block = max(1, _BLOCK // width)
+    value = np.empty(block * width, y.dtype)
+    slope = np.empty(block * width, y.dtype)
     loss = 0.0
     for first in range(0, rows, block):
         last = min(rows, first + block)
         start, stop = first * width, last * width
-        d, out, here = targets[start:stop], gradient[start:stop], counted[first:last]
-        if kind == _SOFTMAX:
-            _softmax_elements(value, slope, y[start:stop], width)
-            if classes.size:
-                part, wrong = _softmax_classes(out, value, slope, width, classes[first:last], here, scale)
-                if wrong >= 0:
-                    return loss, first + wrong
-            else:
-                part, _ = _softmax_distributions(out, value, slope, width, d, here, scale)
-            loss += part
-            continue
-        if kind == _SQUARED_ERROR:
-            _squared_error_elements(value, slope, y[start:stop], d)
+        out, here = gradient[start:stop], counted[first:last]
+        _softmax_elements(value, slope, y[start:stop], width)
+        if classes.size:
+            part, wrong = _softmax_classes(out, value, slope, width, classes[first:last], here, scale)
+            if wrong >= 0:
+                return loss, first + wrong
         else:
-            _bernoulli_elements(value, slope, y[start:stop], d)
-        if masked:
-            _weigh(value, slope, share, width, here)
-        loss += sum_between(value, 0, stop - start)
-        factor_of_all = y.dtype.type(scale)
-        for i in range(out.size):
-            out[i] = slope[i] * factor_of_all
-    return loss * scale if norm > 0 else 0.0, -1
+            part = _softmax_distributions(out, value, slope, width, targets[start:stop], here, scale)
+        loss += part
+    return loss * scale, -1
 
 
 @dataclass(frozen=True)
@@ -270,13 +289,21 @@ class Loss:
                 raise RnnsimError(f"gradient {gradient.dtype}{list(gradient.shape)}: expected {dtype}{list(shape)}")
             in_place = gradient.flags.c_contiguous
             slope = (gradient if in_place else np.empty(shape, dtype)).reshape(-1)
-        kind, factor = _KERNEL_KIND[self.kind], 1 / math.log(2) if self.unit == "bits" else 1.0
-        loss, wrong = _evaluate(
-            kind, y, width, d, classes, batch, flat_weights, counts, self.per == "step", factor, slope
+        common = (
+            batch,
+            flat_weights,
+            counts,
+            self.per == "step",
+            1 / math.log(2) if self.unit == "bits" else 1.0,
+            slope,
         )
-        if wrong >= 0:
-            where = ", ".join(str(int(i)) for i in np.unravel_index(wrong, steps))
-            raise RnnsimError(f"targets[{where}] = {classes[wrong]}: expected a class between 0 and {width - 1}")
+        if self.kind == "softmax":
+            loss, wrong = _evaluate_softmax(y, width, d, classes, *common)
+            if wrong >= 0:
+                where = ", ".join(str(int(i)) for i in np.unravel_index(wrong, steps))
+                raise RnnsimError(f"targets[{where}] = {classes[wrong]}: expected a class between 0 and {width - 1}")
+        else:
+            loss = _evaluate_elements(self.kind == "bernoulli", y, width, d, *common)
         if gradient is not None and not in_place:
             gradient[...] = slope.reshape(shape)
         return loss
@@ -296,7 +323,6 @@ class Loss:
         return shares / shares.sum(axis=-1, keepdims=True)
 
 
-_KERNEL_KIND = {"squared_error": _SQUARED_ERROR, "bernoulli": _BERNOULLI, "softmax": _SOFTMAX}
 _ABSENT = {"f": np.empty(0, np.float32), "d": np.empty(0, np.float64)}
 _NO_CLASSES = np.empty(0, np.int32)
 
