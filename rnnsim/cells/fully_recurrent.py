@@ -24,6 +24,7 @@ import numpy as np
 from rnnsim.cells import interface, sequence
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel
+from rnnsim.core.lanes import first, limited, load, store, where_positive, width
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import require
 from rnnsim.core.threads import parallel_region
@@ -54,39 +55,38 @@ class RNNWalk(NamedTuple):
 @jit_exact
 def activate(v, bias, kind):
     """v (H) = f(v + bias)."""
-    zero, one = bias.dtype.type(0), bias.dtype.type(1)
-    if kind == TANH:
-        for j in range(v.size):
-            v[j] = tanh(v[j] + bias[j])
-    elif kind == LOGISTIC:
-        for j in range(v.size):
-            v[j] = sigmoid(v[j] + bias[j])
-    elif kind == RECTIFIER:
-        for j in range(v.size):
-            v[j] = max(v[j] + bias[j], zero)
-    elif kind == IDENTITY:
-        for j in range(v.size):
-            v[j] = v[j] + bias[j]
-    else:
-        for j in range(v.size):
-            v[j] = min(max(v[j] + bias[j], zero), one)
+    for j in range(0, v.size, width(v)):
+        live = first(v.size - j)
+        s = load(v, j, live) + load(bias, j, live)
+        if kind == TANH:
+            s = tanh(s)
+        elif kind == LOGISTIC:
+            s = sigmoid(s)
+        elif kind == RECTIFIER:
+            s = limited(s, 0.0, np.inf)
+        elif kind == SATURATED:
+            s = limited(s, 0.0, 1.0)
+        store(v, j, live, s)
 
 
 @jit_exact
 def activate_backward(v, d, a, kind):
     """v = f(s) (H) becomes the gradient d * a * f'(s) of the pre-activation; d (H) becomes d * (1 - a)."""
     zero, one = v.dtype.type(0), v.dtype.type(1)
-    for j in range(v.size):
+    for j in range(0, v.size, width(v)):
+        live = first(v.size - j)
+        f, above = load(v, j, live), load(d, j, live)
+        slope = above * a
         if kind == TANH:
-            slope = one - v[j] * v[j]
+            slope = slope * (one - f * f)
         elif kind == LOGISTIC:
-            slope = v[j] * (one - v[j])
-        elif kind == IDENTITY:
-            slope = one
-        else:
-            slope = one if (v[j] > zero) & ((kind == RECTIFIER) | (v[j] < one)) else zero
-        v[j] = d[j] * a * slope
-        d[j] = d[j] * (one - a)
+            slope = slope * (f * (one - f))
+        elif kind != IDENTITY:
+            slope = where_positive(f, slope, slope * zero)
+            if kind == SATURATED:
+                slope = where_positive(one - f, slope, slope * zero)
+        store(v, j, live, slope)
+        store(d, j, live, above * (one - a))
 
 
 @jit_exact

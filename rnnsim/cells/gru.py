@@ -28,6 +28,7 @@ import numpy as np
 from rnnsim.cells import interface, sequence
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel
+from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.threads import parallel_region
 from rnnsim.core.vmath import sigmoid, tanh
@@ -56,26 +57,26 @@ class GRUWalk(NamedTuple):
 def reset_and_update(z, q, h_before, bias, bias_hn, after):
     """One row: r and z from their pre-activations z (3H); q (H) as the table above says."""
     n = q.size
-    for j in range(2 * n):
-        z[j] = sigmoid(z[j] + bias[j])
-    if after:
-        for j in range(n):
-            q[j] += bias_hn[j]
-    else:
-        for j in range(n):
-            q[j] = z[j] * h_before[j]
+    for j in range(0, n, width(q)):
+        live = first(n - j)
+        r = sigmoid(load(z, j, live) + load(bias, j, live))
+        store(z, j, live, r)
+        store(z, n + j, live, sigmoid(load(z, n + j, live) + load(bias, n + j, live)))
+        store(q, j, live, load(q, j, live) + load(bias_hn, j, live) if after else r * load(h_before, j, live))
 
 
 @jit_exact
 def candidate_and_state(h, z, q, h_before, bias, after):
     """One row: n from its pre-activation, and the new state h (H)."""
     n = h.size
-    for j in range(n):
-        s = z[2 * n + j] + bias[2 * n + j]
+    for j in range(0, n, width(h)):
+        live = first(n - j)
+        s = load(z, 2 * n + j, live) + load(bias, 2 * n + j, live)
         if after:
-            s += z[j] * q[j]
-        z[2 * n + j] = tanh(s)
-        h[j] = z[2 * n + j] + z[n + j] * (h_before[j] - z[2 * n + j])
+            s = s + load(z, j, live) * load(q, j, live)
+        candidate = tanh(s)
+        store(z, 2 * n + j, live, candidate)
+        store(h, j, live, candidate + load(z, n + j, live) * (load(h_before, j, live) - candidate))
 
 
 @jit_exact
@@ -86,25 +87,28 @@ def candidate_backward(dh, z, q, h_before, after):
     """
     n = dh.size
     one = z.dtype.type(1)
-    for j in range(n):
-        r, keep, candidate = z[j], z[n + j], z[2 * n + j]
-        d_n = dh[j] * (one - keep) * (one - candidate * candidate)
-        z[n + j] = dh[j] * (h_before[j] - candidate) * keep * (one - keep)
-        z[2 * n + j] = d_n
-        dh[j] *= keep
+    for j in range(0, n, width(dh)):
+        live = first(n - j)
+        r, keep, candidate = load(z, j, live), load(z, n + j, live), load(z, 2 * n + j, live)
+        above = load(dh, j, live)
+        d_n = above * (one - keep) * (one - candidate * candidate)
+        store(z, n + j, live, above * (load(h_before, j, live) - candidate) * keep * (one - keep))
+        store(z, 2 * n + j, live, d_n)
+        store(dh, j, live, above * keep)
         if after:
-            z[j] = d_n * q[j] * r * (one - r)
-            q[j] = d_n * r
+            store(z, j, live, d_n * load(q, j, live) * r * (one - r))
+            store(q, j, live, d_n * r)
 
 
 @jit_exact
 def reset_backward(dh, z, d_rh, h_before):
     """One row, reset before: r in z (3H) becomes its gradient, from d_rh (H), the gradient of r * h(t-1)."""
     one = z.dtype.type(1)
-    for j in range(dh.size):
-        r = z[j]
-        z[j] = d_rh[j] * h_before[j] * r * (one - r)
-        dh[j] += d_rh[j] * r
+    for j in range(0, dh.size, width(dh)):
+        live = first(dh.size - j)
+        r, d = load(z, j, live), load(d_rh, j, live)
+        store(z, j, live, d * load(h_before, j, live) * r * (one - r))
+        store(dh, j, live, load(dh, j, live) + d * r)
 
 
 @jit_exact

@@ -28,6 +28,7 @@ import numpy as np
 from rnnsim.cells import interface, sequence
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel
+from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import diagonal_gradient, multiply_rows, packed, weight_gradient
 from rnnsim.core.threads import parallel_region
 from rnnsim.core.vmath import sigmoid, tanh
@@ -58,26 +59,31 @@ def gates_forward(h, c, z, c_before, bias, p, kind):
     """One row, one tick: pre-activations z (G*H) become gates; c (H) and h (H) are written."""
     n = h.size
     one = bias.dtype.type(1)
-    if kind == FULL:
-        for j in range(n):
-            i = sigmoid(z[j] + bias[j] + p[0, j] * c_before[j])
-            f = sigmoid(z[n + j] + bias[n + j] + p[1, j] * c_before[j])
-            g = tanh(z[2 * n + j] + bias[2 * n + j])
-            state = f * c_before[j] + i * g
-            o = sigmoid(z[3 * n + j] + bias[3 * n + j] + p[2, j] * state)
-            z[j], z[n + j], z[2 * n + j], z[3 * n + j] = i, f, g, o
-            c[j] = state
-            h[j] = o * tanh(state)
-        return
-    for j in range(n):
-        gate = sigmoid(z[j] + bias[j] + p[kind - 1, j] * c_before[j])
-        g = tanh(z[n + j] + bias[n + j])
-        i, f = (gate, one) if kind == NO_FORGET else (one - gate, gate)
-        state = f * c_before[j] + i * g
-        o = sigmoid(z[2 * n + j] + bias[2 * n + j] + p[2, j] * state)
-        z[j], z[n + j], z[2 * n + j] = gate, g, o
-        c[j] = state
-        h[j] = o * tanh(state)
+    last = 3 if kind == FULL else 2
+    for j in range(0, n, width(h)):
+        live = first(n - j)
+        before = load(c_before, j, live)
+        a = load(z, j, live) + load(bias, j, live)
+        g = tanh(load(z, (last - 1) * n + j, live) + load(bias, (last - 1) * n + j, live))
+        if kind == FULL:
+            i = sigmoid(a + load(p[0], j, live) * before)
+            f = sigmoid(load(z, n + j, live) + load(bias, n + j, live) + load(p[1], j, live) * before)
+            state = f * before + i * g
+            store(z, j, live, i)
+            store(z, n + j, live, f)
+        elif kind == NO_FORGET:
+            i = sigmoid(a + load(p[0], j, live) * before)
+            state = before + i * g
+            store(z, j, live, i)
+        else:
+            f = sigmoid(a + load(p[1], j, live) * before)
+            state = f * before + (one - f) * g
+            store(z, j, live, f)
+        o = sigmoid(load(z, last * n + j, live) + load(bias, last * n + j, live) + load(p[2], j, live) * state)
+        store(z, (last - 1) * n + j, live, g)
+        store(z, last * n + j, live, o)
+        store(c, j, live, state)
+        store(h, j, live, o * tanh(state))
 
 
 @jit_exact
@@ -88,31 +94,36 @@ def gates_backward(dh, dc, z, c, c_before, p, kind):
     """
     n = dh.size
     one = c.dtype.type(1)
-    zero = c.dtype.type(0)
-    if kind == FULL:
-        for j in range(n):
-            i, f, g, o = z[j], z[n + j], z[2 * n + j], z[3 * n + j]
-            squashed = tanh(c[j])
-            d_o = dh[j] * squashed * o * (one - o)
-            d_c = dc[j] + dh[j] * o * (one - squashed * squashed) + d_o * p[2, j]
+    last = 3 if kind == FULL else 2
+    for j in range(0, n, width(dh)):
+        live = first(n - j)
+        before, above = load(c_before, j, live), load(dh, j, live)
+        g, o = load(z, (last - 1) * n + j, live), load(z, last * n + j, live)
+        squashed = tanh(load(c, j, live))
+        d_o = above * squashed * o * (one - o)
+        d_c = load(dc, j, live) + above * o * (one - squashed * squashed) + d_o * load(p[2], j, live)
+        if kind == FULL:
+            i, f = load(z, j, live), load(z, n + j, live)
             d_i = d_c * g * i * (one - i)
-            d_f = d_c * c_before[j] * f * (one - f)
-            z[j], z[n + j], z[2 * n + j], z[3 * n + j] = d_i, d_f, d_c * i * (one - g * g), d_o
-            dc[j] = d_c * f + d_i * p[0, j] + d_f * p[1, j]
-            dh[j] = zero
-        return
-    for j in range(n):
-        gate, g, o = z[j], z[n + j], z[2 * n + j]
-        squashed = tanh(c[j])
-        d_o = dh[j] * squashed * o * (one - o)
-        d_c = dc[j] + dh[j] * o * (one - squashed * squashed) + d_o * p[2, j]
-        if kind == NO_FORGET:
-            i, f, d_gate = gate, one, d_c * g * gate * (one - gate)
+            d_f = d_c * before * f * (one - f)
+            d_before = d_c * f + d_i * load(p[0], j, live) + d_f * load(p[1], j, live)
+            store(z, j, live, d_i)
+            store(z, n + j, live, d_f)
+        elif kind == NO_FORGET:
+            i = load(z, j, live)
+            d_i = d_c * g * i * (one - i)
+            d_before = d_c + d_i * load(p[0], j, live)
+            store(z, j, live, d_i)
         else:
-            i, f, d_gate = one - gate, gate, d_c * (c_before[j] - g) * gate * (one - gate)
-        z[j], z[n + j], z[2 * n + j] = d_gate, d_c * i * (one - g * g), d_o
-        dc[j] = d_c * f + d_gate * p[kind - 1, j]
-        dh[j] = zero
+            f = load(z, j, live)
+            i = one - f
+            d_f = d_c * (before - g) * f * i
+            d_before = d_c * f + d_f * load(p[1], j, live)
+            store(z, j, live, d_f)
+        store(z, (last - 1) * n + j, live, d_c * i * (one - g * g))
+        store(z, last * n + j, live, d_o)
+        store(dc, j, live, d_before)
+    dh[:] = 0
 
 
 @jit_exact

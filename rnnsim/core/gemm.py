@@ -24,7 +24,7 @@ import functools
 import numpy as np
 
 from rnnsim.core import jit as policy
-from rnnsim.core.jit import jit, jit_exact, symbol
+from rnnsim.core.jit import jit_exact, symbol
 
 # Height of a tile in rows: its widths in panels, widest first. Accumulators, factors and one broadcast fill the registers.
 _TILES_32_REGISTERS = {
@@ -305,15 +305,9 @@ def pack(panels, b):
                 row[j] = b[k, whole * width + j]
 
 
-@jit
+@jit_exact
 def accumulate_outer(gradient, d, v, panels):
-    """gradient (G, N) += d (R, G).T @ v (R, N): a weight gradient.
-
-    Runs down the rows in blocks whose packed part of `v` stays in the cache; `panels` (P, block, W) is the buffer for it.
-    """
-    block = panels.shape[1]
-    for first in range(0, d.shape[0], block):
-        last = min(d.shape[0], first + block)
-        packed = panels[:, : last - first]
-        pack(packed, v[first:last])
-        product_packed(gradient, d[first:last].T, packed, True)
+    """gradient (G, N) += d (R, G).T @ v (R, N): a weight gradient; `panels` (P, at least R, W) is a buffer for packed v."""
+    packed = panels[:, : d.shape[0]]
+    pack(packed, v)
+    product_packed(gradient, d.T, packed, True)

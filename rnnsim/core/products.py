@@ -6,15 +6,15 @@ order; so the bits are the same for any number of threads.
 """
 
 import numba
-import numpy as np
 
 from rnnsim.core.gemm import accumulate_outer, pack, packed_shape, product_packed
-from rnnsim.core.jit import jit, jit_exact, jit_parallel
+from rnnsim.core.jit import jit_exact, jit_parallel
+from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.threads import get_threads, parallel_region
 
 # Below this many multiply-adds a second thread costs more than it brings.
 PARALLEL_WORK = 100_000
-_BLOCK = 512  # rows of one block of a weight gradient: its packed part stays in the second-level cache
+_BLOCK = 256  # rows of one block of a weight gradient: its packed part stays in the second-level cache
 
 
 def tasks_for(work, blocks):
@@ -25,10 +25,11 @@ def tasks_for(work, blocks):
 @jit_exact
 def _rows(c, a, panels, bias, add, lo, hi):
     product_packed(c[lo:hi], a[lo:hi], panels, add)
-    if bias.size > 0:
-        for r in range(lo, hi):
-            for j in range(bias.size):
-                c[r, j] += bias[j]
+    for r in range(lo, hi):
+        row = c[r]
+        for j in range(0, bias.size, width(bias)):
+            live = first(bias.size - j)
+            store(row, j, live, load(row, j, live) + load(bias, j, live))
 
 
 @jit_parallel
@@ -48,14 +49,26 @@ def multiply_rows(c, a, panels, bias, add=False):
             _rows_parallel(c, a, panels, bias, add, tasks)
 
 
-@jit
+@jit_exact
+def _column_sums(sums, d):
+    """sums (G) += column sums of d (R, G), row after row."""
+    for g in range(0, sums.size, width(sums)):
+        live = first(sums.size - g)
+        total = load(sums, g, live)
+        for r in range(d.shape[0]):
+            total = total + load(d[r], g, live)
+        store(sums, g, live, total)
+
+
+@jit_exact
 def _outer(gradient, bias_gradient, d, v, panels, lo, hi):
     """Rows lo..hi of the gradient: `gradient[lo:hi] += d[:, lo:hi].T @ v`, and the column sums of d."""
-    accumulate_outer(gradient[lo:hi], d[:, lo:hi], v, panels)
-    if bias_gradient.size > 0:
-        for r in range(d.shape[0]):
-            for g in range(lo, hi):
-                bias_gradient[g] += d[r, g]
+    block = panels.shape[1]
+    for start in range(0, d.shape[0], block):
+        part = slice(start, min(d.shape[0], start + block))
+        accumulate_outer(gradient[lo:hi], d[part, lo:hi], v[part], panels)
+        if bias_gradient.size > 0:
+            _column_sums(bias_gradient[lo:hi], d[part, lo:hi])
 
 
 @jit_parallel
@@ -77,12 +90,15 @@ def weight_gradient(gradient, bias_gradient, d, v, workspace):
             _outer_parallel(gradient, bias_gradient, d, v, panels, tasks)
 
 
-@jit
+@jit_exact
 def diagonal_gradient(gradient, d, v):
     """gradient (N) += sum over rows of d (R, N) * v (R, N): the gradient of a diagonal weight (a peephole)."""
-    for r in range(d.shape[0]):
-        for j in range(gradient.size):
-            gradient[j] += d[r, j] * v[r, j]
+    for j in range(0, gradient.size, width(gradient)):
+        live = first(gradient.size - j)
+        total = load(gradient, j, live)
+        for r in range(d.shape[0]):
+            total = total + load(d[r], j, live) * load(v[r], j, live)
+        store(gradient, j, live, total)
 
 
 def packed(workspace, name, matrix):
@@ -90,6 +106,3 @@ def packed(workspace, name, matrix):
     panels = workspace.array(name, packed_shape(*matrix.shape, matrix.dtype))
     pack(panels, matrix)
     return panels
-
-
-NO_BIAS = {"float32": np.zeros(0, np.float32), "float64": np.zeros(0, np.float64)}

@@ -211,23 +211,31 @@ if policy.ENABLED:
     from numba.core import cgutils
     from numba.extending import intrinsic
 
+    from rnnsim.core.lanes import Lanes
+
     class _Code:
         """The operations of the formulas as instructions for the compiler."""
 
-        def __init__(self, builder, element):
-            self.builder, self.element = builder, element
+        def __init__(self, builder, kind):
+            self.builder, self.kind = builder, kind
+            self.lanes = kind.count if isinstance(kind, ir.VectorType) else 0
+            element = kind.element if self.lanes else kind
             self.format = _FORMATS[32 if isinstance(element, ir.FloatType) else 64]
-            self.integer = ir.IntType(self.format.bits)
+            integer = ir.IntType(self.format.bits)
+            self.integer = ir.VectorType(integer, self.lanes) if self.lanes else integer
             self.add, self.subtract = builder.fadd, builder.fsub
             self.multiply, self.divide = builder.fmul, builder.fdiv
             self.negative, self.subtract_integers = builder.fneg, builder.sub
 
+        def _constant(self, kind, value):
+            return ir.Constant(kind, [ir.Constant(kind.element, value)] * self.lanes if self.lanes else value)
+
         def number(self, value):
-            return ir.Constant(self.element, float(np.float32(value)) if self.format.bits == 32 else value)
+            return self._constant(self.kind, float(np.float32(value)) if self.format.bits == 32 else value)
 
         def _call(self, name, *arguments):
-            kind = ir.FunctionType(self.element, [self.element] * len(arguments))
-            name = f"llvm.{name}.f{self.format.bits}"
+            kind = ir.FunctionType(self.kind, [self.kind] * len(arguments))
+            name = f"llvm.{name}.{f'v{self.lanes}' if self.lanes else ''}f{self.format.bits}"
             return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
 
         def multiply_add(self, a, b, c):
@@ -254,21 +262,21 @@ if policy.ENABLED:
             return self.builder.bitcast(x, self.integer)
 
         def shift_integer(self, n, by):
-            return self.builder.add(n, ir.Constant(self.integer, by))
+            return self.builder.add(n, self._constant(self.integer, by))
 
         def halve_integer(self, n):
-            return self.builder.lshr(n, ir.Constant(self.integer, 1))
+            return self.builder.lshr(n, self._constant(self.integer, 1))
 
         def power_of_two(self, exponent):
-            exponent = self.builder.shl(exponent, ir.Constant(self.integer, self.format.significand))
-            return self.builder.bitcast(exponent, self.element)
+            exponent = self.builder.shl(exponent, self._constant(self.integer, self.format.significand))
+            return self.builder.bitcast(exponent, self.kind)
 
     def _instruction(formula):
         """A formula as an instruction for kernels. The function around it is always inlined, or loops stay scalar."""
 
         @intrinsic
         def instruction(typing, x):
-            if not isinstance(x, types.Float):
+            if not isinstance(x, (types.Float, Lanes)):
                 return None
 
             def generate(context, builder, signature, arguments):

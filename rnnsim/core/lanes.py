@@ -1,0 +1,206 @@
+"""Vectors in kernels: one register of numbers, written like one number.
+
+An element-wise loop over a row of 32 or 100 units is short: what the compiler adds to vectorise it by itself (checks that
+arrays do not overlap, a scalar loop for the rest) costs more than the arithmetic. Here the vector is written down::
+
+    for j in range(0, n, width(x)):                 # one register at a time
+        live = first(n - j)                         # the lanes that exist: all, but in the last round
+        h = sigmoid(load(x, j, live)) * load(c, j, live)
+        store(y, j, live, h)
+
+`+ - * /` work between vectors and between a vector and a number of the same type, as do `exp`, `tanh` and `sigmoid` of
+`vmath`. Every lane is computed in the same way wherever it stands, so an element has the same bits in any place of a
+row. Lanes that do not exist are read as zero and not written.
+"""
+
+import operator
+
+import numpy as np
+
+from rnnsim.core import jit as policy
+from rnnsim.core.gemm import VECTOR_BYTES, panel_width
+
+
+def width(x):
+    """Numbers in one vector of the type of the array x; in kernels a constant."""
+    return panel_width(x.dtype)
+
+
+if policy.ENABLED:
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+    from numba.extending import intrinsic, lower_builtin, models, overload, register_model
+
+    class Lanes(types.Type):
+        """The type of a vector of `dtype` that fills one register."""
+
+        def __init__(self, dtype):
+            self.dtype = dtype
+            super().__init__(name=f"Lanes({dtype})")
+
+        @property
+        def width(self):
+            return VECTOR_BYTES * 8 // self.dtype.bitwidth
+
+    class Live(types.Type):
+        """The type of a count of existing lanes."""
+
+        def __init__(self):
+            super().__init__(name="Live")
+
+    live_type = Live()
+
+    def _vector(element, count):
+        return ir.VectorType(element, count)
+
+    @register_model(Lanes)
+    class _LanesModel(models.PrimitiveModel):
+        def __init__(self, dmm, fe_type):
+            element = ir.FloatType() if fe_type.dtype.bitwidth == 32 else ir.DoubleType()
+            super().__init__(dmm, fe_type, _vector(element, fe_type.width))
+
+    @register_model(Live)
+    class _LiveModel(models.PrimitiveModel):
+        def __init__(self, dmm, fe_type):
+            super().__init__(dmm, fe_type, ir.IntType(32))
+
+    @overload(width)
+    def _width(x):
+        count = VECTOR_BYTES * 8 // x.dtype.bitwidth
+        return lambda x: count
+
+    def splat(builder, value, count):
+        """A vector with `value` in every lane."""
+        undefined = ir.Constant(_vector(value.type, count), ir.Undefined)
+        zeros = ir.Constant(_vector(ir.IntType(32), count), None)
+        first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(first, undefined, zeros)
+
+    @intrinsic
+    def first(typing, count):
+        """The lanes 0 .. count - 1; `count` may be larger than a vector."""
+
+        def generate(context, builder, sig, arguments):
+            limit = ir.Constant(arguments[0].type, 64)
+            small = builder.icmp_signed("<", arguments[0], limit)
+            return builder.trunc(builder.select(small, arguments[0], limit), ir.IntType(32))
+
+        return live_type(count), generate
+
+    def _mask(builder, live, count):
+        ids = ir.Constant(_vector(ir.IntType(32), count), [ir.Constant(ir.IntType(32), lane) for lane in range(count)])
+        return builder.icmp_signed("<", ids, splat(builder, live, count))
+
+    def _place(context, builder, array_type, array, j):
+        """Pointer to element j of a contiguous 1-D array, as a pointer to a vector; the vector type and its alignment."""
+        data = context.make_array(array_type)(context, builder, array).data
+        element = context.get_data_type(array_type.dtype)
+        kind = _vector(element, VECTOR_BYTES * 8 // array_type.dtype.bitwidth)
+        pointer = builder.gep(data, [j], source_etype=element)
+        return (
+            builder.bitcast(pointer, kind.as_pointer()),
+            kind,
+            ir.Constant(ir.IntType(32), array_type.dtype.bitwidth // 8),
+        )
+
+    def _masked(builder, name, kind, result, arguments):
+        suffix = f"v{kind.count}{'f32' if isinstance(kind.element, ir.FloatType) else 'f64'}.p0"
+        function = ir.FunctionType(result, [value.type for value in arguments])
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, function, f"llvm.masked.{name}.{suffix}"), arguments
+        )
+
+    @intrinsic
+    def load(typing, x, j, live):
+        """The vector x[j], x[j + 1], ...; zero in lanes that do not exist. x is 1-D and contiguous."""
+
+        def generate(context, builder, sig, arguments):
+            pointer, kind, align = _place(context, builder, sig.args[0], arguments[0], arguments[1])
+            mask = _mask(builder, arguments[2], kind.count)
+            return _masked(builder, "load", kind, kind, [pointer, align, mask, ir.Constant(kind, None)])
+
+        return Lanes(x.dtype)(x, types.intp, live_type), generate
+
+    @intrinsic
+    def store(typing, x, j, live, value):
+        """x[j], x[j + 1], ... = the vector `value`, in the lanes that exist."""
+
+        def generate(context, builder, sig, arguments):
+            pointer, kind, align = _place(context, builder, sig.args[0], arguments[0], arguments[1])
+            mask = _mask(builder, arguments[2], kind.count)
+            _masked(builder, "store", kind, ir.VoidType(), [arguments[3], pointer, align, mask])
+            return context.get_dummy_value()
+
+        return types.void(x, types.intp, live_type, Lanes(x.dtype)), generate
+
+    @intrinsic
+    def where_positive(typing, x, then, otherwise):
+        """`then` in the lanes where x > 0, else `otherwise`; all three are vectors."""
+
+        def generate(context, builder, sig, arguments):
+            zero = ir.Constant(arguments[0].type, None)
+            return builder.select(builder.fcmp_ordered(">", arguments[0], zero), arguments[1], arguments[2])
+
+        return x(x, x, x), generate
+
+    @intrinsic
+    def limited(typing, x, low, high):
+        """The vector x, no lane below `low` or above `high`; NaN stays."""
+
+        def generate(context, builder, sig, arguments):
+            count = sig.return_type.width
+            x, low, high = arguments
+            low, high = (
+                splat(builder, context.cast(builder, v, sig.args[1], sig.return_type.dtype), count) for v in (low, high)
+            )
+            x = builder.select(builder.fcmp_ordered("<", x, low), low, x)
+            return builder.select(builder.fcmp_ordered(">", x, high), high, x)
+
+        return x(x, types.float64, types.float64), generate
+
+    _OPERATIONS = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
+
+    def _define(function, instruction):
+        @infer_global(function)
+        class _Typing(AbstractTemplate):
+            def generic(self, arguments, keywords):
+                kinds = [x for x in arguments if isinstance(x, Lanes)]
+                if len(arguments) == 2 and kinds and all(x in (kinds[0], kinds[0].dtype) for x in arguments):
+                    return signature(kinds[0], *arguments)
+                return None
+
+        def generate(context, builder, sig, arguments):
+            count = sig.return_type.width
+            a, b = (x if isinstance(kind, Lanes) else splat(builder, x, count) for x, kind in zip(arguments, sig.args))
+            # Multiply-add may fuse, as everywhere in rnnsim.
+            return getattr(builder, instruction)(a, b, flags=("nsz", "contract"))
+
+        for left, right in ((Lanes, Lanes), (Lanes, types.Float), (types.Float, Lanes)):
+            lower_builtin(function, left, right)(generate)
+
+    for _function, _instruction in _OPERATIONS.items():
+        _define(_function, _instruction)
+
+else:
+
+    def first(count):
+        """The number of lanes that exist."""
+        return count
+
+    def load(x, j, live):
+        """The numbers x[j], x[j + 1], ... that exist."""
+        return x[j : j + min(live, width(x))].copy()
+
+    def store(x, j, live, value):
+        """x[j], x[j + 1], ... = value."""
+        x[j : j + min(live, width(x))] = value
+
+    def where_positive(x, then, otherwise):
+        """`then` where x > 0, else `otherwise`."""
+        return np.where(x > 0, then, otherwise)
+
+    def limited(x, low, high):
+        """x, no number below `low` or above `high`; NaN stays."""
+        return np.clip(x, low, high)
