@@ -10,6 +10,10 @@ import threading
 
 from rnnsim.core.registry import require
 
+# GNU OpenMP lets a thread that waits spin for milliseconds, and a process beside it then stands still. 20,000 rounds are
+# longer than the gap between two kernels of a training step, and short for everybody else. Read when the layer is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
 parallel_region = threading.RLock()
 _threads = None
 
@@ -33,7 +37,8 @@ def set_threads(count):
     global _threads
     limit = _limit()
     require(
-        isinstance(count, int) and 1 <= count <= limit, f"threads={count}: expected a whole number between 1 and {limit}"
+        isinstance(count, int) and 1 <= count <= limit,
+        f"threads={count}: expected a whole number between 1 and {limit}",
     )
     import numba
 

@@ -1,0 +1,49 @@
+"""Train a small fully recurrent network by SciPy's L-BFGS-B to generate a sine, and draw what it learned.
+
+    python examples/lbfgs_sine.py [picture.png]
+
+The network has no input but a constant; it must oscillate by itself from a learned initial state. Its 78 parameters are
+one flat float64 vector, which is all that SciPy needs to see.
+"""
+
+import sys
+
+import numpy as np
+import scipy.optimize
+
+import rnnsim as rs
+
+TICKS, PERIOD = 100, 25
+
+
+def main(picture="lbfgs_sine.png"):
+    """Train, print the error, draw."""
+    net = rs.Recurrent("rnn", 1, 1, hidden=6, learned_initial_state=True, dtype="float64", rng=3)
+    t = np.arange(TICKS)
+    target = np.sin(2 * np.pi * t / PERIOD).reshape(TICKS, 1, 1)
+    batch = rs.tasks.Batch(inputs=np.ones((TICKS, 1, 1)), targets=target)
+    f = rs.objective(net, batch)
+    result = scipy.optimize.minimize(
+        f, net.theta, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxfun": 4000}
+    )
+    net.theta[:] = result.x
+    longer = net.forward(np.ones((3 * TICKS, 1, 1))).outputs[:, 0, 0]
+    print(f"{net.n_parameters} parameters, {result.nfev} evaluations: mean squared error {result.fun / TICKS:.2e}")
+
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
+    axes.plot(np.sin(2 * np.pi * np.arange(3 * TICKS) / PERIOD), color="0.7", lw=3, label="target")
+    axes.plot(longer, lw=1, label="network, running free")
+    axes.axvspan(0, TICKS, color="C0", alpha=0.08, label="ticks it was trained on")
+    axes.set(xlabel="tick", ylabel="output")
+    axes.legend(loc="lower right", ncols=3)
+    figure.savefig(picture, dpi=120)
+    print(f"picture: {picture}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,37 @@
+"""A network and a batch as a function that `scipy.optimize.minimize` takes."""
+
+import numpy as np
+
+from rnnsim.core.registry import require
+from rnnsim.errors import RnnsimError
+
+
+def objective(net, batch, loss=None):
+    """f(theta) -> (loss, gradient) in float64, for ``scipy.optimize.minimize(f, net.theta, jac=True, method=...)``.
+
+    `batch` has inputs, targets, weights and lengths as tasks make them (`rnnsim.tasks.Batch`); `loss` is a
+    `rnnsim.core.losses.Loss`, by default squared error summed over ticks and averaged over sequences. The gradient is a
+    copy, as SciPy's line searches keep old ones; entries of frozen connections are zero. Each call leaves its theta in the
+    network. Raises `RnnsimError` if the network is not float64: line searches need more digits than float32 has.
+
+    >>> import scipy.optimize, rnnsim as rs
+    >>> net = rs.Recurrent("rnn", 1, 1, hidden=4, dtype="float64", rng=0)
+    >>> x = np.random.default_rng(0).normal(size=(6, 5, 1))
+    >>> f = objective(net, rs.tasks.Batch(inputs=x, targets=np.cumsum(x, axis=0)))
+    >>> before, after = f(net.theta)[0], scipy.optimize.minimize(f, net.theta, jac=True, method="L-BFGS-B").fun
+    >>> bool(after < before / 100)
+    True
+    """
+    from rnnsim.core.losses import Loss
+
+    if net.dtype != np.float64:
+        raise RnnsimError(f"dtype={net.dtype}: an objective for SciPy needs a network of dtype float64")
+    loss = loss or Loss("squared_error", "every", "sequence", "squared")
+
+    def value_and_gradient(theta):
+        theta = np.asarray(theta, np.float64)
+        require(theta.shape == net.theta.shape, f"theta: expected shape {net.theta.shape}, got {theta.shape}")
+        result = net.loss_and_gradient(batch, loss, theta=theta)
+        return result.loss, result.gradient.copy()
+
+    return value_and_gradient
