@@ -1,0 +1,48 @@
+"""rnnsim: a fast CPU laboratory for recurrent networks.
+
+Everything here is imported when it is first asked for: ``import rnnsim`` takes milliseconds and imports neither NumPy nor
+Numba.
+
+>>> import rnnsim as rs
+>>> rs.Adam(1e-3, clip_norm=1).clip_norm
+1.0
+"""
+
+import importlib
+
+from rnnsim.version import VERSION as __version__
+
+_NAMES = {
+    "Adam": "rnnsim.optimizers",
+    "Momentum": "rnnsim.optimizers",
+    "RMSProp": "rnnsim.optimizers",
+    "RMSPropGraves": "rnnsim.optimizers",
+    "Recurrent": "rnnsim.networks.recurrent",
+    "RnnsimError": "rnnsim.errors",
+    "SGD": "rnnsim.optimizers",
+    "evaluate": "rnnsim.training.evaluate",
+    "get_threads": "rnnsim.core.threads",
+    "load_weights": "rnnsim.training.run",
+    "objective": "rnnsim.interop.scipy_objective",
+    "open_run": "rnnsim.training.run",
+    "set_threads": "rnnsim.core.threads",
+    "train": "rnnsim.training.loop",
+}
+_MODULES = ("cells", "learning", "networks", "optimizers", "tasks", "training")
+
+__all__ = sorted([*_NAMES, *_MODULES, "__version__"])
+
+
+def __getattr__(name):
+    if name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"rnnsim.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__
