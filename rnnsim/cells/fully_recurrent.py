@@ -26,7 +26,7 @@ from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel
 from rnnsim.core.lanes import first, limited, load, store, where_positive, width
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
-from rnnsim.core.registry import require
+from rnnsim.core.registry import one_of, require
 from rnnsim.core.threads import parallel_region
 from rnnsim.core.vmath import sigmoid, tanh
 from rnnsim.errors import RnnsimError
@@ -197,7 +197,7 @@ class FullyRecurrent(interface.Cell):
         super().__init__(n_inputs, hidden, dtype)
         require(0 < leak <= 1, f"leak={leak}: expected a number above 0 and up to 1")
         require(0 <= density <= 1, f"density={density}: expected a number from 0 to 1")
-        self.kind, self.leak, self.bias = ACTIVATIONS.index(activation), leak, bias
+        self.kind, self.leak, self.bias = ACTIVATIONS.index(one_of("activation", activation, ACTIVATIONS)), leak, bias
         self.input_delay = input_delay
         self.connections = _connection_table(connections, density, connection_seed, hidden, n_inputs)
         biases = tuple((name, 0) for name, _ in interface.bias_shapes(bias, 1))

@@ -30,6 +30,7 @@ from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
+from rnnsim.core.registry import one_of
 from rnnsim.core.threads import parallel_region
 from rnnsim.core.vmath import sigmoid, tanh
 
@@ -242,7 +243,8 @@ class GRU(interface.Cell):
         bias: Literal["single", "double", "none"] = "single",
     ):
         super().__init__(n_inputs, hidden, dtype)
-        self.variant, self.after, self.bias = variant, reset == "after", bias
+        self.variant, self.bias = one_of("variant", variant, ("gru0", "gru1", "gru2", "gru3")), bias
+        self.after = one_of("reset", reset, ("after", "before")) == "after"
         self.gates_see_input, self.gates_see_state = variant == "gru0", variant != "gru3"
         self.gates_have_bias = variant != "gru2"
         self.groups = self._groups()

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.core.registry import at_least, require
+from rnnsim.core.registry import at_least, one_of
 from rnnsim.core.workspace import Workspace
 
 
@@ -88,8 +88,7 @@ class Cell(ABC):
     def __init__(self, n_inputs, hidden, dtype):
         self.n_inputs = at_least("inputs", n_inputs, 1)
         self.hidden = at_least("hidden", hidden, 1)
-        self.dtype = np.dtype(dtype)
-        require(self.dtype in (np.float32, np.float64), f"dtype={dtype}: expected float32 or float64")
+        self.dtype = floating_type(dtype)
         self.space = Workspace(self.dtype)
         self.weights = self.gradients = self.scratch = None
 
@@ -160,6 +159,15 @@ def states_before(array, steps, batch, reverse):
     return array[batch:] if reverse else array[: steps * batch]
 
 
+BIASES = {"single": ("bias_ih",), "double": ("bias_ih", "bias_hh"), "none": ()}
+
+
 def bias_shapes(kind, rows):
-    """The bias parameters of `rows` rows: none, one, or PyTorch's two."""
-    return {"none": [], "single": [("bias_ih", (rows,))], "double": [("bias_ih", (rows,)), ("bias_hh", (rows,))]}[kind]
+    """The bias parameters of `rows` rows: one, PyTorch's two, or none."""
+    return [(name, (rows,)) for name in BIASES[one_of("bias", kind, BIASES)]]
+
+
+def floating_type(dtype):
+    """The NumPy type of the name or type `dtype`. Raises `RnnsimError` unless it is float32 or float64."""
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+    return np.dtype(one_of("dtype", name, ("float32", "float64")))

@@ -30,6 +30,7 @@ from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import diagonal_gradient, multiply_rows, packed, weight_gradient
+from rnnsim.core.registry import one_of
 from rnnsim.core.threads import parallel_region
 from rnnsim.core.vmath import sigmoid, tanh
 
@@ -248,7 +249,7 @@ class LSTM(interface.Cell):
         forget_bias: float = 1.0,
     ):
         super().__init__(n_inputs, hidden, dtype)
-        self.gates, self.kind = GATES[gates], list(GATES).index(gates)
+        self.gates, self.kind = GATES[one_of("gates", gates, GATES)], list(GATES).index(gates)
         self.peepholes, self.bias, self.forget_bias = peepholes, bias, forget_bias
         # The peephole vectors p_i, p_f, p_o that there are, and the gate that each belongs to.
         self._looking = [gate for gate in "ifo" if gate in self.gates] if peepholes else []

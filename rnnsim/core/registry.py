@@ -175,3 +175,9 @@ def at_least(key, value, least):
     """`value`, if it is a number of at least `least`; else one clear line."""
     require(value >= least, f"{key}={value}: expected a value of at least {least}")
     return value
+
+
+def one_of(key, value, known):
+    """`value`, if it is one of the known ones; else one clear line."""
+    require(isinstance(value, str) and value in known, f"{key}={_shown(value)}: expected one of {', '.join(known)}")
+    return value
