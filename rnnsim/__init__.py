@@ -10,7 +10,9 @@ Numba.
 
 import importlib
 
-from rnnsim.version import VERSION as __version__
+from rnnsim.version import VERSION
+
+__version__ = VERSION
 
 _NAMES = {
     "Adam": "rnnsim.optimizers",
@@ -30,8 +32,6 @@ _NAMES = {
 }
 _MODULES = ("cells", "learning", "networks", "optimizers", "tasks", "training")
 
-__all__ = sorted([*_NAMES, *_MODULES, "__version__"])
-
 
 def __getattr__(name):
     if name in _NAMES:
@@ -45,4 +45,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return __all__
+    return sorted([*_NAMES, *_MODULES, "__version__"])
