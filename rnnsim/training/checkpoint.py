@@ -1,0 +1,191 @@
+"""Checkpoints: one safetensors file with all that a run needs to go on as if it had never stopped.
+
+    <parameter>           every array of the layout under its own name: other programs read the weights as they are
+    optimizer.<name>      the state of the optimiser
+    state.<i>             the state that streams carry on, one array a layer and direction
+    window.<name>         the last sequences that the criterion looks at
+
+The metadata are texts: ``network`` (JSON of `net.config`), ``progress`` (JSON of step, seconds, ...) and ``digest`` (SHA-256
+over names and bytes of all arrays). A file that was cut off or changed is found out by its digest. Nothing is pickled.
+
+Every file is written beside its place and moved there: whoever looks sees the old file or the new one, never a part.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.errors import RnnsimError
+
+FORMAT = "rnnsim 1"
+_PARTS = ("optimizer", "state", "window")
+
+
+class Damaged(RnnsimError):
+    """A checkpoint that is cut off, changed or no checkpoint at all."""
+
+
+class Checkpoint(NamedTuple):
+    """What a file holds."""
+
+    network: dict  # net.config
+    weights: dict  # parameter name -> array
+    optimizer: dict  # name -> array
+    state: list | None  # what streams carry on
+    window: dict  # name -> array
+    progress: dict  # step, updates, seconds, ...
+
+
+def write_atomically(path, data):
+    """Write `data` (bytes or text) so that `path` is at every moment the old file or the whole new one, also after a crash.
+
+    Raises `RnnsimError`, one line, if the system refuses; the old file is intact then and nothing else is left.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            with open(beside, "wb") as file:
+                file.write(data.encode() if isinstance(data, str) else data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise cannot("write", path, error) from None
+
+
+def sync_folder(folder):
+    """Make the names in a folder survive a power cut, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows does not open folders
+        return
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def cannot(act, path, error):
+    """The one line for an `OSError`."""
+    return RnnsimError(f"cannot {act} {path}: {error.strerror or error}")
+
+
+def save(path, net, optimizer=None, state=None, window=None, progress=None, theta=None):
+    """Write a checkpoint; `theta` instead of the network's own weights, if given. Raises `RnnsimError` if it cannot."""
+    from safetensors.numpy import save as encoded
+
+    arrays = dict(net.layout.views(net.theta if theta is None else theta))
+    for part, named in (("optimizer", optimizer), ("window", window)):
+        arrays |= {f"{part}.{name}": array for name, array in (named or {}).items()}
+    arrays |= {f"state.{i}": array for i, array in enumerate(state or [])}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    metadata = {
+        "format": FORMAT,
+        "network": json.dumps(net.config),
+        "progress": json.dumps(progress or {}),
+        "states": str(-1 if state is None else len(state)),
+        "digest": _digest(arrays),
+    }
+    write_atomically(path, encoded(arrays, metadata))
+
+
+def save_weights(net, path):
+    """Write a network's weights and configuration to one .safetensors file; `rnnsim.load_weights` reads it."""
+    save(path, net)
+
+
+def load(path):
+    """The `Checkpoint` in a file. Raises `Damaged`, one line, if the file is not whole, `RnnsimError` if it cannot be read."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as decoded
+
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise cannot("read", path, error) from None
+    try:
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        if metadata["format"] != FORMAT:
+            raise Damaged(f"{path}: format '{metadata['format']}', this version of rnnsim reads '{FORMAT}'")
+        arrays = decoded(data)
+        if _digest(arrays) != metadata["digest"]:
+            raise Damaged(f"{path} is damaged: its arrays do not fit their digest")
+        network, progress = json.loads(metadata["network"]), json.loads(metadata["progress"])
+        states = int(metadata["states"])
+    except Damaged:
+        raise
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
+        raise Damaged(f"{path} is damaged, or not a file of weights that rnnsim wrote") from None
+    parts = {part: {} for part in _PARTS}
+    weights = {}
+    for name, array in arrays.items():
+        part, _, inner = name.partition(".")
+        if inner and part in parts:
+            parts[part][inner] = array
+        else:
+            weights[name] = array
+    state = None if states < 0 else [parts["state"][str(i)] for i in range(states)]
+    return Checkpoint(network, weights, parts["optimizer"], state, parts["window"], progress)
+
+
+def restore(net, checkpoint, path):
+    """Put the weights of a checkpoint into a network. Raises `RnnsimError` that names the first difference."""
+    different = difference(checkpoint.network, net.config)
+    for entry in net.layout:
+        if different:
+            break
+        array = checkpoint.weights.get(entry.name)
+        if array is None:
+            different = f"it has no parameter {entry.name}"
+        elif array.shape != entry.shape:
+            different = f"{entry.name} has shape {list(array.shape)}, the network's has {list(entry.shape)}"
+        elif array.dtype != net.theta.dtype:
+            different = f"{entry.name} is {array.dtype}, the network's is {net.theta.dtype}"
+    extra = sorted(set(checkpoint.weights) - {entry.name for entry in net.layout})
+    if not different and extra:
+        different = f"the network has no parameter {extra[0]}"
+    if different:
+        raise RnnsimError(f"{path} holds another network: {different}")
+    for entry in net.layout:
+        net.layout.view(net.theta, entry.name)[...] = checkpoint.weights[entry.name]
+
+
+def difference(stored, given, path=""):
+    """The first entry in which two configurations differ, in words, or "".
+
+    >>> difference({"network": "gru", "options": {"hidden": 3}}, {"network": "gru", "options": {"hidden": 4}})
+    'options.hidden is 3, not 4'
+    """
+    for key in sorted({*stored, *given}):
+        name = f"{path}{key}"
+        if key not in stored or key not in given:
+            side, value = ("stored", stored[key]) if key in stored else ("given", given[key])
+            return f"{name}={value} is {side} only"
+        a, b = stored[key], given[key]
+        if isinstance(a, dict) and isinstance(b, dict):
+            inner = difference(a, b, f"{name}.")
+            if inner:
+                return inner
+        elif (list(a) if isinstance(a, tuple) else a) != (list(b) if isinstance(b, tuple) else b):
+            return f"{name} is {a}, not {b}"
+    return ""
+
+
+def _digest(arrays):
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data.cast("B") if arrays[name].size else b"")
+    return digest.hexdigest()
