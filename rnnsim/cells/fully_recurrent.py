@@ -102,11 +102,11 @@ def rnn_forward(walk, lo, hi):
         for b in range(lo, hi):
             y, y_before, v = walk.y[new + b], walk.y[old + b], walk.z[now + b]
             if sequence.ended(walk.lengths, b, t):
-                y[:] = y_before
+                sequence.copy_row(y, y_before)
                 continue
             activate(v, walk.bias, walk.kind)
             if a == 1:
-                y[:] = v
+                sequence.copy_row(y, v)
             else:
                 for j in range(y.size):
                     y[j] = y_before[j] + a * (v[j] - y_before[j])
@@ -126,18 +126,16 @@ def rnn_backward(walk, dh, dy, panels, lo, hi):
         for b in range(lo, hi):
             v, d = walk.z[now + b], dh[b]
             if sequence.ended(walk.lengths, b, t):
-                v[:] = 0
+                sequence.clear_row(v)
                 continue
             if dy.size > 0 and not walk.delayed:
-                for j in range(d.size):
-                    d[j] += dy[now + b, j]
+                sequence.add_row(d, dy[now + b])
             activate_backward(v, d, a, walk.kind)
         product_packed(dh[lo:hi], walk.z[now + lo : now + hi], panels, True)
         if walk.delayed and dy.size > 0:
             for b in range(lo, hi):
                 if not sequence.ended(walk.lengths, b, t):
-                    for j in range(dh.shape[1]):
-                        dh[b, j] += dy[now + b, j]
+                    sequence.add_row(dh[b], dy[now + b])
 
 
 @jit_parallel

@@ -126,7 +126,8 @@ def gru_forward(walk, lo, hi):
         if walk.panels_gates.shape[0] > 0:
             product_packed(gates, h, walk.panels_gates, walk.gates_see_input)
         else:
-            gates[:] = 0
+            for b in range(hi - lo):
+                sequence.clear_row(gates[b])
         if walk.after:
             product_packed(walk.q[now + lo : now + hi], h, walk.panels_n, False)
         for b in range(lo, hi):
@@ -136,7 +137,7 @@ def gru_forward(walk, lo, hi):
             product_packed(walk.z[now + lo : now + hi, 2 * n :], walk.q[now + lo : now + hi], walk.panels_n, True)
         for b in range(lo, hi):
             if sequence.ended(walk.lengths, b, t):
-                walk.h[new + b] = walk.h[old + b]
+                sequence.copy_row(walk.h[new + b], walk.h[old + b])
             else:
                 candidate_and_state(
                     walk.h[new + b], walk.z[now + b], walk.q[now + b], walk.h[old + b], walk.bias, walk.after
@@ -156,12 +157,11 @@ def gru_backward(walk, dh, d_rh, dy, panels_gates, panels_n, lo, hi):
         now, old = t * walk.batch, before * walk.batch
         for b in range(lo, hi):
             if sequence.ended(walk.lengths, b, t):
-                walk.z[now + b] = 0
-                walk.q[now + b] = 0
+                sequence.clear_row(walk.z[now + b])
+                sequence.clear_row(walk.q[now + b])
                 continue
             if dy.size > 0:
-                for j in range(n):
-                    dh[b, j] += dy[now + b, j]
+                sequence.add_row(dh[b], dy[now + b])
             candidate_backward(dh[b], walk.z[now + b], walk.q[now + b], walk.h[old + b], walk.after)
         if walk.after:
             product_packed(dh[lo:hi], walk.q[now + lo : now + hi], panels_n, True)
@@ -356,15 +356,15 @@ class GRU(interface.Cell):
         inner[...] = 0
         g_gates, g_n = self._split(gradients)
         if self.gates_see_state:
-            weight_gradient(g_gates, bias[:0], walk.z[:, : 2 * n], h_before, self.scratch)
+            weight_gradient(g_gates, bias[:0], walk.z, h_before, self.scratch)
         if self.after:
             weight_gradient(g_n, inner, walk.q, h_before, self.scratch)
         else:
-            weight_gradient(g_n, inner, walk.z[:, 2 * n :], walk.q, self.scratch)
+            weight_gradient(g_n, inner, walk.z, walk.q, self.scratch, 2 * n)
         if self.gates_see_input:
             weight_gradient(gradients["weight_ih"], bias, walk.z, walk.x, self.scratch)
         else:
-            weight_gradient(gradients["weight_ih"], bias[2 * n :], walk.z[:, 2 * n :], walk.x, self.scratch)
+            weight_gradient(gradients["weight_ih"], bias[2 * n :], walk.z, walk.x, self.scratch, 2 * n)
             if self.gates_have_bias:
                 bias[: 2 * n] = walk.z[:, : 2 * n].sum(axis=0)
         rows = slice(0 if self.gates_have_bias else 2 * n, 3 * n)

@@ -124,7 +124,7 @@ def gates_backward(dh, dc, z, c, c_before, p, kind):
         store(z, (last - 1) * n + j, live, d_c * i * (one - g * g))
         store(z, last * n + j, live, d_o)
         store(dc, j, live, d_before)
-    dh[:] = 0
+    sequence.clear_row(dh)
 
 
 @jit_exact
@@ -138,8 +138,8 @@ def lstm_forward(walk, lo, hi):
         product_packed(walk.z[now + lo : now + hi], walk.h[old + lo : old + hi], walk.panels_hh, True)
         for b in range(lo, hi):
             if sequence.ended(walk.lengths, b, t):
-                walk.c[new + b] = walk.c[old + b]
-                walk.h[new + b] = walk.h[old + b]
+                sequence.copy_row(walk.c[new + b], walk.c[old + b])
+                sequence.copy_row(walk.h[new + b], walk.h[old + b])
             else:
                 gates_forward(
                     walk.h[new + b],
@@ -164,11 +164,10 @@ def lstm_backward(walk, dh, dc, dy, panels, lo, hi):
         now, old, new = t * walk.batch, before * walk.batch, after * walk.batch
         for b in range(lo, hi):
             if sequence.ended(walk.lengths, b, t):
-                walk.z[now + b] = 0
+                sequence.clear_row(walk.z[now + b])
                 continue
             if dy.size > 0:
-                for j in range(dh.shape[1]):
-                    dh[b, j] += dy[now + b, j]
+                sequence.add_row(dh[b], dy[now + b])
             gates_backward(dh[b], dc[b], walk.z[now + b], walk.c[new + b], walk.c[old + b], walk.peephole, walk.kind)
         product_packed(dh[lo:hi], walk.z[now + lo : now + hi], panels, True)
 

@@ -8,6 +8,7 @@ t. A row whose sequence has ended keeps its state and has zero gradients.
 
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact
+from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import tasks_for
 
 _TOGETHER = 48  # rows of one product with the input weights when a task holds the whole batch
@@ -26,6 +27,29 @@ def tick(s, steps, reverse):
 def ended(lengths, b, t):
     """Whether the sequence of row b is over at tick t; an empty `lengths` means that all have full length."""
     return lengths.size > 0 and t >= lengths[b]
+
+
+@jit_exact
+def copy_row(new, old):
+    """new (H) = old (H)."""
+    for j in range(0, new.size, width(new)):
+        live = first(new.size - j)
+        store(new, j, live, load(old, j, live))
+
+
+@jit_exact
+def clear_row(x):
+    """x (H) = 0."""
+    for j in range(x.size):
+        x[j] = 0
+
+
+@jit_exact
+def add_row(x, y):
+    """x (H) += y (H)."""
+    for j in range(0, x.size, width(x)):
+        live = first(x.size - j)
+        store(x, j, live, load(x, j, live) + load(y, j, live))
 
 
 @jit_exact

@@ -61,33 +61,39 @@ def _column_sums(sums, d):
 
 
 @jit_exact
-def _outer(gradient, bias_gradient, d, v, panels, lo, hi):
-    """Rows lo..hi of the gradient: `gradient[lo:hi] += d[:, lo:hi].T @ v`, and the column sums of d."""
+def _outer(gradient, bias_gradient, d, column, v, panels, lo, hi):
+    """Rows lo..hi of the gradient from columns column + lo..hi of d, and their column sums."""
     block = panels.shape[1]
     for start in range(0, d.shape[0], block):
-        part = slice(start, min(d.shape[0], start + block))
-        accumulate_outer(gradient[lo:hi], d[part, lo:hi], v[part], panels)
+        end = min(d.shape[0], start + block)
+        part = d[start:end, column + lo : column + hi]
+        accumulate_outer(gradient[lo:hi], part, v[start:end], panels)
         if bias_gradient.size > 0:
-            _column_sums(bias_gradient[lo:hi], d[part, lo:hi])
+            _column_sums(bias_gradient[lo:hi], part)
 
 
 @jit_parallel
-def _outer_parallel(gradient, bias_gradient, d, v, panels, tasks):
+def _outer_parallel(gradient, bias_gradient, d, column, v, panels, tasks):
     rows = gradient.shape[0]
     for task in numba.prange(tasks):
-        _outer(gradient, bias_gradient, d, v, panels[task], rows * task // tasks, rows * (task + 1) // tasks)
+        _outer(gradient, bias_gradient, d, column, v, panels[task], rows * task // tasks, rows * (task + 1) // tasks)
 
 
-def weight_gradient(gradient, bias_gradient, d, v, workspace):
-    """gradient (G, N) += d (R, G).T @ v (R, N); bias_gradient (G) += column sums of d, unless it is empty."""
-    tasks = tasks_for(d.size * v.shape[1], gradient.shape[0])
+def weight_gradient(gradient, bias_gradient, d, v, workspace, column=0):
+    """gradient (G, N) += d[:, column : column + G].T @ v (R, N); bias_gradient (G) += the column sums, unless it is empty.
+
+    d (R, at least column + G) and v are contiguous; the columns are told by number, as each layout of arrays that comes in would
+    be compiled anew.
+    """
+    rows = gradient.shape[0]
+    tasks = tasks_for(d.shape[0] * gradient.size, rows)
     block = min(_BLOCK, v.shape[0])
     panels = workspace.array("weight_gradient.panels", (tasks, *packed_shape(block, v.shape[1], v.dtype)))
     if tasks == 1:
-        _outer(gradient, bias_gradient, d, v, panels[0], 0, gradient.shape[0])
+        _outer(gradient, bias_gradient, d, column, v, panels[0], 0, rows)
     else:
         with parallel_region:
-            _outer_parallel(gradient, bias_gradient, d, v, panels, tasks)
+            _outer_parallel(gradient, bias_gradient, d, column, v, panels, tasks)
 
 
 @jit_exact
