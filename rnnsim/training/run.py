@@ -1,0 +1,417 @@
+"""A run on disk: a folder that explains itself, survives a kill at any moment and goes on bit for bit.
+
+    config.toml       everything that determines the run: network, task, rule, optimiser with all options; steps, batch, seed
+    manifest.json     where it ran: versions, CPU, threads, digest of the source, command line, start; one entry a resumption
+    metrics.jsonl     one line a report
+    checkpoints/      step-00001000.safetensors, ...; the last two
+    figures/          pictures
+    lock              process id and start time of the process that writes here, while it does
+
+The metrics of a run that is resumed are cut back to the step of its checkpoint, so that they are those of a run that was
+never stopped.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import re
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from rnnsim.core.registry import option_table
+from rnnsim.errors import RnnsimError
+from rnnsim.training import checkpoint, toml
+from rnnsim.training.checkpoint import Damaged, cannot, write_atomically
+
+KEPT = 2  # checkpoints
+_LEFT_OVER = re.compile(r"\..*\.tmp|lock")
+_STEP = re.compile(r"step-(\d+)\.safetensors")
+
+
+class Run:
+    """What a run has left on disk; made by `open_run`."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        try:
+            text = (self.folder / "config.toml").read_text(encoding="utf-8")
+            manifest = (self.folder / "manifest.json").read_text(encoding="utf-8")
+            self.config, self.manifest = toml.loads(text, self.folder / "config.toml"), json.loads(manifest)
+        except FileNotFoundError as error:
+            raise RnnsimError(f"{folder} is not a run: there is no {Path(error.filename).name}") from None
+        except OSError as error:
+            raise cannot("read", folder, error) from None
+        except ValueError as error:
+            raise error if isinstance(error, RnnsimError) else RnnsimError(f"{folder}: {error}") from None
+
+    def __repr__(self):
+        return f"<run {self.folder}: {self.config['network']['network']} on {self.config['task']['name']}>"
+
+    def metrics(self):
+        """All reports, one dict each."""
+        return [report for report, _ in _reports(self.folder / "metrics.jsonl")]
+
+    def checkpoints(self):
+        """The files of the checkpoints, oldest first."""
+        return _checkpoints(self.folder)
+
+    def checkpoint(self):
+        """The newest checkpoint that is whole; `RnnsimError` if there is none."""
+        return _newest(self.folder)[0]
+
+    def net(self):
+        """The network, rebuilt, with the weights of the newest checkpoint."""
+        return _network(*_newest(self.folder))
+
+    def task(self):
+        """The task, rebuilt from its name and options."""
+        from rnnsim.tasks import TASKS
+
+        return TASKS.build(self.config["task"]["name"], self.config["task"]["options"])
+
+    def rule(self):
+        """The learning rule, rebuilt from its name and options."""
+        from rnnsim.learning import RULES
+
+        return RULES.build(self.config["rule"]["name"], self.config["rule"]["options"])
+
+    def optimizer(self):
+        """The optimiser, rebuilt from its name and options."""
+        from rnnsim.optimizers import OPTIMIZERS
+
+        return OPTIMIZERS.build(self.config["optimizer"]["name"], self.config["optimizer"]["options"])
+
+    @property
+    def figures(self):
+        """The folder for pictures."""
+        return self.folder / "figures"
+
+
+def open_run(folder):
+    """The run in a folder, to read: ``.config``, ``.manifest``, ``.metrics()``, ``.net()``, ``.task()``.
+
+    Raises `RnnsimError` if the folder is no run.
+    """
+    return Run(folder)
+
+
+def load_weights(path):
+    """The network in a .safetensors file that rnnsim wrote, or in the newest checkpoint of a run.
+
+    Raises `RnnsimError` if the file is not there, damaged or of another program.
+    """
+    if Path(path).is_dir():
+        return open_run(path).net()
+    return _network(checkpoint.load(path), path)
+
+
+def _network(stored, path):
+    from rnnsim.networks import from_config
+
+    net = from_config(stored.network)
+    checkpoint.restore(net, stored, path)
+    return net
+
+
+def described(registry, thing):
+    """``{"name": ..., "options": {...}}`` of a task, rule or optimiser; the name is the registry's if it is there."""
+    cls = type(thing)
+    for name in registry:
+        if registry.load(name) is cls:
+            break
+    else:
+        name = f"{cls.__module__}:{cls.__qualname__}"
+    known = getattr(thing, "config", None) or getattr(thing, "options", None)
+    if not isinstance(known, dict):
+        known = {key: getattr(thing, key) for key in option_table(cls) if hasattr(thing, key)}
+    return {"name": name, "options": known}
+
+
+def manifest():
+    """Where and with what this process runs."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from rnnsim.core.threads import get_threads
+    from rnnsim.version import VERSION
+
+    versions = {"rnnsim": VERSION, "python": platform.python_version()}
+    for package in ("numpy", "numba", "scipy"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": list(sys.argv),
+        "versions": versions,
+        "cpu": _cpu(),
+        "system": platform.platform(),
+        "threads": get_threads(),
+        "source": source_digest(),
+    }
+
+
+def source_digest():
+    """SHA-256 over the names and contents of the package's Python files."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _cpu():
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+class Writer:
+    """The one process that writes a run; a context manager that holds the lock.
+
+    `config` is the effective configuration; the keys `free` may differ from those of the run that is resumed. Raises
+    `RnnsimError` if the folder is in use, is not empty and `resume` is not asked for, or holds another run.
+    """
+
+    def __init__(self, folder, config, resume=False, free=()):
+        self.folder = Path(folder)
+        self._config, self._resume, self._free = config, resume, free
+
+    def __enter__(self):
+        self._look()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot("make the folder", self.folder, error) from None
+        self._lock = Lock(self.folder / "lock")
+        try:
+            self._look()  # somebody may have begun a run here while we waited
+            self._begin()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._lock.release()
+
+    def _look(self):
+        """Is this a folder that a run may begin or go on in?"""
+        if not os.path.lexists(self.folder):
+            return
+        if not self.folder.is_dir():
+            raise RnnsimError(f"out={self.folder}: there is a file of this name")
+        names = [entry.name for entry in self.folder.iterdir() if not _LEFT_OVER.fullmatch(entry.name)]
+        if names and not self._resume:
+            raise RnnsimError(f"out={self.folder}: the folder is not empty; resume the run or choose another folder")
+        # A run that was killed while it began has subfolders at most.
+        if "config.toml" not in names and set(names) - {"checkpoints", "figures", "manifest.json"}:
+            raise RnnsimError(f"out={self.folder}: the folder holds something else than a run")
+
+    def _begin(self):
+        place, here = self.folder / "manifest.json", manifest()
+        for folder in (self.folder, self.folder / "checkpoints", self.folder / "figures"):
+            try:
+                folder.mkdir(exist_ok=True)
+                for path in folder.glob(".*.tmp"):
+                    path.unlink()
+            except OSError as error:
+                raise cannot("prepare", folder, error) from None
+        written = toml.loads(toml.dumps(self._config))
+        if (self.folder / "config.toml").exists():
+            before = open_run(self.folder)
+            fixed = [{k: v for k, v in c.items() if k not in self._free} for c in (before.config, written)]
+            different = checkpoint.difference(*fixed)
+            if different:
+                raise RnnsimError(f"{self.folder} is another run: {different}")
+            here = {**before.manifest, "resumed": [*before.manifest.get("resumed", []), here]}
+        else:
+            here = {**here, "seed": self._config["seed"]}
+        # The configuration comes last: a folder that has one is a run.
+        write_atomically(place, json.dumps(here, indent=2) + "\n")
+        write_atomically(self.folder / "config.toml", toml.dumps(self._config))
+
+    def latest(self):
+        """(checkpoint, path) to go on from, or (None, None); what comes after it is cut away."""
+        try:
+            found, path = _newest(self.folder, remove=True)
+        except FileNotFoundError:
+            found, path = None, None
+        self._cut_back(found.progress["step"] if found else -1)
+        return found, path
+
+    def _cut_back(self, step):
+        path = self.folder / "metrics.jsonl"
+        kept = "".join(line for report, line in _reports(path) if report["step"] <= step)
+        write_atomically(path, kept)
+
+    def report(self, report):
+        """Append one line to the metrics, whole or not at all."""
+        path = self.folder / "metrics.jsonl"
+        try:
+            with open(path, "ab") as file:
+                size = file.tell()
+                try:
+                    file.write((json.dumps(report) + "\n").encode())
+                    file.flush()
+                except OSError:
+                    with contextlib.suppress(OSError):
+                        os.truncate(path, size)
+                    raise
+        except OSError as error:
+            raise cannot("write", path, error) from None
+
+    def save(self, step, net, **parts):
+        """Write the checkpoint of a step, then let go of those before the last two. Returns its path."""
+        folder = self.folder / "checkpoints"
+        path = folder / f"step-{step:08d}.safetensors"
+        # What is reported up to this step has to be on the disk before the checkpoint that relies on it.
+        metrics = self.folder / "metrics.jsonl"
+        try:
+            with open(metrics, "ab") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise cannot("write", metrics, error) from None
+        checkpoint.save(path, net, **parts)
+        for old in _checkpoints(self.folder)[:-KEPT]:
+            with contextlib.suppress(OSError):
+                old.unlink()
+        return path
+
+
+def _checkpoints(folder):
+    """Files of checkpoints by step; names that are none are passed over."""
+    try:
+        names = [path for path in (Path(folder) / "checkpoints").iterdir() if _STEP.fullmatch(path.name)]
+    except OSError:
+        return []
+    return sorted(names, key=lambda path: int(_STEP.fullmatch(path.name)[1]))
+
+
+def _newest(folder, remove=False):
+    """(checkpoint, path) of the newest that is whole; damaged ones are passed over with a warning, and removed if asked."""
+    paths = _checkpoints(folder)
+    for path in reversed(paths):
+        try:
+            return checkpoint.load(path), path
+        except Damaged as error:
+            text = f"{error}; the checkpoint before it is used"
+            if path == paths[0]:
+                raise RnnsimError(f"{error}, and no checkpoint before it is left") from None
+            warnings.warn(text, stacklevel=3)
+            if remove:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+    raise NoCheckpoint(f"{folder}: there is no checkpoint")
+
+
+class NoCheckpoint(RnnsimError, FileNotFoundError):
+    """A run that was stopped before its first checkpoint."""
+
+
+def _reports(path):
+    """(report, line) of every whole line; a last line that was cut off is passed over."""
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise cannot("read", path, error) from None
+    found = []
+    for line in data.decode("utf-8", "replace").splitlines(keepends=True):
+        try:
+            report = json.loads(line)
+            if line.endswith("\n") and isinstance(report, dict) and isinstance(report.get("step"), int):
+                found.append((report, line))
+        except ValueError:
+            break
+    return found
+
+
+class Lock:
+    """One process a run. Raises `RnnsimError` if another one that is alive holds it; that of a dead process is taken over.
+
+    The system's file lock falls with its process; where there is none, process id and start time in the file decide.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        while True:
+            try:
+                self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            except OSError as error:
+                raise cannot("write", path, error) from None
+            try:
+                taken = self._taken()
+                if not taken and not self._still_there():
+                    os.close(self._file)  # its holder has just removed it: begin again with a new file
+                    continue
+                if taken:
+                    raise RnnsimError(f"{self.path.parent} is in use by process {taken}")
+                os.ftruncate(self._file, 0)
+                os.write(self._file, json.dumps({"pid": os.getpid(), "started": _started(os.getpid())}).encode())
+                return
+            except OSError as error:
+                os.close(self._file)
+                raise cannot("write", path, error) from None
+            except RnnsimError:
+                os.close(self._file)
+                raise
+
+    def _taken(self):
+        """The id of the process that holds the lock, or 0."""
+        locked = False
+        try:
+            import fcntl
+
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            pass
+        except BlockingIOError:
+            locked = True
+        except OSError:  # a file system without locks
+            pass
+        try:
+            holder = json.loads(os.pread(self._file, 1000, 0))
+            pid, started = int(holder["pid"]), holder["started"]
+        except (ValueError, KeyError, TypeError):
+            return "unknown" if locked else 0
+        if locked:
+            return pid
+        return pid if pid != os.getpid() and _started(pid) == started and _started(pid) is not None else 0
+
+    def _still_there(self):
+        try:
+            return os.path.samestat(os.fstat(self._file), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
+    def release(self):
+        """Remove the lock while it is held, so that nobody holds a file that is gone."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+        os.close(self._file)
+
+
+def _started(pid):
+    """When a process started, in a form that only compares; None if there is no such process."""
+    try:
+        # The name, in brackets, may hold spaces; the start is field 22, the 20th after it.
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        pass
+    if os.path.isdir("/proc/self"):
+        return None
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return None
+    return 0
+
