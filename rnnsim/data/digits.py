@@ -1,0 +1,20 @@
+"""The 8x8 digits that come with rnnsim: 1,797 scans from the UCI repository (E. Alpaydin and C. Kaynak, CC BY 4.0)."""
+
+from pathlib import Path
+
+import numpy as np
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+def digits():
+    """All images (1797, 8, 8) uint8 with values 0 to 16 and their classes (1797,) uint8, in the order of the source.
+
+    Rows are listed from the top of the image; the classes are nearly balanced.
+
+    >>> images, labels = digits()
+    >>> images.shape, int(images.max()), labels[:10].tolist()
+    ((1797, 8, 8), 16, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    """
+    with np.load(SAMPLES / "digits.npz") as archive:
+        return archive["images"], archive["labels"]

@@ -1,0 +1,110 @@
+"""Images read as sequences: rows of 8x8 digits, rows or single pixels of MNIST, rows of Fashion-MNIST.
+
+A network sees an image from the top, one row (or one pixel) a step, and names the class after the last step: 10 logits,
+softmax cross-entropy in nats per sequence. Pixels are scaled to 0 .. 1.
+
+    digits         T = 8     n = 8     1,497 training and 300 test images, come with rnnsim
+    mnist-rows     T = 28    n = 28    60,000 and 10,000, fetched or read from `path`
+    mnist-pixels   T = 784   n = 1     the same, pixel by pixel (Le, Jaitly and Hinton 2015, arXiv:1504.00941)
+    fashion-rows   T = 28    n = 28    60,000 and 10,000 pieces of clothing (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747)
+
+Training goes through a fresh permutation of the training part in every epoch; the test part is the same for every seed.
+With `validation=V` the last V training images are held out and never trained on: they are the split "validation".
+"""
+
+import numpy as np
+
+from rnnsim.core.losses import Loss
+from rnnsim.core.registry import require
+from rnnsim.data.epochs import Epochs
+from rnnsim.errors import unknown
+from rnnsim.tasks.interface import Batch, Task
+
+
+class ImageTask(Task):
+    """What image tasks have in common; each class below only says where its images are and how they are cut.
+
+    `train` and `test` are pairs of sequences (N, T, n) uint8 and classes (N,), `white` the value of the brightest pixel.
+    """
+
+    tokens = False
+    streams = False
+    criterion = None
+
+    def __init__(self, train, test, white, classes, validation):
+        sequences, labels = train
+        count = labels.size
+        require(0 <= validation < count, f"validation={validation}: expected a value between 0 and {count - 1}")
+        last = count - validation
+        self._parts = {
+            "train": (sequences[:last], labels[:last]),
+            "validation": (sequences[last:], labels[last:]),
+            "test": test,
+        }
+        if validation == 0:
+            del self._parts["validation"]
+        self._white = np.float32(white)
+        self._order = Epochs(last)
+        self.n_inputs, self.n_outputs = sequences.shape[2], classes
+        self.loss = Loss("softmax", when="last", per="sequence", unit="nats")
+        share = np.bincount(labels[:last], minlength=classes) / last
+        share = share[share > 0]
+        self.trivial_loss = float(-(share * np.log(share)).sum())
+
+    @property
+    def n_train(self):
+        """Training images: one epoch is n_train / size batches."""
+        return self._order.count
+
+    def training_batch(self, seed, step, size):
+        return self._batch("train", self._order.rows(seed, step, size))
+
+    def evaluation_batches(self, seed, size, count=None, split="test"):
+        if split not in self._parts:
+            raise unknown("split", split, self._parts)
+        total = self._parts[split][1].size
+        total = total if count is None else min(count, total)
+        for start in range(0, total, size):
+            yield self._batch(split, np.arange(start, min(start + size, total)))
+
+    def correct(self, outputs, batch):
+        """(B,) bool: the largest output is that of the right class."""
+        return outputs.argmax(axis=-1) == batch.targets
+
+    def metrics(self, outputs, batch):
+        """``{"accuracy": (B,) of 0 and 1}``"""
+        return {"accuracy": self.correct(outputs, batch).astype(np.float64)}
+
+    def _batch(self, part, rows):
+        sequences, labels = self._parts[part]
+        chosen = sequences[rows].transpose(1, 0, 2)
+        inputs = np.empty(chosen.shape, np.float32)
+        np.divide(chosen, self._white, out=inputs)
+        return Batch(inputs, labels[rows].astype(np.int32))
+
+
+class Digits(ImageTask):
+    """The 8x8 digits of the UCI repository, row by row: T = 8, n = 8, 10 classes. Comes with rnnsim, nothing to fetch.
+
+    The last 300 of the 1,797 scans are the test part.
+
+    Parameters
+    ----------
+    validation : images held out of the training part as the split "validation"
+
+    >>> task = Digits()
+    >>> batch = task.training_batch(seed=0, step=0, size=32)
+    >>> batch.inputs.shape, batch.targets.shape, task.n_train
+    ((8, 32, 8), (32,), 1497)
+    """
+
+    N_TEST = 300
+
+    def __init__(self, validation: int = 0):
+        from rnnsim.data.digits import digits
+
+        images, labels = digits()
+        last = labels.size - self.N_TEST
+        super().__init__((images[:last], labels[:last]), (images[last:], labels[last:]), 16, 10, validation)
+
+
