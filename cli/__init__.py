@@ -1,0 +1,1 @@
+"""The shell of rnnsim, one command a file. Commands parse, call and print; the mathematics is in the package rnnsim."""

@@ -1,0 +1,154 @@
+"""`rnnsim describe`: a network's parameters, sizes and options; or what a task asks and how it is judged."""
+
+import click
+
+from rnnsim.errors import RnnsimError, unknown
+from rnnsim_cli.console import as_json, number, option_rows, pairs, report, table
+
+SIZES = {"inputs": int, "outputs": int, "tokens": bool}
+
+
+def split_sizes(options):
+    """(sizes, the other options): inputs=, outputs= and tokens= belong to the network's ends, the rest to its inside."""
+    from rnnsim.core.registry import convert
+
+    sizes = {key: convert(options[key], kind, key) for key, kind in SIZES.items() if key in options}
+    return sizes, {key: value for key, value in options.items() if key not in SIZES}
+
+
+def build_network(name, options, dtype="float32", seed=0):
+    """The network `name` from the options of the shell, with inputs=, outputs= (default 1) and tokens= among them."""
+    from rnnsim.networks import build
+
+    sizes, inner = split_sizes(options)
+    return build(
+        name, sizes.get("inputs", 1), sizes.get("outputs", 1), inner, dtype, tokens=sizes.get("tokens", False), seed=seed
+    )
+
+
+@click.command("describe", short_help="A network or a task.")
+@click.argument("name")
+@click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option; also inputs=, outputs=.")
+@as_json
+def command(name, options, json_wanted):
+    """Describe a network (parameters, sizes, options) or a task (options, loss, criterion).
+
+    For instance: rnnsim describe gru -o variant=gru1 -o inputs=28 -o hidden=100
+    """
+    from rnnsim.networks import NETWORKS
+
+    options = pairs(options, "-o")
+    if name in NETWORKS:
+        return _network(name, options, json_wanted)
+    from rnnsim.tasks import TASKS
+
+    if name not in TASKS:
+        raise unknown("network or task", name, [*NETWORKS, *TASKS])
+    return _task(TASKS, name, options, json_wanted)
+
+
+def _network(name, options, json_wanted):
+    from rnnsim.networks import NETWORKS, options_of
+
+    net = build_network(name, options)
+    known = options_of(name)
+    values = net.config["options"]
+    rows = [(*row, values.get(row[0])) for row in option_rows(known)]
+    data = {
+        "network": name,
+        "summary": NETWORKS.summary(name),
+        "inputs": net.n_inputs,
+        "outputs": net.n_outputs,
+        "tokens": net.tokens,
+        "parameters": [{"name": e.name, "shape": list(e.shape), "count": e.size} for e in net.layout],
+        "recurrent_parameters": net.n_recurrent_parameters,
+        "total_parameters": net.n_parameters,
+        "trained_parameters": net.n_parameters if net.trainable is None else int(net.trainable.sum()),
+        "state_size": net.state_size,
+        "multiply_adds_per_tick": net.cost_per_step,
+        "traces": list(net.trace_names),
+        "options": [{"name": n, "type": t, "default": d, "value": v} for n, t, d, v in rows],
+    }
+
+    def lines():
+        yield f"{name}: {data['summary']}; {net.n_inputs} inputs, {net.n_outputs} outputs"
+        yield ""
+        shapes = [(e.name, " x ".join(map(str, e.shape)), f"{e.size:,}") for e in net.layout]
+        yield from table(shapes, ("parameter", "shape", "count"), right=(1, 2))
+        yield ""
+        facts = [
+            ("recurrent parameters", f"{net.n_recurrent_parameters:,}"),
+            ("all parameters", f"{net.n_parameters:,}"),
+            ("state size", f"{net.state_size:,}"),
+            ("multiply-adds a tick", f"{net.cost_per_step:,}"),
+        ]
+        if net.trainable is not None:
+            facts.insert(2, ("of these trained", f"{data['trained_parameters']:,}"))
+        yield from table(facts, right=(1,))
+        yield f"traces: {', '.join(net.trace_names)}"
+        yield ""
+        yield from table([(n, d, t) for n, t, d, _ in rows], ("option", "default", "type"))
+
+    report(data, json_wanted, lines)
+
+
+def describe_criterion(criterion):
+    """A criterion as a dict of its fields; None if there is none."""
+    import dataclasses
+
+    if criterion is None:
+        return None
+    return dataclasses.asdict(criterion) if dataclasses.is_dataclass(criterion) else {"criterion": str(criterion)}
+
+
+def _task(tasks, name, options, json_wanted):
+    import dataclasses
+
+    from rnnsim.core.registry import option_table
+
+    rows = option_rows(option_table(tasks.load(name)))
+    data = {"task": name, "summary": tasks.summary(name)}
+    data["options"] = [{"name": n, "type": t, "default": d} for n, t, d in rows]
+    try:
+        task = tasks.build(name, options)
+    except (RnnsimError, OSError) as error:
+        if options:
+            raise
+        # A task over real data can be described before the data are there; why it cannot be built is part of that.
+        task, data["not_ready"] = None, str(error)
+    if task is not None:
+        data["inputs"], data["outputs"], data["tokens"] = task.n_inputs, task.n_outputs, bool(task.tokens)
+        data["streams"] = bool(task.streams)
+        data["loss"] = dataclasses.asdict(task.loss)
+        data["trivial_loss"] = None if task.trivial_loss is None else float(task.trivial_loss)
+        data["criterion"] = describe_criterion(task.criterion)
+
+    def lines():
+        yield f"{name}: {data['summary']}"
+        yield ""
+        if task is None:
+            yield data["not_ready"]
+        else:
+            kind = f"tokens 0..{task.n_inputs - 1}" if task.tokens else f"vectors of {task.n_inputs}"
+            loss = data["loss"]
+            where = "every tick" if loss["when"] == "every" else "the end"
+            facts = [
+                ("inputs", kind),
+                ("outputs", task.n_outputs),
+                ("loss", f"{loss['kind']} at {where}, per {loss['per']}, in {loss['unit']}"),
+                ("trivial loss", number(data["trivial_loss"])),
+                ("criterion", _criterion_text(data["criterion"])),
+                ("batches", "continue one another" if task.streams else "stand alone"),
+            ]
+            yield from table(facts)
+        if rows:
+            yield ""
+            yield from table([(n, d, t) for n, t, d in rows], ("option", "default", "type"))
+
+    report(data, json_wanted, lines)
+
+
+def _criterion_text(criterion):
+    if criterion is None:
+        return "none"
+    return ", ".join(f"{key}={number(value)}" for key, value in criterion.items() if value is not None)

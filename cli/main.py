@@ -1,0 +1,111 @@
+"""The command `rnnsim`: a group whose commands are imported when they are called.
+
+No module of this package imports NumPy, Numba, Rich or Matplotlib before a command needs them, so help is instant.
+Every error of the user's is one line on stderr, ``rnnsim: ...``, and exit code 2. Ctrl-C is exit code 130.
+"""
+
+import errno
+import importlib
+import os
+import sys
+
+import click
+
+# command: (module:attribute, the line that stands beside it in the help)
+COMMANDS = {
+    "list": ("rnnsim_cli.listing:command", "Networks, cells, tasks, rules, optimizers and data sets that there are."),
+    "describe": ("rnnsim_cli.describe:command", "Parameters, sizes and options of a network, or what a task is."),
+    "train": ("rnnsim_cli.train:command", "Train a network on a task; the run is kept in a folder."),
+    "eval": ("rnnsim_cli.evaluate:command", "Measure a trained network on its task's test split."),
+    "show": ("rnnsim_cli.show:command", "What a run is and how far it came."),
+    "plot": ("rnnsim_cli.plot:command", "Pictures of a run: learning curve, an example, gates over time."),
+    "simulate": ("rnnsim_cli.simulate:command", "Run a trained network over inputs from a file or a pipe."),
+    "gradcheck": ("rnnsim_cli.gradcheck:command", "Compare a network's gradient with finite differences."),
+    "data": ("rnnsim_cli.data:command", "Data sets: list them, fetch one."),
+    "info": ("rnnsim_cli.info:command", "Versions, processor, threads and caches of this installation."),
+    "warmup": ("rnnsim_cli.warmup:command", "Compile all kernels now, so that no later command waits."),
+    "cache": ("rnnsim_cli.cache:command", "The cache of compiled kernels: where, how large; empty it."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is called, and prints errors as one line."""
+
+    def list_commands(self, context):
+        return list(COMMANDS)
+
+    def get_command(self, context, name):
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name][0].split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, context, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def resolve_command(self, context, arguments):
+        if arguments and arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
+            from rnnsim.errors import unknown
+
+            raise unknown("command", arguments[0], COMMANDS)
+        return super().resolve_command(context, arguments)
+
+    def main(self, *arguments, **options):
+        """Run a command and leave with its exit code; the only place where errors are turned into lines."""
+        if not options.pop("standalone_mode", True):
+            return super().main(*arguments, standalone_mode=False, **options)
+        from rnnsim.errors import RnnsimError
+
+        try:
+            code = super().main(*arguments, standalone_mode=False, **options)
+            sys.stdout.flush()
+            sys.exit(code if isinstance(code, int) else 0)
+        except RnnsimError as error:
+            _fail(str(error))
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(2)
+        except click.UsageError as error:
+            name = error.ctx.command_path if error.ctx else "rnnsim"
+            _fail(f"{error.format_message()} (see '{name} --help')")
+        except click.ClickException as error:
+            _fail(error.format_message())
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("rnnsim: interrupted", err=True)
+            sys.exit(130)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                # The reader has gone, as `head` does. Python would complain once more when it flushes stdout at exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                sys.exit(1)
+            place = f"{error.filename}: " if error.filename else ""
+            _fail(f"{place}{error.strerror or error}")
+        except MemoryError as error:
+            _fail(f"not enough memory: {error}")
+
+
+def _fail(message):
+    click.echo("rnnsim: " + " ".join(message.split()), err=True)
+    sys.exit(2)
+
+
+def _version(context, parameter, value):
+    if value and not context.resilient_parsing:
+        from rnnsim.version import VERSION
+
+        click.echo(f"rnnsim {VERSION}")
+        context.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def main():
+    """rnnsim: a fast CPU laboratory for recurrent networks.
+
+    Start with `rnnsim list`, then `rnnsim train TASK --network NAME`.
+    """
+
+
+if __name__ == "__main__":
+    main(prog_name="rnnsim")
