@@ -44,7 +44,6 @@ class TruncatedBPTT:
     def learn(self, net, batch, loss, apply, state=None):
         """One update a window; see the contract in `rnnsim.learning.interface`."""
         steps, rows = batch.inputs.shape[:2]
-        state = net.initial_state(rows) if state is None else state
         if loss.when == "last":
             return self._learn_end(net, batch, loss, apply, state, steps)
         weights = np.ones((steps, rows), net.dtype) if batch.weights is None else batch.weights
@@ -52,7 +51,8 @@ class TruncatedBPTT:
             weights = weights * (np.arange(steps)[:, None] < batch.lengths)
         outputs, total, amount, first = None, 0.0, 0.0, 0
         for start, counted, end in self.windows(steps):
-            # The window before this one holds the state that this one starts from.
+            # The window before this one holds the state that this one starts from. While windows begin at the first tick,
+            # None stands for the network's initial state, which may be learned.
             state = net.state_after(start - first) if start > first else state
             first = start
             inner = np.array(weights[start:end], copy=True)

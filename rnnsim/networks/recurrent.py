@@ -22,10 +22,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from rnnsim.cells import CELLS
+from rnnsim.cells.interface import floating_type
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.layout import Layout
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
-from rnnsim.core.registry import at_least, require
+from rnnsim.core.registry import at_least, checked, require
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError, unknown
 
@@ -78,6 +79,14 @@ def _look_up_backward(gradient, dx, tokens):
             gradient[tokens[r], j] += dx[r, j]
 
 
+def _as_array(name, values):
+    """An array of what was given; one clear line for rows of different lengths and the like."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise RnnsimError(f"{name}: expected an array, got rows of different lengths") from None
+
+
 class Recurrent:
     """Stacked recurrent layers with a readout; structure and options at the top of the file.
 
@@ -107,33 +116,46 @@ class Recurrent:
         rng: int = 0,
         **cell_options,
     ):
-        for key, value in (("inputs", n_inputs), ("outputs", n_outputs), ("hidden", hidden), ("layers", layers)):
-            at_least(key, value, 1)
-        at_least("embedding", embedding, 0)
+        structure = dict(hidden=hidden, layers=layers, bidirectional=bidirectional, embedding=embedding, skip=skip)
+        structure |= dict(learned_initial_state=learned_initial_state, readout=readout)
+        given = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, **structure)
+        given = checked(f"network '{cell}'", Recurrent, given, ("cell",))
+        for key in ("n_inputs", "n_outputs", "hidden", "layers"):
+            at_least(key.removeprefix("n_"), given[key], 1)
+        at_least("embedding", given["embedding"], 0)
         require(
-            not embedding or tokens, f"embedding={embedding}: the inputs are vectors, only tokens have an embedding"
+            given["tokens"] or not given["embedding"],
+            f"embedding={embedding}: the inputs are vectors, only tokens have an embedding",
         )
-        options = dict(hidden=hidden, layers=layers, bidirectional=bidirectional, embedding=embedding, skip=skip)
-        options |= dict(learned_initial_state=learned_initial_state, readout=readout, **cell_options)
-        self.config = dict(
-            network=cell, n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, dtype=str(dtype), options=options
-        )
-        self.n_inputs, self.n_outputs, self.hidden, self.layers = n_inputs, n_outputs, hidden, layers
-        self.directions = 2 if bidirectional else 1
-        self.embedding, self.skip, self.learned_initial_state = embedding, skip, learned_initial_state
-        self.readout, self.tokens, self.dtype = readout, tokens, np.dtype(dtype)
         cls = CELLS.load(cell)
-        width = self.directions * hidden
-        first = embedding or n_inputs
+        cell_options = checked(f"cell '{cell}'", cls, cell_options, ("n_inputs", "hidden", "dtype"))
+        self.n_inputs, self.n_outputs, self.tokens = given["n_inputs"], given["n_outputs"], given["tokens"]
+        self.hidden, self.layers, self.directions = given["hidden"], given["layers"], 1 + given["bidirectional"]
+        self.embedding, self.skip, self.readout = given["embedding"], given["skip"], given["readout"]
+        self.learned_initial_state, self.dtype = given["learned_initial_state"], floating_type(dtype)
+        options = {key: given[key] for key in structure} | cell_options
+        self.config = dict(
+            network=cell,
+            n_inputs=self.n_inputs,
+            n_outputs=self.n_outputs,
+            tokens=self.tokens,
+            dtype=self.dtype.name,
+            options=options,
+        )
+        width = self.directions * self.hidden
+        first = self.embedding or self.n_inputs
         self._cells = []  # one row a layer, one cell a direction
-        for layer in range(layers):
-            seen = first if layer == 0 else width + (first if skip else 0)
-            self._cells.append([cls(seen, hidden, dtype, **cell_options) for _ in range(self.directions)])
-        self.features = width * (layers if skip else 1)
-        if readout == "units":
-            require(n_outputs <= hidden, f"outputs={n_outputs}: readout=units needs at least as many hidden units")
-        if readout == "none":
-            require(n_outputs == self.features, f"outputs={n_outputs}: readout=none gives {self.features} outputs")
+        for layer in range(self.layers):
+            seen = first if layer == 0 else width + (first if self.skip else 0)
+            row = [cls(seen, self.hidden, self.dtype.name, **cell_options) for _ in range(self.directions)]
+            self._cells.append(row)
+        self.features = width * (self.layers if self.skip else 1)
+        if self.readout == "units":
+            require(
+                self.n_outputs <= self.hidden, f"outputs={n_outputs}: readout=units needs at least as many hidden units"
+            )
+        if self.readout == "none":
+            require(self.n_outputs == self.features, f"outputs={n_outputs}: readout=none gives {self.features} outputs")
         self._lay_out()
         self._initialise(rng)
 
@@ -180,7 +202,10 @@ class Recurrent:
         return None if mask.all() else mask
 
     def _initialise(self, rng):
-        rng = np.random.default_rng(rng)
+        try:
+            rng = np.random.default_rng(rng)
+        except (TypeError, ValueError):
+            raise RnnsimError(f"rng={rng}: expected a whole number of at least 0, or a random generator") from None
         if self.embedding:
             self._weights["weight_embedding"][...] = rng.normal(size=(self.n_inputs, self.embedding))
         for _, _, _, cell in self._each():
@@ -246,7 +271,7 @@ class Recurrent:
         outputs = self._read(features).copy()
         if lengths.size:
             outputs[np.arange(outputs.shape[0])[:, None] >= lengths] = 0
-        return Forward(outputs, state, self._recorded(record))
+        return Forward(outputs, state, self._recorded(record, lengths))
 
     def evaluate(self, batch, loss, state=None):
         """Loss and outputs of a batch, without gradient."""
@@ -260,6 +285,8 @@ class Recurrent:
         is learned and none is given.
         """
         if theta is not None:
+            fits = np.shape(theta) == self.theta.shape
+            require(fits, f"theta: expected {self.n_parameters} numbers in one vector, got shape {np.shape(theta)}")
             self.theta[...] = theta
         learn_state = self.learned_initial_state and state is None
         outputs, state, features = self._outputs(batch, loss, state)
@@ -280,7 +307,7 @@ class Recurrent:
 
     def _checked(self, inputs, lengths):
         """Inputs as a contiguous array of the network's type, lengths as int64; one clear line if they do not fit."""
-        inputs = np.asarray(inputs)
+        inputs = _as_array("inputs", inputs)
         if self.tokens:
             require(inputs.ndim == 2, f"inputs: expected tokens of shape (T, B), got shape {inputs.shape}")
             require(inputs.dtype.kind in "iu", f"inputs: expected whole-number tokens, got {inputs.dtype}")
@@ -292,16 +319,18 @@ class Recurrent:
             fits = inputs.ndim == 3 and inputs.shape[2] == self.n_inputs
             require(fits, f"inputs: expected shape (T, B, {self.n_inputs}), got {inputs.shape}")
             require(inputs.dtype.kind in "fiub", f"inputs: expected numbers, got {inputs.dtype}")
-            inputs = np.ascontiguousarray(inputs, self.dtype)
+            with np.errstate(over="ignore", invalid="ignore"):
+                inputs = np.ascontiguousarray(inputs, self.dtype)
+                squares = np.dot(inputs.reshape(-1), inputs.reshape(-1))
             # A sum is not finite if any term is not; only then is it worth looking for the place.
-            if not np.isfinite(np.dot(inputs.reshape(-1), inputs.reshape(-1))) and not np.isfinite(inputs).all():
+            if not np.isfinite(squares) and not np.isfinite(inputs).all():
                 place = tuple(int(i) for i in np.argwhere(~np.isfinite(inputs))[0])
                 raise RnnsimError(f"inputs: {inputs[place]} at (t, b, i) = {place}; expected finite numbers")
         steps, batch = inputs.shape[:2]
         require(steps > 0 and batch > 0, f"inputs: shape {inputs.shape} has no sequence or no tick")
         if lengths is None:
             return inputs, self._no_lengths
-        lengths = np.asarray(lengths)
+        lengths = _as_array("lengths", lengths)
         fits = lengths.shape == (batch,) and lengths.dtype.kind in "iu"
         require(fits, f"lengths: expected {batch} whole numbers, got shape {lengths.shape} of {lengths.dtype}")
         inside = lengths.min() >= 0 and lengths.max() <= steps
@@ -330,8 +359,8 @@ class Recurrent:
 
     def _check_state(self, state, batch):
         wanted = [(len(cell.state_names), batch, self.hidden) for _, _, _, cell in self._each()]
-        given = [np.shape(part) for part in state]
-        require(given == wanted, f"state: expected arrays of shapes {wanted}, got {given}")
+        given = [np.shape(part) for part in state] if isinstance(state, (list, tuple)) else type(state).__name__
+        require(given == wanted, f"state: expected a list of arrays of shapes {wanted}, got {given}")
 
     def _input_vectors(self, inputs):
         if not self.tokens:
@@ -453,7 +482,8 @@ class Recurrent:
             total += d
         return total
 
-    def _recorded(self, record):
+    def _recorded(self, record, lengths):
+        """Copies of the traces that are asked for; zero beyond the length of a sequence, as the outputs are."""
         if not record:
             return {}
         record = [record] if isinstance(record, str) else list(record)
@@ -462,7 +492,9 @@ class Recurrent:
             traces = cell.traces()
             for name in cell.trace_names:
                 if {"gates", name, name + suffix} & set(record):
-                    found[name + suffix] = traces[name].copy()
+                    found[name + suffix] = trace = traces[name].copy()
+                    if lengths.size:
+                        trace[np.arange(trace.shape[0])[:, None] >= lengths] = 0
         for name in record:
             if name != "gates" and not any(key == name or key.rsplit("_l", 1)[0] == name for key in found):
                 raise unknown("trace", name, ["gates", *self.trace_names])
