@@ -6,7 +6,13 @@
 
 import importlib
 
-_NAMES = {"train": "loop", "TrainResult": "loop", "open_run": "run", "load_weights": "run", "save_weights": "checkpoint"}
+_NAMES = {
+    "train": "loop",
+    "TrainResult": "loop",
+    "open_run": "run",
+    "load_weights": "run",
+    "save_weights": "checkpoint",
+}
 
 
 def __getattr__(name):

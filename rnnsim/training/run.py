@@ -121,7 +121,8 @@ def described(registry, thing):
     """``{"name": ..., "options": {...}}`` of a task, rule or optimiser; the name is the registry's if it is there."""
     cls = type(thing)
     for name in registry:
-        if registry.load(name) is cls:
+        # Not `registry.load`: it would import every class there is.
+        if registry._entries[name][0] == f"{cls.__module__}:{cls.__qualname__}":
             break
     else:
         name = f"{cls.__module__}:{cls.__qualname__}"
@@ -246,6 +247,14 @@ class Writer:
             found, path = None, None
         self._cut_back(found.progress["step"] if found else -1)
         return found, path
+
+    def history(self):
+        """The reports up to now."""
+        return [report for report, _ in _reports(self.folder / "metrics.jsonl")]
+
+    def checkpoints(self):
+        """The files of the checkpoints, oldest first."""
+        return _checkpoints(self.folder)
 
     def _cut_back(self, step):
         path = self.folder / "metrics.jsonl"
@@ -414,4 +423,3 @@ def _started(pid):
     except OSError:
         return None
     return 0
-

@@ -1,0 +1,468 @@
+"""The loop: batches from a task, a rule that learns from them, an optimiser that applies what the rule found.
+
+One step takes one batch. All that the loop knows is in its network, its optimiser's state, the state that streams carry on
+and a few numbers; a checkpoint holds these, so a run that was killed goes on bit for bit.
+"""
+
+import signal
+import threading
+import time
+
+import numpy as np
+
+from rnnsim.core.registry import at_least, require
+from rnnsim.errors import RnnsimError
+
+_CHECKPOINT_SECONDS = 300  # slow networks get a checkpoint after this time, however few steps they have done
+_FREE = ("steps", "until", "time_limit", "checkpoint_every")  # what may differ when a run goes on
+_WINDOW = 1000  # sequences of the running figures of a task without a criterion
+
+
+class TrainResult(dict):
+    """What a training gives; its entries are attributes too.
+
+    net, steps, sequences       the network (its weights are the last ones), steps and training sequences done
+    loss                        mean loss since the last report but one
+    correct, error              share of correct sequences and mean error over the last ones, None where the task has neither
+    solved, solved_at           whether the task's criterion was met, and after how many sequences
+    interrupted, message        whether it was stopped from outside, and why it ended
+    seconds                     of all sittings together
+    history                     the reports, one dict each
+    out                         the folder of the run, or None
+    """
+
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __dir__(self):
+        return [*super().__dir__(), *self]
+
+    def __repr__(self):
+        lines = []
+        for key, value in self.items():
+            if key == "history":
+                value = f"{len(value)} reports"
+            elif key == "net":
+                value = f"{value.config['network']}, {value.n_parameters} parameters"
+            lines.append(f"{key:>12}: {value:.6g}" if isinstance(value, float) else f"{key:>12}: {value}")
+        return "\n".join(lines)
+
+
+class Progress:
+    """What a callback sees after every step."""
+
+    __slots__ = ("net", "step", "steps", "sequences", "loss", "correct", "error", "solved_at", "seconds", "report")
+
+    def __init__(self, **values):
+        for name in self.__slots__:
+            setattr(self, name, values.get(name))
+
+    def __repr__(self):
+        return f"<step {self.step} of {self.steps}, loss {self.loss:.6g}>"
+
+
+class NotFinite(RnnsimError):
+    """NaN or infinity in the loss, the gradient or the weights."""
+
+
+class Window:
+    """Correctness and errors of the last training sequences."""
+
+    def __init__(self, size):
+        self.correct, self.error = np.zeros(size, bool), np.zeros(size)
+        self.seen = 0
+
+    def add(self, correct, error):
+        """Take in the sequences of one batch, in their order."""
+        size = self.correct.size
+        places = (self.seen + np.arange(len(correct))[-size:]) % size
+        self.correct[places] = correct[-size:]
+        self.error[places] = 0 if error is None else error[-size:]
+        self.seen += len(correct)
+
+    @property
+    def full(self):
+        """Whether it holds as many sequences as it can."""
+        return self.seen >= self.correct.size
+
+    def share_correct(self):
+        """Share of correct sequences among those that it holds."""
+        return float(np.count_nonzero(self.correct) / min(max(self.seen, 1), self.correct.size))
+
+    def mean_error(self):
+        """Mean error of the sequences that it holds."""
+        return float(self.error.sum() / min(max(self.seen, 1), self.error.size))
+
+    def meets(self, criterion):
+        """Whether the last `criterion.window` sequences have few enough mistakes and a small enough mean error."""
+        if not self.full:
+            return False
+        if self.correct.size - np.count_nonzero(self.correct) > criterion.wrong:
+            return False
+        return criterion.max_error is None or self.mean_error() <= criterion.max_error
+
+
+class _Training:
+    """The state of a training, one step at a time."""
+
+    def __init__(self, net, task, rule, optimizer, batch, seed):
+        self.net, self.task, self.rule, self.optimizer = net, task, rule, optimizer
+        self.batch, self.seed = batch, seed
+        # With weight noise the network's own vector holds the noisy weights while it learns.
+        self.theta = net.theta.copy() if optimizer.weight_noise else net.theta
+        self.before = net.theta.copy()
+        self.optimizer_state = optimizer.init(self.theta)
+        self.state = None
+        criterion = task.criterion
+        self.window = Window(criterion.window if criterion else _WINDOW)
+        self.has_error = True
+        self.step = self.updates = 0
+        self.loss, self.loss_sum, self.loss_count = None, 0.0, 0
+        self.solved_at = None
+        self.seconds = 0.0
+
+    @property
+    def sequences(self):
+        return self.step * self.batch
+
+    def advance(self):
+        """One step. Raises `NotFinite`; the weights are then those from before the step."""
+        net, task = self.net, self.task
+        np.copyto(self.before, self.theta)
+        updates = self.updates
+        try:
+            batch = task.training_batch(self.seed, self.step, self.batch)
+            self._disturb()
+            learned = self.rule.learn(net, batch, task.loss, self._apply, self.state)
+            if not np.isfinite(learned.loss):
+                raise NotFinite(f"the loss is {learned.loss}")
+        except NotFinite as error:
+            np.copyto(self.theta, self.before)
+            # Whole as it was before the step, if the optimiser has not moved yet.
+            error.untouched = self.updates == updates
+            raise
+        finally:
+            if self.theta is not net.theta:
+                net.theta[...] = self.theta
+        self.state = learned.state if task.streams else None
+        self.window.add(*_judged(task, learned.outputs, batch))
+        self.step += 1
+        self.loss, self.loss_sum, self.loss_count = learned.loss, self.loss_sum + learned.loss, self.loss_count + 1
+        if self.solved_at is None and task.criterion and self.window.meets(task.criterion):
+            self.solved_at = self.sequences
+
+    def _disturb(self):
+        if self.theta is not self.net.theta:
+            noisy = self.optimizer.perturbed(self.theta, self.seed, self.updates, self.net.trainable)
+            self.net.theta[...] = noisy
+
+    def _apply(self, gradient):
+        """One update, of the clean weights."""
+        self._require_finite(gradient, "the gradient of ")
+        self.optimizer.step(self.theta, gradient, self.optimizer_state, self.updates, self.net.trainable)
+        self.updates += 1
+        self._require_finite(self.theta, "")
+        self._disturb()
+
+    def _require_finite(self, vector, what):
+        from rnnsim.core.vmath import all_finite
+
+        if not all_finite(vector):
+            index = int(np.argmin(np.isfinite(vector)))
+            raise NotFinite(f"{what}{self.net.layout.at(index)} is {vector[index]}")
+
+    def report(self):
+        """The line for the metrics; the mean of the loss begins anew."""
+        found = {
+            "step": self.step,
+            "sequences": self.sequences,
+            "loss": self.loss_sum / self.loss_count,
+            **self.running(),
+            "solved_at": self.solved_at,
+        }
+        self.loss_sum, self.loss_count = 0.0, 0
+        return found
+
+    def running(self):
+        """Running share of correct sequences and mean error."""
+        return {"correct": self.window.share_correct(), "error": self.window.mean_error()}
+
+    def parts(self, seconds):
+        """All that a checkpoint holds beside the network."""
+        progress = {name: getattr(self, name) for name in _NUMBERS}
+        progress |= {"window_seen": self.window.seen, "seconds": seconds}
+        window = {"correct": self.window.correct, "error": self.window.error}
+        return dict(
+            optimizer=self.optimizer_state, state=self.state, window=window, progress=progress, theta=self.theta
+        )
+
+    def restore(self, stored, path):
+        """Go on from a checkpoint."""
+        from rnnsim.training import checkpoint
+
+        checkpoint.restore(self.net, stored, path)
+        np.copyto(self.theta, self.net.theta)
+        for mine, its in (
+            (self.optimizer_state, stored.optimizer),
+            ({"correct": self.window.correct, "error": self.window.error}, stored.window),
+        ):
+            for name, array in mine.items():
+                fits = name in its and its[name].shape == array.shape and its[name].dtype == array.dtype
+                require(fits, f"{path} holds another run: its array '{name}' does not fit")
+                array[...] = its[name]
+        self.state = stored.state
+        for name in _NUMBERS:
+            setattr(self, name, stored.progress[name])
+        self.window.seen, self.seconds = stored.progress["window_seen"], stored.progress["seconds"]
+
+
+_NUMBERS = ("step", "updates", "loss", "loss_sum", "loss_count", "solved_at")
+
+
+def train(
+    net,
+    task,
+    rule="bptt",
+    optimizer=None,
+    steps=1000,
+    batch=32,
+    rng=0,
+    out=None,
+    evaluate_every=0,
+    checkpoint_every=1000,
+    report_every=100,
+    callback=None,
+    until="steps",
+    time_limit=None,
+    resume=False,
+    evaluation=None,
+):
+    """Train a network on a task, in place.
+
+    Parameters
+    ----------
+    net, task : what learns, and what is to be learnt
+    rule, optimizer : names or objects of `rnnsim.learning.RULES` and `rnnsim.optimizers.OPTIMIZERS`; by default Adam with
+        learning rate 0.001 and the gradient clipped to norm 1
+    steps, batch : steps to do in all, one batch each; sequences of a batch
+    rng : seed of the data and of weight noise (int, SeedSequence or Generator)
+    out : folder of the run (`rnnsim.training.run`); None: nothing is written
+    evaluate_every, checkpoint_every, report_every : steps between evaluations, checkpoints and reports; 0: none but the last
+    callback : function of a `Progress`, called after every step; the training ends if it returns True
+    until : "steps", or "solved": end as soon as the task's criterion is met
+    time_limit : seconds after which this sitting ends
+    resume : go on with the run in `out` if there is one, bit for bit as if it had never stopped
+    evaluation : options of `rnnsim.training.evaluate.evaluate` for the evaluations on the way
+
+    Ctrl-C ends the training after the step in progress, with a checkpoint; a second one ends it at once.
+
+    Returns a `TrainResult`. Raises `RnnsimError` for arguments that do not fit each other, for a folder that is in use or
+    not empty, and as soon as the loss, the gradient or a weight is not finite: the message names the step, the array and the
+    last good checkpoint, and the network has the weights from before that step.
+    """
+    rule, optimizer = _built(rule, optimizer)
+    seed = _seed(rng)
+    for key, value in (("steps", steps), ("evaluate_every", evaluate_every), ("checkpoint_every", checkpoint_every)):
+        at_least(key, value, 0)
+    at_least("report_every", report_every, 0)
+    at_least("batch", batch, 1)
+    require(until in ("steps", "solved"), f"until={until}: expected steps or solved")
+    require(until == "steps" or task.criterion, "until=solved: the task has no criterion of success")
+    require(out is not None or not resume, "resume=True: needs out, the folder of the run")
+    _fit(net, task)
+    rule.check(net, task)
+    training = _Training(net, task, rule, optimizer, batch, seed)
+    limits = dict(steps=steps, until=until, time_limit=time_limit)
+    every = dict(evaluate=evaluate_every, checkpoint=checkpoint_every, report=report_every)
+    if out is None:
+        return _run(training, limits, every, callback, None, evaluation)
+    from rnnsim.learning import RULES
+    from rnnsim.optimizers import OPTIMIZERS
+    from rnnsim.tasks import TASKS
+    from rnnsim.training.run import Writer, described
+
+    config = {
+        **dict(steps=steps, batch=batch, seed=seed, until=until, time_limit=time_limit, dtype=str(net.theta.dtype)),
+        **dict(evaluate_every=evaluate_every, checkpoint_every=checkpoint_every, report_every=report_every),
+        "task": described(TASKS, task),
+        "network": net.config,
+        "rule": described(RULES, rule),
+        "optimizer": described(OPTIMIZERS, optimizer),
+        "evaluation": evaluation or {},
+    }
+    with Writer(out, config, resume, _FREE) as writer:
+        found, path = writer.latest()
+        if found:
+            training.restore(found, path)
+        return _run(training, limits, every, callback, writer, evaluation)
+
+
+def _run(training, limits, every, callback, writer, evaluation):
+    """Step after step, until a limit is reached."""
+    history = writer.history() if writer else []
+    began, earlier = time.perf_counter(), training.seconds
+    saved = began
+    path = None
+
+    def seconds():
+        return earlier + time.perf_counter() - began
+
+    def save():
+        nonlocal path, saved
+        if writer:
+            path = writer.save(training.step, training.net, **training.parts(seconds()))
+            saved = time.perf_counter()
+
+    def now_for(name):
+        done = limits["until"] == "solved" and training.solved_at is not None
+        last = name == "report" and (training.step == limits["steps"] or done)
+        return last or (every[name] and training.step % every[name] == 0)
+
+    if writer and not writer.checkpoints():
+        save()  # from now on there is always one to fall back to
+    elif writer:
+        path = writer.checkpoints()[-1]
+    saved_step = training.step
+    message, interrupted = "all steps are done", False
+    with _Interrupt() as interrupt:
+        while training.step < limits["steps"]:
+            if limits["until"] == "solved" and training.solved_at is not None:
+                message = "the criterion is met"
+                break
+            try:
+                training.advance()
+            except NotFinite as error:
+                if error.untouched and writer and training.step != saved_step:
+                    save()
+                raise RnnsimError(_not_finite(error, training, path)) from None
+            report = None
+            if now_for("report"):
+                report = training.report()
+            if now_for("evaluate"):
+                report = report or {"step": training.step, "sequences": training.sequences}
+                report["evaluation"] = _evaluated(training, evaluation)
+            if report:
+                report["seconds"] = round(seconds(), 3)
+                history.append(report)
+                if writer:
+                    writer.report(report)
+            if now_for("checkpoint") or time.perf_counter() - saved > _CHECKPOINT_SECONDS:
+                save()
+                saved_step = training.step
+            if callback is not None and callback(_progress(training, limits, seconds(), report)) is True:
+                message, interrupted = "stopped by the callback", True
+                break
+            if interrupt.asked:
+                message, interrupted = "interrupted", True
+                break
+            if limits["time_limit"] is not None and seconds() - earlier >= limits["time_limit"]:
+                message, interrupted = "the time limit is reached", True
+                break
+        if limits["until"] == "solved" and training.solved_at is not None:
+            message, interrupted = "the criterion is met", False
+        if training.step != saved_step:
+            save()
+    return TrainResult(
+        net=training.net,
+        steps=training.step,
+        sequences=training.sequences,
+        loss=next((line["loss"] for line in reversed(history) if "loss" in line), training.loss),
+        **training.running(),
+        solved=training.solved_at is not None,
+        solved_at=training.solved_at,
+        interrupted=interrupted,
+        message=message,
+        seconds=seconds(),
+        history=history,
+        out=writer and str(writer.folder),
+    )
+
+
+def _progress(training, limits, seconds, report):
+    return Progress(
+        net=training.net,
+        step=training.step,
+        steps=limits["steps"],
+        sequences=training.sequences,
+        loss=training.loss,
+        **training.running(),
+        solved_at=training.solved_at,
+        seconds=seconds,
+        report=report,
+    )
+
+
+def _evaluated(training, options):
+    from rnnsim.training.evaluate import evaluate
+
+    return evaluate(training.net, training.task, **{"seed": training.seed, **(options or {})})
+
+
+def _not_finite(error, training, path):
+    kept = f"last good checkpoint: {path}" if path else "there is no checkpoint, as no folder (out) was given"
+    return f"step {training.step + 1}: {error}; the weights from before this step are kept; {kept}"
+
+
+def _judged(task, outputs, batch):
+    """(correct, error) of every sequence."""
+    return task.correct(outputs, batch), task.error(outputs, batch)
+
+
+def _built(rule, optimizer):
+    from rnnsim.learning import RULES
+    from rnnsim.optimizers import OPTIMIZERS, Adam
+
+    rule = RULES.build(rule) if isinstance(rule, str) else rule
+    if optimizer is None:
+        optimizer = Adam(1e-3, clip_norm=1.0)
+    return rule, OPTIMIZERS.build(optimizer) if isinstance(optimizer, str) else optimizer
+
+
+def _fit(net, task):
+    """Whether network and task have the same inputs and outputs."""
+    for name, own, its in (("inputs", net.n_inputs, task.n_inputs), ("outputs", net.n_outputs, task.n_outputs)):
+        require(own == its, f"the network has {own} {name}, the task has {its}")
+    kinds = {True: "tokens", False: "vectors"}
+    own, its = bool(getattr(net, "tokens", False)), bool(task.tokens)
+    require(own == its, f"the network reads {kinds[own]}, the task gives {kinds[its]} (tokens={its})")
+
+
+def _seed(rng):
+    """A whole number from what stands for a seed."""
+    if isinstance(rng, np.random.SeedSequence):
+        return int(rng.generate_state(1, np.uint64)[0] >> 1)
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(2**63))
+    fits = isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and 0 <= rng < 2**63
+    require(fits, f"rng={rng}: expected a whole number of at least 0, a SeedSequence or a Generator")
+    return int(rng)
+
+
+class _Interrupt:
+    """While it is entered, the first Ctrl-C only asks; the second one interrupts. Signals reach the main thread only."""
+
+    def __init__(self):
+        self.asked = False
+
+    def __enter__(self):
+        self._earlier = None
+        if threading.current_thread() is threading.main_thread():
+            self._earlier = signal.getsignal(signal.SIGINT)
+            # Who ignores Ctrl-C, or has set a handler from outside Python, keeps what he has.
+            if self._earlier in (None, signal.SIG_IGN):
+                self._earlier = None
+            else:
+                signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def _ask(self, *_):
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *_):
+        if self._earlier is not None:
+            signal.signal(signal.SIGINT, self._earlier)
