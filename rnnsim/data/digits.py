@@ -1,10 +1,8 @@
 """The 8x8 digits that come with rnnsim: 1,797 scans from the UCI repository (E. Alpaydin and C. Kaynak, CC BY 4.0)."""
 
-from pathlib import Path
-
 import numpy as np
 
-SAMPLES = Path(__file__).parent / "samples"
+from rnnsim.data.fetch import DIGITS
 
 
 def digits():
@@ -16,5 +14,5 @@ def digits():
     >>> images.shape, int(images.max()), labels[:10].tolist()
     ((1797, 8, 8), 16, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
-    with np.load(SAMPLES / "digits.npz") as archive:
+    with np.load(DIGITS.paths()["digits.npz"]) as archive:
         return archive["images"], archive["labels"]

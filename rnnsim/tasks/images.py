@@ -108,3 +108,57 @@ class Digits(ImageTask):
         super().__init__((images[:last], labels[:last]), (images[last:], labels[last:]), 16, 10, validation)
 
 
+class MNISTRows(ImageTask):
+    """MNIST, one row a step: T = 28, n = 28, 10 classes.
+
+    Parameters
+    ----------
+    path : folder with the four idx files, gzipped or not; without it the files of ``rnnsim data fetch mnist``
+    validation : images held out of the training part as the split "validation"
+
+    Raises `RnnsimError` if the files are not there or do not fit.
+    """
+
+    def __init__(self, path: str | None = None, validation: int = 0):
+        from rnnsim.data.mnist import CLASSES, mnist
+
+        train, test = mnist(path)
+        super().__init__(train, test, 255, CLASSES, validation)
+
+
+class MNISTPixels(ImageTask):
+    """MNIST, one pixel a step: T = 784, n = 1, 10 classes; Le, Jaitly and Hinton 2015, section 4.2.
+
+    Parameters
+    ----------
+    path : folder with the four idx files, gzipped or not; without it the files of ``rnnsim data fetch mnist``
+    permuted : read the pixels of every image in one fixed random order instead of row by row
+    validation : images held out of the training part as the split "validation"
+
+    Raises `RnnsimError` if the files are not there or do not fit.
+    """
+
+    def __init__(self, path: str | None = None, permuted: bool = False, validation: int = 0):
+        from rnnsim.data.mnist import CLASSES, mnist
+
+        order = np.random.Generator(np.random.Philox(784)).permutation(784) if permuted else slice(None)
+        train, test = ((images.reshape(-1, 784)[:, order, np.newaxis], labels) for images, labels in mnist(path))
+        super().__init__(train, test, 255, CLASSES, validation)
+
+
+class FashionRows(ImageTask):
+    """Fashion-MNIST, one row a step: T = 28, n = 28, 10 classes.
+
+    Parameters
+    ----------
+    path : folder with the four idx files, gzipped or not; without it those of ``rnnsim data fetch fashion-mnist``
+    validation : images held out of the training part as the split "validation"
+
+    Raises `RnnsimError` if the files are not there or do not fit.
+    """
+
+    def __init__(self, path: str | None = None, validation: int = 0):
+        from rnnsim.data.mnist import CLASSES, fashion_mnist
+
+        train, test = fashion_mnist(path)
+        super().__init__(train, test, 255, CLASSES, validation)

@@ -1,0 +1,139 @@
+"""Where data sets come from: canonical addresses, checksums and the folder they are kept in.
+
+Fetching needs the optional package pooch (``pip install "rnnsim[data]"``); files that are already there, the samples that
+come with rnnsim, and files named by `path` need nothing.
+
+The folder is `$RNNSIM_DATA_DIR`, or else `rnnsim/data` in the cache folder of the user (`$XDG_CACHE_HOME`, `~/.cache`;
+`%LOCALAPPDATA%` on Windows), with one folder a data set.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnsim.core.registry import require
+from rnnsim.errors import RnnsimError
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+def data_folder():
+    """The folder of all fetched data sets (it need not exist)."""
+    given = os.environ.get("RNNSIM_DATA_DIR")
+    if given:
+        return Path(given)
+    base = os.environ.get("LOCALAPPDATA") if sys.platform == "win32" else os.environ.get("XDG_CACHE_HOME")
+    return Path(base or Path.home() / ".cache") / "rnnsim" / "data"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set and its files.
+
+    Parameters
+    ----------
+    name : as in the registry `rnnsim.data.DATA`
+    files : {name of a file: checksum as "md5:..." or "sha256:..."}; samples that come with rnnsim have none
+    address : what stands before the names of the files; None for samples that come with rnnsim
+    terms : under which conditions it may be used, and whom to name
+
+    >>> DIGITS.shipped, DIGITS.fetch()["digits.npz"].name
+    (True, 'digits.npz')
+    """
+
+    name: str
+    files: dict[str, str | None]
+    address: str | None
+    terms: str
+
+    @property
+    def shipped(self):
+        """Whether the files come with rnnsim."""
+        return self.address is None
+
+    @property
+    def folder(self):
+        """The folder in which the files are kept."""
+        return SAMPLES if self.shipped else data_folder() / self.name
+
+    @property
+    def here(self):
+        """Whether all files are there; their checksums were compared when they came."""
+        return all((self.folder / name).is_file() for name in self.files)
+
+    def paths(self):
+        """``{name: Path}`` of the files on disk. Raises `RnnsimError`, which says how to get them, if one is missing."""
+        require(self.here, f"{self.name}: not in {self.folder}; run `rnnsim data fetch {self.name}` or give path=")
+        return {name: self.folder / name for name in self.files}
+
+    def fetch(self, progress=False):
+        """Fetch what is not there yet, compare the checksums, and return ``{name: Path}``.
+
+        Raises `RnnsimError` if pooch is not installed, the address cannot be reached, or a checksum does not fit.
+        """
+        if self.shipped:
+            return self.paths()
+        try:
+            import pooch
+        except ImportError:
+            wanted = f'fetching {self.name} needs pooch: pip install "rnnsim[data]", or give path= to files at hand'
+            raise RnnsimError(wanted) from None
+        pooch.get_logger().setLevel("WARNING")
+        found = {}
+        for name, checksum in self.files.items():
+            try:
+                path = pooch.retrieve(self.address + name, checksum, name, self.folder, progressbar=progress)
+            except ValueError:
+                raise RnnsimError(f"{self.address}{name}: the checksum is not {checksum}; nothing was kept") from None
+            except OSError as error:
+                reason = str(error).split("\n")[0]
+                reason = reason if len(reason) <= 100 else type(error).__name__
+                raise RnnsimError(f"{self.address}{name}: cannot be fetched ({reason})") from None
+            found[name] = Path(path)
+        return found
+
+
+DIGITS = DataSet(
+    "digits",
+    {"digits.npz": None},
+    None,
+    "CC BY 4.0: Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI Machine Learning Repository",
+)
+MNIST = DataSet(
+    "mnist",
+    {
+        "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+    },
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "The MNIST database of handwritten digits, Y. LeCun, C. Cortes and C. J. C. Burges, 1998",
+)
+FASHION_MNIST = DataSet(
+    "fashion-mnist",
+    {
+        "train-images-idx3-ubyte.gz": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "train-labels-idx1-ubyte.gz": "md5:25c81989df183df01b3e8a0aad5dffbe",
+        "t10k-images-idx3-ubyte.gz": "md5:bef4ecab320f06d8554ea6380940ec79",
+        "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
+    },
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    "MIT licence: Fashion-MNIST, Zalando SE, H. Xiao, K. Rasul and R. Vollgraf, 2017",
+)
+IMDB = DataSet(
+    "imdb",
+    {"aclImdb_v1.tar.gz": "md5:7c2ac02c03563afcf9b574c7e56c153a"},
+    "https://ai.stanford.edu/~amaas/data/sentiment/",
+    "Large Movie Review Dataset, A. L. Maas et al., ACL 2011: name the paper; the reviews belong to their writers",
+)
+MOBY_DICK = DataSet(
+    "moby-dick", {"moby-dick.txt": None}, None, "public domain: Herman Melville, Moby-Dick; or, The Whale, 1851"
+)
+SHAKESPEARE = DataSet(
+    "shakespeare",
+    {"input.txt": "sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"},
+    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/",
+    "public domain: 40,000 lines of William Shakespeare, collected by A. Karpathy, 2015",
+)
