@@ -1,0 +1,104 @@
+"""`rnnsim simulate`: a trained network run over inputs from a NumPy file or a pipe."""
+
+import click
+
+from rnnsim.errors import RnnsimError
+from rnnsim_cli.console import as_json, report
+
+
+@click.command("simulate", short_help="Run a network over inputs.")
+@click.argument("source", metavar="RUN|WEIGHTS")
+@click.option("--input", "input_", required=True, metavar="X.npy", help="Inputs (T, B, n), (T, n) or tokens; '-': stdin.")
+@click.option("--output", required=True, metavar="Y.npy", help="Where the outputs (T, B, K) go; '-': stdout.")
+@click.option("--lengths", metavar="FILE.npy", help="Whole numbers (B,): ticks of every sequence.")
+@click.option("--record", metavar="NAMES", help="Traces to keep, by commas: gates, or single ones such as h,z_l0.")
+@click.option("--record-out", metavar="FILE.npz", help="Where the traces go. [default: beside the output]")
+@as_json
+def command(source, input_, output, lengths, record, record_out, json_wanted):
+    """Run the network of a run, or of a .safetensors file, over inputs.
+
+    Inputs and outputs are .npy files, time first; '-' is a pipe that carries the bytes of one such file. A single sequence may
+    come without its batch axis, and its outputs and traces then have none. Outputs of networks that were trained on classes are
+    logits.
+    """
+    import numpy as np
+
+    from rnnsim.training.run import load_weights
+
+    names = [name.strip() for name in (record or "").split(",") if name.strip()]
+    if record is not None and not names:
+        raise RnnsimError(f"--record {record}: expected names separated by commas, such as gates or h")
+    if record_out and not names:
+        raise RnnsimError("--record-out: nothing to write without --record")
+    traces_to = record_out or _beside(output)
+    if names and not traces_to:
+        raise RnnsimError("--output - carries the outputs only: name a file for the traces with --record-out")
+    net = load_weights(source)
+    inputs = _read(input_)
+    single = inputs.ndim == (1 if net.tokens else 2)
+    if single:
+        inputs = inputs[:, None]
+    result = net.forward(inputs, None if lengths is None else _read(lengths), record=tuple(names))
+    strip = (lambda array: array[:, 0]) if single else (lambda array: array)
+    outputs = strip(result.outputs)
+    _write(output, lambda file: np.save(file, outputs))
+    if names:
+        traces = {name: strip(array) for name, array in result.records.items()}
+        _write(traces_to, lambda file: np.savez(file, **traces))
+    data = {"outputs": output, "shape": list(outputs.shape), "dtype": str(outputs.dtype)}
+    if names:
+        data |= {"traces": traces_to, "recorded": {name: list(array.shape) for name, array in traces.items()}}
+    if output == "-":
+        return  # stdout belongs to the array
+
+    def lines():
+        yield f"outputs {outputs.shape} {outputs.dtype} in {output}"
+        if names:
+            yield f"traces {', '.join(traces)} in {traces_to}"
+
+    report(data, json_wanted, lines)
+
+
+def _beside(output):
+    if output == "-":
+        return None
+    return (output[:-4] if output.endswith(".npy") else output) + ".traces.npz"
+
+
+def _read(name):
+    """The array in a .npy file or on stdin; one clear line if there is none."""
+    import io
+
+    import numpy as np
+
+    try:
+        if name == "-":
+            data = click.get_binary_stream("stdin").read()
+        else:
+            with open(name, "rb") as file:
+                data = file.read()
+    except OSError as error:
+        raise RnnsimError(f"cannot read {name}: {error.strerror or error}") from None
+    place = "stdin" if name == "-" else name
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError, SyntaxError):
+        raise RnnsimError(f"{place}: expected the bytes of one .npy file") from None
+    if not isinstance(array, np.ndarray):
+        raise RnnsimError(f"{place}: expected one array (.npy), got an archive of several")
+    return array
+
+
+def _write(name, save):
+    import io
+
+    from rnnsim.training.checkpoint import write_atomically
+
+    buffer = io.BytesIO()
+    save(buffer)
+    if name == "-":
+        stream = click.get_binary_stream("stdout")
+        stream.write(buffer.getvalue())
+        stream.flush()
+    else:
+        write_atomically(name, buffer.getvalue())
