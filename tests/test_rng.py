@@ -103,7 +103,11 @@ def test_plain_python_gives_the_same_numbers():
     )
     outputs = [
         subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "RNNSIM_JIT": flag}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env={**os.environ, "RNNSIM_JIT": flag},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for flag in "01"
     ]

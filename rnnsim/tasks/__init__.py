@@ -1,0 +1,68 @@
+"""Tasks, one family a file; the contract is in `rnnsim.tasks.interface`.
+
+>>> TASKS.build("adding", {"length": "50"}).n_inputs
+2
+"""
+
+import importlib
+
+from rnnsim.core.registry import Registry
+
+TASKS = Registry(
+    "task",
+    {
+        "xor": ("rnnsim.tasks.xor:XOR", "XOR of two random bits, some ticks later (Williams & Zipser 1989)"),
+        "adding": (
+            "rnnsim.tasks.adding:Adding",
+            "the sum of two marked numbers (Hochreiter & Schmidhuber 1997, exp. 4)",
+        ),
+        "multiplication": (
+            "rnnsim.tasks.multiplication:Multiplication",
+            "the product of two marked numbers (Hochreiter & Schmidhuber 1997, exp. 5)",
+        ),
+        "temporal-order": (
+            "rnnsim.tasks.temporal_order:TemporalOrder",
+            "the order of 2, 3 or 4 symbols among distractors (Hochreiter & Schmidhuber 1997, exp. 6)",
+        ),
+        "copy": ("rnnsim.tasks.copy:Copy", "repeat a sequence of random bit vectors (Graves, Wayne & Danihelka 2014)"),
+        "delayed-recall": ("rnnsim.tasks.delayed_recall:DelayedRecall", "name the first symbol after a delay"),
+        "sine": ("rnnsim.tasks.sine:Sine", "generate a sine wave from a start pulse or a constant input"),
+        "text": ("rnnsim.tasks.text:Text", "the next symbol of a text file"),
+        "digits": ("rnnsim.tasks.images:Digits", "8x8 handwritten digits row by row; come with rnnsim"),
+        "mnist-rows": ("rnnsim.tasks.images:MNISTRows", "MNIST digits row by row"),
+        "mnist-pixels": ("rnnsim.tasks.images:MNISTPixels", "MNIST digits pixel by pixel, 784 steps"),
+        "fashion-rows": ("rnnsim.tasks.images:FashionRows", "Fashion-MNIST row by row"),
+        "imdb": ("rnnsim.tasks.imdb:IMDB", "film reviews, good or bad, as sequences of words"),
+        "arrays": ("rnnsim.tasks.arrays:Arrays", "your own arrays from .npy, .npz or .csv files"),
+    },
+)
+_CLASSES = {
+    "Adding": "rnnsim.tasks.adding",
+    "Arrays": "rnnsim.tasks.arrays",
+    "Batch": "rnnsim.tasks.interface",
+    "Copy": "rnnsim.tasks.copy",
+    "Criterion": "rnnsim.tasks.interface",
+    "DelayedRecall": "rnnsim.tasks.delayed_recall",
+    "Digits": "rnnsim.tasks.images",
+    "FashionRows": "rnnsim.tasks.images",
+    "GeneratedTask": "rnnsim.tasks.interface",
+    "IMDB": "rnnsim.tasks.imdb",
+    "MNISTPixels": "rnnsim.tasks.images",
+    "MNISTRows": "rnnsim.tasks.images",
+    "Multiplication": "rnnsim.tasks.multiplication",
+    "Sine": "rnnsim.tasks.sine",
+    "Task": "rnnsim.tasks.interface",
+    "TemporalOrder": "rnnsim.tasks.temporal_order",
+    "Text": "rnnsim.tasks.text",
+    "XOR": "rnnsim.tasks.xor",
+}
+
+
+def __getattr__(name):
+    if name in _CLASSES:
+        return getattr(importlib.import_module(_CLASSES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_CLASSES])
