@@ -1,0 +1,69 @@
+"""Plain text as a sequence of characters: reading, and the numbering of its characters."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rnnsim.core.registry import require
+from rnnsim.data.fetch import MOBY_DICK, SHAKESPEARE
+from rnnsim.errors import RnnsimError
+
+TEXTS = {"moby-dick": MOBY_DICK, "shakespeare": SHAKESPEARE}
+
+
+def read_text(path):
+    """The text of a UTF-8 file; every kind of line end becomes a newline.
+
+    Raises `RnnsimError` if the file cannot be read or is not UTF-8.
+    """
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RnnsimError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise RnnsimError(f"{path}: {error.strerror or error}") from None
+
+
+def named_text(name):
+    """One of `TEXTS`: "moby-dick", the first chapters, comes with rnnsim; "shakespeare" is fetched.
+
+    >>> named_text("moby-dick")[22:37]
+    'Call me Ishmael'
+    """
+    return read_text(next(iter(TEXTS[name].paths().values())))
+
+
+class Vocabulary:
+    """The different characters of a text, numbered in the order of Unicode.
+
+    >>> vocabulary = Vocabulary("hello")
+    >>> vocabulary.characters, vocabulary.encode("hole"), vocabulary.decode([1, 0, 2, 2])
+    ('ehlo', array([1, 3, 2, 0], dtype=int32), 'hell')
+    """
+
+    def __init__(self, text):
+        self._points = np.unique(_points(text))
+        self.characters = "".join(map(chr, self._points))
+
+    def __len__(self):
+        return self._points.size
+
+    def encode(self, text):
+        """The numbers (len(text),) int32 of the characters. Raises `RnnsimError` for one that is not in the vocabulary."""
+        points = _points(text)
+        places = np.searchsorted(self._points, points).clip(max=max(len(self) - 1, 0))
+        strange = np.flatnonzero(self._points[places] != points) if len(self) else np.arange(points.size)
+        if strange.size:
+            raise RnnsimError(f"character {chr(points[strange[0]])!r} is not in the vocabulary of {len(self)}")
+        return places.astype(np.int32)
+
+    def decode(self, numbers):
+        """The text of some numbers. Raises `RnnsimError` for a number outside 0 .. len - 1."""
+        numbers = np.asarray(numbers, np.int64).reshape(-1)
+        require(((numbers >= 0) & (numbers < len(self))).all(), f"expected characters between 0 and {len(self) - 1}")
+        return "".join(self.characters[n] for n in numbers)
+
+
+def _points(text):
+    """The Unicode code points of a text."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

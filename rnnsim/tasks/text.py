@@ -1,0 +1,116 @@
+"""Predict the next character of a text (J. L. Elman 1990, Finding structure in time; A. Graves 2013, arXiv:1308.0850).
+
+At every step the input is a character and the target the one after it: softmax cross-entropy, in bits per character.
+
+The training part is one ring. Batches are B streams that read it side by side: stream b starts b/B of the way round, and
+batch s continues where batch s - 1 stopped, so a network that keeps its state sees context far longer than one batch.
+The place of stream 0 in the first batch depends on the seed.
+
+The first part of the text is for training, what follows for the split "validation" (if any), the end for the split
+"test". A held-out part is read once, from end to end, by as many streams as fit.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from rnnsim.core.losses import Loss
+from rnnsim.core.registry import at_least, require
+from rnnsim.errors import unknown
+from rnnsim.tasks.interface import Batch, Task
+
+
+class Text(Task):
+    """Next-character prediction on a text.
+
+    Parameters
+    ----------
+    text : "moby-dick" (the first 300,000 characters, comes with rnnsim) or "shakespeare" (fetched)
+    path : any UTF-8 file instead
+    steps : characters a stream reads in one batch
+    test, validation : shares of the text that are held out, at its end
+
+    `trivial_loss` is the entropy of the characters of the training part.
+    Raises `RnnsimError` if the file cannot be read or is too short for these options.
+
+    >>> task = Text(steps=20)
+    >>> first, second = (task.training_batch(seed=1, step=s, size=4) for s in (0, 1))
+    >>> first.inputs.shape, bool((first.targets[-1] == second.inputs[0]).all())
+    ((20, 4), True)
+    """
+
+    tokens = True
+    streams = True
+    criterion = None
+
+    def __init__(
+        self,
+        text: Literal["moby-dick", "shakespeare"] = "moby-dick",
+        path: str | None = None,
+        steps: int = 50,
+        test: float = 0.1,
+        validation: float = 0.0,
+    ):
+        from rnnsim.data.text import Vocabulary, named_text, read_text
+
+        at_least("steps", steps, 1)
+        at_least("test", test, 0)
+        at_least("validation", validation, 0)
+        require(test + validation < 1, f"test={test}, validation={validation}: nothing is left for training")
+        content = named_text(text) if path is None else read_text(path)
+        self.vocabulary = Vocabulary(content)
+        tokens = self.vocabulary.encode(content)
+        held, kept = round(test * tokens.size), round(validation * tokens.size)
+        last = tokens.size - held - kept
+        name = text if path is None else path
+        require(last > steps, f"{name}: {max(last, 0)} characters for training, expected more than steps={steps}")
+        self.steps = steps
+        self._parts = {"train": tokens[:last]}
+        if kept > 1:
+            self._parts["validation"] = tokens[last : last + kept]
+        if held > 1:
+            self._parts["test"] = tokens[last + kept :]
+        self._ring = np.concatenate([tokens[:last], tokens[: steps + 1]])
+        self.n_inputs = self.n_outputs = len(self.vocabulary)
+        self.loss = Loss("softmax", when="every", per="step", unit="bits")
+        share = np.bincount(tokens[:last]) / last
+        share = share[share > 0]
+        self.trivial_loss = abs(float((share * np.log2(share)).sum()))
+
+    def training_batch(self, seed, step, size):
+        length = self._parts["train"].size
+        start = int(np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))).integers(length))
+        places = (start + step * self.steps + np.arange(size) * length // size) % length
+        return self._batch(self._ring, places, self.steps)
+
+    def evaluation_batches(self, seed, size, count=None, split="test"):
+        if split not in self._parts:
+            raise unknown("split", split, self._parts)
+        tokens = self._parts[split]
+        predicted = tokens.size - 1
+        streams = min(size, max(1, predicted // self.steps), size if count is None else count)
+        length = predicted // streams
+        windows = -(-length // self.steps)
+        if count is not None:
+            windows = min(windows, count // streams)
+        for start in range(0, windows * self.steps, self.steps):
+            steps = min(self.steps, length - start)
+            yield self._batch(tokens, start + np.arange(streams) * length, steps)
+
+    def correct(self, outputs, batch):
+        """None: a prediction of text is not right or wrong as a whole."""
+        return None
+
+    def metrics(self, outputs, batch):
+        """``{"accuracy": (B,) share of the characters that were the likeliest in the eyes of the network}``"""
+        return {"accuracy": (outputs.argmax(axis=-1) == batch.targets).mean(axis=0)}
+
+    def decode(self, numbers):
+        """The text of some inputs or targets."""
+        return self.vocabulary.decode(numbers)
+
+    @staticmethod
+    def _batch(tokens, places, steps):
+        inputs = tokens[places + np.arange(steps)[:, np.newaxis]]
+        targets = tokens[places + np.arange(1, steps + 1)[:, np.newaxis]]
+        return Batch(inputs, targets)
