@@ -1,0 +1,206 @@
+"""`rnnsim gradcheck`: gradients against finite differences, parameter array by parameter array.
+
+For a random ragged batch the gradient of `net.loss_and_gradient` in float64 is compared with central differences
+
+    (E(theta + e) - E(theta - e)) / (2 e),    e = 1e-5
+
+and the gradient in float32 with the one in float64. The error of an array is the largest difference between entries over
+the largest entry of either gradient.
+"""
+
+import itertools
+import typing
+
+import click
+
+from rnnsim.errors import RnnsimError
+from rnnsim_cli.console import as_json, pairs, report, table
+
+STEP = 1e-5
+TICKS, ROWS = 6, 3
+FLOAT32_TOLERANCE = 1e-3  # rounding of single precision over a few ticks, with room for cancellation
+
+
+def choices(annotation):
+    """All values of an option that has finitely many: those of Literal and bool; else None."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return typing.get_args(annotation)
+    return (False, True) if annotation is bool else None
+
+
+def combinations(name):
+    """The option dicts that --all goes over for one network.
+
+    Every combination of the cell's own choices on a plain network; then every combination of the network's choices on
+    two layers with the cell as it is by default.
+    """
+    from rnnsim.cells import CELLS
+    from rnnsim.core.registry import option_table
+    from rnnsim.networks import options_of
+
+    own = option_table(CELLS.load(name), ("n_inputs", "hidden", "dtype")) if name in CELLS else {}
+    outer = {key: value for key, value in options_of(name).items() if key not in own}
+    for table_, base in ((own, {}), (outer, {"layers": 2} if "layers" in outer else {})):
+        finite = {key: choices(annotation) for key, (annotation, _) in table_.items() if choices(annotation)}
+        for values in itertools.product(*finite.values()):
+            yield {**base, **dict(zip(finite, values))}
+
+
+def check(name, options, loss_kind="squared_error", entries=200, seed=0):
+    """The errors of one network: a list of dicts, one a parameter array."""
+    import numpy as np
+
+    from rnnsim.cells import CELLS
+    from rnnsim.core.losses import Loss
+    from rnnsim.networks import build
+    from rnnsim_cli.describe import split_sizes
+
+    sizes, inner = split_sizes(options)
+    inner = {"hidden": 4, **inner} if name in CELLS else inner
+    n_inputs, tokens = sizes.get("inputs", 3), sizes.get("tokens", False)
+    n_outputs = sizes.get("outputs", _natural_outputs(inner))
+    net = build(name, n_inputs, n_outputs, inner, "float64", tokens=tokens, seed=seed)
+    rng = np.random.default_rng(seed)
+    loss = Loss(loss_kind)
+    batch = _batch(rng, net, loss)
+    live = np.ones(net.n_parameters, bool) if net.trainable is None else net.trainable
+    # Biases and initial states begin at zero, where an error in them may not show.
+    net.theta[live] += rng.normal(0, 0.1, net.n_parameters)[live]
+    theta = net.theta.copy()
+    gradient = net.loss_and_gradient(batch, loss).gradient.copy()
+    small = build(name, n_inputs, n_outputs, inner, "float32", tokens=tokens, seed=seed)
+    single = small.loss_and_gradient(batch, loss, theta=theta.astype(np.float32)).gradient.astype(np.float64)
+    found = []
+    for entry in net.layout:
+        where = entry.offset + np.flatnonzero(live[entry.offset : entry.offset + entry.size])
+        if entries and where.size > entries:
+            where = np.sort(rng.choice(where, entries, replace=False))
+        differences = np.array([_difference(net, batch, loss, theta, i) for i in where])
+        found.append(
+            {
+                "parameter": entry.name,
+                "checked": int(where.size),
+                "of": entry.size,
+                "error": _relative(gradient[where], differences),
+                "float32_error": _relative(single[where], gradient[where]),
+            }
+        )
+    return found
+
+
+def _natural_outputs(options):
+    """2, or for a network without a readout as many as it has units to show."""
+    from rnnsim.core.registry import convert
+
+    if options.get("readout") != "none":
+        return 2
+
+    def value(key, kind, default):
+        return convert(options.get(key, default), kind, key)
+
+    width = value("hidden", int, 4) * (2 if value("bidirectional", bool, False) else 1)
+    return width * (value("layers", int, 1) if value("skip", bool, False) else 1)
+
+
+def _batch(rng, net, loss):
+    import types
+
+    import numpy as np
+
+    if net.tokens:
+        inputs = rng.integers(0, net.n_inputs, (TICKS, ROWS)).astype(np.int32)
+    else:
+        inputs = rng.normal(size=(TICKS, ROWS, net.n_inputs))
+    shape = (TICKS, ROWS, net.n_outputs)
+    if loss.kind == "softmax":
+        targets = rng.integers(0, net.n_outputs, shape[:2]).astype(np.int32)
+    else:
+        targets = rng.normal(size=shape) if loss.kind == "squared_error" else rng.integers(0, 2, shape).astype(float)
+    lengths = np.array([TICKS, TICKS - 1, TICKS - 3], np.int32)
+    return types.SimpleNamespace(inputs=inputs, targets=targets, weights=None, lengths=lengths)
+
+
+def _difference(net, batch, loss, theta, i):
+    values = []
+    for shift in (STEP, -STEP):
+        net.theta[...] = theta
+        net.theta[i] += shift
+        values.append(net.evaluate(batch, loss).loss)
+    net.theta[...] = theta
+    return (values[0] - values[1]) / (2 * STEP)
+
+
+def _relative(a, b):
+    """Largest difference over the largest entry; 0 if both are zero, infinity if anything is NaN."""
+    import numpy as np
+
+    if not a.size:
+        return 0.0
+    largest = max(np.abs(a).max(), np.abs(b).max())
+    if not np.isfinite(largest):
+        return float("inf")
+    return float(np.abs(a - b).max() / largest) if largest else 0.0
+
+
+@click.command("gradcheck", short_help="Gradient against finite differences.")
+@click.argument("name", metavar="NETWORK", required=False)
+@click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option; also inputs=, outputs=.")
+@click.option("--all", "everything", is_flag=True, help="Every network with every combination of its choices.")
+@click.option("--tolerance", type=float, default=1e-6, show_default=True, help="Largest relative error, float64.")
+@click.option("--loss", default="squared_error", show_default=True, help="squared_error, bernoulli or softmax.")
+@click.option("--entries", type=click.IntRange(0), default=200, show_default=True, help="Checked an array; 0: all.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batch.")
+@as_json
+def command(name, options, everything, tolerance, loss, entries, seed, json_wanted):
+    """Compare the gradient of NETWORK with central finite differences (float64), and float32 with float64.
+
+    The exit code is 1 if an array is off by more than the tolerance. Without -o hidden= a network of 4 units is taken.
+    With --all, NETWORK narrows the check to that network.
+    """
+    from rnnsim.networks import NETWORKS
+
+    if not tolerance > 0:
+        raise RnnsimError(f"--tolerance {tolerance}: expected a number above 0")
+    if name is None and not everything:
+        raise RnnsimError("gradcheck: name a network, or give --all")
+    given = pairs(options, "-o")
+    if not everything:
+        rows = check(name, given, loss, entries, seed)
+        worst, worst32 = (max(row[key] for row in rows) for key in ("error", "float32_error"))
+        passed = worst <= tolerance and worst32 <= FLOAT32_TOLERANCE
+        data = {"network": name, "options": given, "loss": loss, "tolerance": tolerance, "parameters": rows}
+        data |= {"worst": worst, "worst_float32": worst32, "passed": passed}
+
+        def lines():
+            titles = ("parameter", "checked", "error", "float32 error")
+            cells = [
+                (r["parameter"], f"{r['checked']} of {r['of']}", f"{r['error']:.1e}", f"{r['float32_error']:.1e}")
+                for r in rows
+            ]
+            yield from table(cells, titles, right=(1, 2, 3))
+            yield _verdict(passed, worst, tolerance)
+
+        report(data, json_wanted, lines)
+    else:
+        cases = []
+        for network in [name] if name else NETWORKS:
+            for choice in combinations(network):
+                rows = check(network, {**choice, **given}, loss, entries, seed)
+                worst, worst32 = (max(row[key] for row in rows) for key in ("error", "float32_error"))
+                fits = worst <= tolerance and worst32 <= FLOAT32_TOLERANCE
+                case = {"network": network, "options": choice, "worst": worst, "worst_float32": worst32, "passed": fits}
+                cases.append(case)
+                if not json_wanted:
+                    text = " ".join(f"{key}={value}" for key, value in choice.items())
+                    state = "ok  " if fits else "FAIL"
+                    click.echo(f"{state}  {worst:.1e}  {worst32:.1e}  {network} {text}".rstrip())
+        passed = all(case["passed"] for case in cases)
+        worst = max(case["worst"] for case in cases)
+        data = {"cases": cases, "tolerance": tolerance, "worst": worst, "passed": passed}
+        report(data, json_wanted, lambda: [f"{len(cases)} cases: {_verdict(passed, worst, tolerance)}"])
+    if not passed:
+        click.get_current_context().exit(1)
+
+
+def _verdict(passed, worst, tolerance):
+    return f"{'passed' if passed else 'FAILED'}: worst error {worst:.1e}, tolerance {tolerance:g}"

@@ -1,0 +1,136 @@
+"""`rnnsim warmup`: compile every kernel once and keep it in the cache, so that no later command waits for a compiler."""
+
+import time
+
+import click
+
+from rnnsim_cli.console import as_json, report, size, table
+
+# Large enough that with two threads every product is split among them (see `rnnsim.core.products.PARALLEL_WORK`).
+TICKS, ROWS, INPUTS, OUTPUTS, HIDDEN = 12, 32, 24, 24, 48
+# The arrangements of layers that hand arrays of different memory layout to the kernels.
+ARRANGEMENTS = (
+    {},
+    {"layers": 2, "bidirectional": True, "skip": True},
+    {"layers": 2, "learned_initial_state": True},
+    {"tokens": True, "embedding": 8},
+    {"readout": "units"},
+)
+
+
+def kernels():
+    """Yields (what, dtype, threads, function without arguments that makes its kernels compile)."""
+    from rnnsim.core import threads
+    from rnnsim.core.losses import KINDS
+    from rnnsim.networks import NETWORKS
+    from rnnsim.optimizers import OPTIMIZERS
+    from rnnsim.tasks import TASKS
+
+    counts = sorted({1, min(2, threads.available())}, reverse=True)
+    for dtype in ("float32", "float64"):
+        for name in NETWORKS:
+            for count in counts:
+                yield f"network {name}", dtype, count, lambda n=name, d=dtype: _network(n, d)
+        for kind in KINDS:
+            yield f"loss {kind}", dtype, 1, lambda k=kind, d=dtype: _loss(k, d)
+        for name in OPTIMIZERS:
+            yield f"optimizer {name}", dtype, 1, lambda n=name, d=dtype: _optimizer(n, d)
+    for name in TASKS:
+        yield f"task {name}", "float32", 1, lambda n=name: _task(n)
+
+
+def _network(name, dtype):
+    """Training steps of all arrangements, for losses at every tick and at the end, with and without lengths."""
+    import types
+
+    import numpy as np
+
+    from rnnsim.core.losses import Loss
+    from rnnsim.networks import build, options_of
+
+    known = options_of(name)
+    for arrangement in ARRANGEMENTS:
+        options = {key: value for key, value in arrangement.items() if key != "tokens"}
+        if not set(options) <= set(known):
+            continue
+        tokens = arrangement.get("tokens", False)
+        options |= {"hidden": HIDDEN} if "hidden" in known else {}
+        net = build(name, INPUTS, OUTPUTS, options, dtype, tokens=tokens)
+        inputs = np.zeros((TICKS, ROWS), np.int32) if tokens else np.zeros((TICKS, ROWS, INPUTS), dtype)
+        for when, shape in (("every", (TICKS, ROWS, OUTPUTS)), ("last", (ROWS, OUTPUTS))):
+            for lengths in (None, np.full(ROWS, TICKS, np.int32)):
+                batch = types.SimpleNamespace(inputs=inputs, targets=np.zeros(shape), weights=None, lengths=lengths)
+                net.loss_and_gradient(batch, Loss("squared_error", when=when))
+        net.forward(inputs[:, :1])
+
+
+def _loss(kind, dtype):
+    import numpy as np
+
+    from rnnsim.core.losses import Loss
+
+    outputs = np.zeros((2, 3, 4), dtype)
+    for when, shape in (("every", (2, 3)), ("last", (3,))):
+        y = outputs if when == "every" else outputs[0]
+        loss = Loss(kind, when=when)
+        targets = [np.zeros_like(y)] + ([np.zeros(shape, np.int32)] if kind == "softmax" else [])
+        for target in targets:
+            loss.evaluate(y, target, gradient=np.empty_like(y))
+            loss.evaluate(y, target, weights=np.ones(shape), lengths=np.ones(3, np.int32))
+
+
+def _optimizer(name, dtype):
+    import numpy as np
+
+    from rnnsim.core.vmath import all_finite
+    from rnnsim.optimizers import OPTIMIZERS
+
+    theta, gradient = np.zeros(8, dtype), np.ones(8, dtype)
+    for live in (None, np.ones(8, bool)):
+        optimizer = OPTIMIZERS.build(name, {"clip_norm": 1.0, "weight_noise": 0.1})
+        optimizer.step(theta, gradient, optimizer.init(theta), 0, live)
+        optimizer.perturbed(theta, 0, 0, live)
+    all_finite(theta)
+
+
+def _task(name):
+    from rnnsim.tasks import TASKS
+
+    TASKS.build(name).training_batch(0, 0, 2)
+
+
+@click.command("warmup", short_help="Compile all kernels.")
+@as_json
+def command(json_wanted):
+    """Compile all kernels of all cells, losses, optimizers and tasks, for both number types, into the cache.
+
+    What is in the cache already takes milliseconds. Tasks whose data are not there are passed over.
+    """
+    from rnnsim.core import threads
+    from rnnsim.errors import RnnsimError
+    from rnnsim_cli.cache import contents
+
+    before, rows = threads.get_threads(), []
+    if not json_wanted:
+        click.echo(f"{'seconds':>7}  kernels")
+    try:
+        for what, dtype, count, compile_ in kernels():
+            threads.set_threads(count)
+            began, passed_over = time.perf_counter(), None
+            try:
+                compile_()
+            except (RnnsimError, OSError) as error:
+                if not what.startswith("task "):
+                    raise
+                passed_over = str(error)
+            seconds = time.perf_counter() - began
+            row = {"kernels": what, "dtype": dtype, "threads": count, "seconds": round(seconds, 3)}
+            rows.append(row | ({"passed_over": passed_over} if passed_over else {}))
+            if not json_wanted:
+                note = f" (passed over: {passed_over})" if passed_over else ""
+                click.echo(f"{seconds:7.2f}  {what}, {dtype}, {count} thread{'s'[: count - 1]}{note}")
+    finally:
+        threads.set_threads(before)
+    total, found = sum(row["seconds"] for row in rows), contents()
+    data = {"kernels": rows, "seconds": round(total, 3), "cache": found}
+    report(data, json_wanted, table([(f"{total:7.2f}", f"in all; {size(found['bytes'])} in {found['folder']}")]))
