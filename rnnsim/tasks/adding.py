@@ -1,0 +1,143 @@
+"""The adding problem: experiment 4 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)), and its modern form.
+
+variant="1997". Every step is a pair (value, marker), values uniform in [-1, 1]. A sequence has a length drawn uniformly
+from T .. 1.1 T. One of the first ten pairs is marked, then one of the first T/2 - 1 pairs that are still unmarked; the
+marker is 1 there, -1 in the first and the last pair, 0 elsewhere. At the end the target is
+
+    .5 + (X1 + X2) / 4            X1, X2 the values of the two marked pairs
+
+A sequence is right if the error stays below .04. Solved: the last 2000 training sequences right and their mean absolute
+error below .01. The paper sets X1 = 0 "in the rare case where the first pair of the sequence gets marked": its marker is
+-1 and hides the mark. Here that holds for either of the two marks, so the target is always a function of the visible
+ones. The first pair is marked with probability q = 1/10 + 9/10 / (T/2 - 1).
+
+Trivial loss: the best constant is the mean .5, its loss the variance (2 - q) Var(U[-1, 1]) / 16 = (2 - q) / 48, which is
+.0392 for T = 100; with both marks visible it is 1/24 = .0417, and .5 is then "right" with probability 1 - .92^2 = .1536.
+
+variant="modern" (Le, Jaitly & Hinton 2015, arXiv:1504.00941, and others since): length T, values uniform in [0, 1], one
+mark in the first and one in the second half, markers 1 and 0, target X1 + X2. The best constant is 1, its loss the
+variance 2/12 = 1/6.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from rnnsim.core.jit import jit_exact
+from rnnsim.core.losses import Loss
+from rnnsim.core.registry import at_least, one_of
+from rnnsim.core.rng import integer, uniform
+from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+
+_LENGTH, _FIRST, _SECOND, _VALUES = 0, 1, 2, 3  # draws of a sequence; value t is draw _VALUES + t
+
+
+@jit_exact
+def draw_lengths(lengths, key, first, least, most):
+    """lengths (B,) <- uniform in least .. most, draw 0 of every sequence."""
+    for b in range(lengths.size):
+        lengths[b] = least + integer(key, first + b, _LENGTH, most - least + 1)
+
+
+@jit_exact
+def draw_pairs(inputs, marks, key, first, lengths, shortest, low):
+    """Sequences of 1997: inputs (T, B, 2) from zeros; marks (B, 2) <- positions of the marked pairs. Values in [low, 1)."""
+    early = min(10, shortest // 2)
+    for b in range(lengths.size):
+        s = first + b
+        for t in range(lengths[b]):
+            inputs[t, b, 0] = low + (1 - low) * uniform(key, s, _VALUES + t)
+        one = integer(key, s, _FIRST, early)
+        two = integer(key, s, _SECOND, shortest // 2 - 1)
+        if two >= one:  # the places before `one` keep their number, those behind it move up by one
+            two += 1
+        inputs[one, b, 1] = 1
+        inputs[two, b, 1] = 1
+        inputs[0, b, 1] = -1
+        inputs[lengths[b] - 1, b, 1] = -1
+        marks[b, 0] = one
+        marks[b, 1] = two
+
+
+@jit_exact
+def _sums(targets, inputs, marks):
+    """targets (B, 1) <- .5 + (X1 + X2) / 4; a mark on the first pair adds nothing."""
+    for b in range(targets.shape[0]):
+        total = 0.0
+        for k in range(2):
+            if marks[b, k] > 0:
+                total += inputs[marks[b, k], b, 0]
+        targets[b, 0] = 0.5 + total / 4
+
+
+@jit_exact
+def _draw_modern(inputs, targets, key, first):
+    """Sequences of the modern form: inputs (T, B, 2) from zeros, targets (B, 1)."""
+    steps = inputs.shape[0]
+    half = steps // 2
+    for b in range(targets.shape[0]):
+        s = first + b
+        for t in range(steps):
+            inputs[t, b, 0] = uniform(key, s, _VALUES + t)
+        one = integer(key, s, _FIRST, half)
+        two = half + integer(key, s, _SECOND, steps - half)
+        inputs[one, b, 1] = 1
+        inputs[two, b, 1] = 1
+        targets[b, 0] = inputs[one, b, 0] + inputs[two, b, 0]
+
+
+def first_pair_marked(length):
+    """The probability q that a mark falls on the first pair of a 1997 sequence.
+
+    >>> round(first_pair_marked(100), 6)
+    0.118367
+    """
+    early = min(10, length // 2)
+    return 1 / early + (1 - 1 / early) / (length // 2 - 1)
+
+
+class Adding(GeneratedTask):
+    """The sum of two marked numbers, at the end of the sequence; equations and trivial loss at the top of the module.
+
+    Inputs (T, B, 2), targets (B, 1), squared error. `RnnsimError` for options out of range.
+
+    Parameters
+    ----------
+    length : T, the shortest length (1997) or the length (modern); at least 4. Below T = 20 the first mark stays within
+        the first T/2 pairs
+    variant : "1997" or "modern"
+
+    >>> task = Adding(length=100)
+    >>> batch = task.training_batch(seed=0, step=0, size=8)
+    >>> batch.inputs.shape[1:], batch.targets.shape, bool(100 <= batch.lengths.min() <= batch.lengths.max() <= 110)
+    ((8, 2), (8, 1), True)
+    >>> round(task.trivial_loss, 6), round(Adding(variant="modern").trivial_loss, 6)
+    (0.039201, 0.166667)
+    """
+
+    name = "adding"
+    n_inputs = 2
+    n_outputs = 1
+    tolerance = 0.04
+    criterion = Criterion(window=2000, wrong=0, max_error=0.01)
+    input_names = ("value", "marker")
+    target_names = ("sum",)
+
+    def __init__(self, length: int = 100, variant: Literal["1997", "modern"] = "1997"):
+        self.length = at_least("length", length, 4)
+        self.variant = one_of("variant", variant, ("1997", "modern"))
+        self.loss = Loss("squared_error", when="last", per="sequence")
+        self.trivial_loss = 1 / 6 if variant == "modern" else (2 - first_pair_marked(length)) / 48
+
+    def generate(self, key, first, size):
+        targets = np.empty((size, 1), np.float32)
+        if self.variant == "modern":
+            inputs = np.zeros((self.length, size, 2), np.float32)
+            _draw_modern(inputs, targets, key, first)
+            return Batch(inputs, targets)
+        lengths, marks = np.empty(size, np.int64), np.empty((size, 2), np.int64)
+        draw_lengths(lengths, key, first, self.length, self.length * 11 // 10)
+        inputs = np.zeros((lengths.max(), size, 2), np.float32)
+        draw_pairs(inputs, marks, key, first, lengths, self.length, -1.0)
+        _sums(targets, inputs, marks)
+        return Batch(inputs, targets, lengths=lengths)
