@@ -449,17 +449,23 @@ class Recurrent:
                 for other in d_inputs[1:]:
                     d_inputs[0] += other
                 if layer == 0:
-                    d_x = d_inputs[0] if d_x is None else d_x + d_inputs[0]
+                    d_x = d_inputs[0] if d_x is None else np.add(d_x, d_inputs[0], out=d_x)
                 elif self.skip:
                     if self.embedding:
                         part = d_inputs[0][..., width:]
-                        d_x = part.copy() if d_x is None else d_x + part
-                    d_above = d_inputs[0][..., :width].copy()
+                        d_x = self._kept("d_x", part) if d_x is None else np.add(d_x, part, out=d_x)
+                    d_above = self._kept("d_above", d_inputs[0][..., :width])
                 else:
                     d_above = d_inputs[0]
         if self.embedding:
             flat = np.ascontiguousarray(d_x).reshape(steps * batch, -1)
             _look_up_backward(self._gradients["weight_embedding"], flat, self._inputs.reshape(-1))
+
+    def _kept(self, name, part):
+        """A contiguous copy in the workspace."""
+        kept = self._space.array(name, part.shape)
+        kept[...] = part
+        return kept
 
     def _apart(self, name, d, layer):
         """The gradient (T, B, width) of a layer's outputs, one contiguous array a direction."""
