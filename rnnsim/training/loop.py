@@ -22,10 +22,10 @@ class TrainResult(dict):
     """What a training gives; its entries are attributes too.
 
     net, steps, sequences       the network (its weights are the last ones), steps and training sequences done
-    loss                        mean loss since the last report but one
+    loss                        mean training loss between the last two reports
     correct, error              share of correct sequences and mean error over the last ones, None where the task has neither
     solved, solved_at           whether the task's criterion was met, and after how many sequences
-    interrupted, message        whether it was stopped from outside, and why it ended
+    interrupted, message        whether Ctrl-C ended it, and in words why it ended
     seconds                     of all sittings together
     history                     the reports, one dict each
     out                         the folder of the run, or None
@@ -80,7 +80,7 @@ class Window:
         size = self.correct.size
         places = (self.seen + np.arange(len(correct))[-size:]) % size
         self.correct[places] = correct[-size:]
-        self.error[places] = 0 if error is None else error[-size:]
+        self.error[places] = error[-size:]
         self.seen += len(correct)
 
     @property
@@ -109,6 +109,9 @@ class _Training:
     """The state of a training, one step at a time."""
 
     def __init__(self, net, task, rule, optimizer, batch, seed):
+        from rnnsim.core.vmath import all_finite
+
+        self._all_finite = all_finite
         self.net, self.task, self.rule, self.optimizer = net, task, rule, optimizer
         self.batch, self.seed = batch, seed
         # With weight noise the network's own vector holds the noisy weights while it learns.
@@ -118,7 +121,7 @@ class _Training:
         self.state = None
         criterion = task.criterion
         self.window = Window(criterion.window if criterion else _WINDOW)
-        self.has_error = True
+        self.has_correct = self.has_error = False
         self.step = self.updates = 0
         self.loss, self.loss_sum, self.loss_count = None, 0.0, 0
         self.solved_at = None
@@ -148,11 +151,18 @@ class _Training:
             if self.theta is not net.theta:
                 net.theta[...] = self.theta
         self.state = learned.state if task.streams else None
-        self.window.add(*_judged(task, learned.outputs, batch))
+        self._judge(learned.outputs, batch)
         self.step += 1
         self.loss, self.loss_sum, self.loss_count = learned.loss, self.loss_sum + learned.loss, self.loss_count + 1
         if self.solved_at is None and task.criterion and self.window.meets(task.criterion):
             self.solved_at = self.sequences
+
+    def _judge(self, outputs, batch):
+        """Which sequences were right, and how far off they were, as far as the task has an idea of that."""
+        correct, error = self.task.correct(outputs, batch), self.task.error(outputs, batch)
+        self.has_correct, self.has_error = correct is not None, error is not None
+        rows = np.zeros(self.batch)
+        self.window.add(rows > 0 if correct is None else correct, rows if error is None else error)
 
     def _disturb(self):
         if self.theta is not self.net.theta:
@@ -168,9 +178,7 @@ class _Training:
         self._disturb()
 
     def _require_finite(self, vector, what):
-        from rnnsim.core.vmath import all_finite
-
-        if not all_finite(vector):
+        if not self._all_finite(vector):
             index = int(np.argmin(np.isfinite(vector)))
             raise NotFinite(f"{what}{self.net.layout.at(index)} is {vector[index]}")
 
@@ -188,7 +196,10 @@ class _Training:
 
     def running(self):
         """Running share of correct sequences and mean error."""
-        return {"correct": self.window.share_correct(), "error": self.window.mean_error()}
+        return {
+            "correct": self.window.share_correct() if self.has_correct else None,
+            "error": self.window.mean_error() if self.has_error else None,
+        }
 
     def parts(self, seconds):
         """All that a checkpoint holds beside the network."""
@@ -219,7 +230,7 @@ class _Training:
         self.window.seen, self.seconds = stored.progress["window_seen"], stored.progress["seconds"]
 
 
-_NUMBERS = ("step", "updates", "loss", "loss_sum", "loss_count", "solved_at")
+_NUMBERS = ("step", "updates", "loss", "loss_sum", "loss_count", "solved_at", "has_correct", "has_error")
 
 
 def train(
@@ -353,13 +364,13 @@ def _run(training, limits, every, callback, writer, evaluation):
                 save()
                 saved_step = training.step
             if callback is not None and callback(_progress(training, limits, seconds(), report)) is True:
-                message, interrupted = "stopped by the callback", True
+                message = "stopped by the callback"
                 break
             if interrupt.asked:
                 message, interrupted = "interrupted", True
                 break
             if limits["time_limit"] is not None and seconds() - earlier >= limits["time_limit"]:
-                message, interrupted = "the time limit is reached", True
+                message = "the time limit is reached"
                 break
         if limits["until"] == "solved" and training.solved_at is not None:
             message, interrupted = "the criterion is met", False
@@ -404,11 +415,6 @@ def _evaluated(training, options):
 def _not_finite(error, training, path):
     kept = f"last good checkpoint: {path}" if path else "there is no checkpoint, as no folder (out) was given"
     return f"step {training.step + 1}: {error}; the weights from before this step are kept; {kept}"
-
-
-def _judged(task, outputs, batch):
-    """(correct, error) of every sequence."""
-    return task.correct(outputs, batch), task.error(outputs, batch)
 
 
 def _built(rule, optimizer):

@@ -209,7 +209,10 @@ class Writer:
             return
         if not self.folder.is_dir():
             raise RnnsimError(f"out={self.folder}: there is a file of this name")
-        names = [entry.name for entry in self.folder.iterdir() if not _LEFT_OVER.fullmatch(entry.name)]
+        try:
+            names = [entry.name for entry in self.folder.iterdir() if not _LEFT_OVER.fullmatch(entry.name)]
+        except OSError as error:
+            raise cannot("read", self.folder, error) from None
         if names and not self._resume:
             raise RnnsimError(f"out={self.folder}: the folder is not empty; resume the run or choose another folder")
         # A run that was killed while it began has subfolders at most.
