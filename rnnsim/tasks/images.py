@@ -15,72 +15,39 @@ With `validation=V` the last V training images are held out and never trained on
 import numpy as np
 
 from rnnsim.core.losses import Loss
-from rnnsim.core.registry import require
-from rnnsim.data.epochs import Epochs
-from rnnsim.errors import unknown
-from rnnsim.tasks.interface import Batch, Task
+from rnnsim.tasks.examples import ExampleTask, entropy
+from rnnsim.tasks.interface import Batch
 
 
-class ImageTask(Task):
+class ImageTask(ExampleTask):
     """What image tasks have in common; each class below only says where its images are and how they are cut.
 
     `train` and `test` are pairs of sequences (N, T, n) uint8 and classes (N,), `white` the value of the brightest pixel.
     """
 
-    tokens = False
-    streams = False
-    criterion = None
-
     def __init__(self, train, test, white, classes, validation):
-        sequences, labels = train
-        count = labels.size
-        require(0 <= validation < count, f"validation={validation}: expected a value between 0 and {count - 1}")
-        last = count - validation
-        self._parts = {
-            "train": (sequences[:last], labels[:last]),
-            "validation": (sequences[last:], labels[last:]),
-            "test": test,
-        }
-        if validation == 0:
-            del self._parts["validation"]
+        self._sequences = (train[0], test[0])
+        self._labels = np.concatenate([train[1], test[1]]).astype(np.int32)
         self._white = np.float32(white)
-        self._order = Epochs(last)
-        self.n_inputs, self.n_outputs = sequences.shape[2], classes
+        count = len(train[1])
+        self.split(np.arange(count), np.arange(count, len(self._labels)), validation)
+        self.n_inputs, self.n_outputs = train[0].shape[2], classes
         self.loss = Loss("softmax", when="last", per="sequence", unit="nats")
-        share = np.bincount(labels[:last], minlength=classes) / last
-        share = share[share > 0]
-        self.trivial_loss = float(-(share * np.log(share)).sum())
+        self.trivial_loss = entropy(self._labels[self.train_rows])
 
-    @property
-    def n_train(self):
-        """Training images: one epoch is n_train / size batches."""
-        return self._order.count
-
-    def training_batch(self, seed, step, size):
-        return self._batch("train", self._order.rows(seed, step, size))
-
-    def evaluation_batches(self, seed, size, count=None, split="test"):
-        if split not in self._parts:
-            raise unknown("split", split, self._parts)
-        total = self._parts[split][1].size
-        total = total if count is None else min(count, total)
-        for start in range(0, total, size):
-            yield self._batch(split, np.arange(start, min(start + size, total)))
-
-    def correct(self, outputs, batch):
-        """(B,) bool: the largest output is that of the right class."""
-        return outputs.argmax(axis=-1) == batch.targets
+    def gather(self, rows):
+        count = len(self._sequences[0])
+        # A batch lies in one of the two files: joining them would copy all images.
+        in_train = len(rows) == 0 or rows[0] < count
+        chosen = self._sequences[0][rows] if in_train else self._sequences[1][rows - count]
+        chosen = chosen.transpose(1, 0, 2)
+        inputs = np.empty(chosen.shape, np.float32)
+        np.divide(chosen, self._white, out=inputs)
+        return Batch(inputs, self._labels[rows])
 
     def metrics(self, outputs, batch):
         """``{"accuracy": (B,) of 0 and 1}``"""
         return {"accuracy": self.correct(outputs, batch).astype(np.float64)}
-
-    def _batch(self, part, rows):
-        sequences, labels = self._parts[part]
-        chosen = sequences[rows].transpose(1, 0, 2)
-        inputs = np.empty(chosen.shape, np.float32)
-        np.divide(chosen, self._white, out=inputs)
-        return Batch(inputs, labels[rows].astype(np.int32))
 
 
 class Digits(ImageTask):
@@ -94,7 +61,7 @@ class Digits(ImageTask):
 
     >>> task = Digits()
     >>> batch = task.training_batch(seed=0, step=0, size=32)
-    >>> batch.inputs.shape, batch.targets.shape, task.n_train
+    >>> batch.inputs.shape, batch.targets.shape, len(task.train_rows)
     ((8, 32, 8), (32,), 1497)
     """
 

@@ -10,6 +10,7 @@ The first part of the text is for training, what follows for the split "validati
 "test". A held-out part is read once, from end to end, by as many streams as fit.
 """
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
 from rnnsim.errors import unknown
+from rnnsim.tasks.examples import entropy
 from rnnsim.tasks.interface import Batch, Task
 
 
@@ -41,7 +43,6 @@ class Text(Task):
 
     tokens = True
     streams = True
-    criterion = None
 
     def __init__(
         self,
@@ -73,11 +74,10 @@ class Text(Task):
         self._ring = np.concatenate([tokens[:last], tokens[: steps + 1]])
         self.n_inputs = self.n_outputs = len(self.vocabulary)
         self.loss = Loss("softmax", when="every", per="step", unit="bits")
-        share = np.bincount(tokens[:last]) / last
-        share = share[share > 0]
-        self.trivial_loss = abs(float((share * np.log2(share)).sum()))
+        self.trivial_loss = entropy(tokens[:last]) / math.log(2)
 
     def training_batch(self, seed, step, size):
+        at_least("batch", size, 1)
         length = self._parts["train"].size
         start = int(np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))).integers(length))
         places = (start + step * self.steps + np.arange(size) * length // size) % length
@@ -86,6 +86,9 @@ class Text(Task):
     def evaluation_batches(self, seed, size, count=None, split="test"):
         if split not in self._parts:
             raise unknown("split", split, self._parts)
+        at_least("batch", size, 1)
+        if count is not None:
+            at_least("count", count, 1)
         tokens = self._parts[split]
         predicted = tokens.size - 1
         streams = min(size, max(1, predicted // self.steps), size if count is None else count)
@@ -99,6 +102,10 @@ class Text(Task):
 
     def correct(self, outputs, batch):
         """None: a prediction of text is not right or wrong as a whole."""
+        return None
+
+    def error(self, outputs, batch):
+        """None: see the loss."""
         return None
 
     def metrics(self, outputs, batch):

@@ -1,0 +1,61 @@
+"""Tasks with a fixed list of examples, cut into a training, a validation and a test part."""
+
+import abc
+
+import numpy as np
+
+from rnnsim.core.registry import at_least, require
+from rnnsim.data.epochs import Epochs
+from rnnsim.errors import unknown
+from rnnsim.tasks.interface import Task
+
+
+class ExampleTask(Task):
+    """What they have in common: an epoch is a fresh permutation of the training part, the other parts come in order.
+
+    A task of this kind calls `split` once in its constructor and gives `gather(rows)`, the batch of some examples.
+    """
+
+    def split(self, train, test, validation=0):
+        """Say which examples (arrays of row numbers) are in which part; the last `validation` of `train` are held out."""
+        train = np.asarray(train)
+        at_least("validation", validation, 0)
+        require(
+            validation < len(train), f"validation={validation}: of {len(train)} training examples none would be left"
+        )
+        last = len(train) - validation
+        self._train, self._order = train[:last], Epochs(last)
+        self._parts = {"train": self._train, "validation": train[last:], "test": np.asarray(test)}
+        self._parts = {name: rows for name, rows in self._parts.items() if len(rows)}
+
+    @abc.abstractmethod
+    def gather(self, rows):
+        """The batch of the examples with these numbers."""
+
+    @property
+    def train_rows(self):
+        """The numbers of the training examples; an epoch is ``len(train_rows) / size`` batches."""
+        return self._train
+
+    def training_batch(self, seed, step, size):
+        rows = self._order.rows(seed, at_least("step", step, 0), at_least("batch", size, 1))
+        return self.gather(self._train[rows])
+
+    def evaluation_batches(self, seed, size, count=None, split="test"):
+        """The examples of a part in their order, the first `count` of them; the same for every seed."""
+        if split not in self._parts:
+            raise unknown("split", split, self._parts)
+        rows = self._parts[split] if count is None else self._parts[split][: at_least("count", count, 1)]
+        for start in range(0, len(rows), at_least("batch", size, 1)):
+            yield self.gather(rows[start : start + size])
+
+
+def entropy(classes):
+    """Entropy in nats of the shares of some class numbers: the softmax loss of the best constant prediction.
+
+    >>> round(entropy(np.array([0, 1, 1, 0])) / np.log(2), 12)
+    1.0
+    """
+    share = np.bincount(np.ravel(classes)) / max(np.size(classes), 1)
+    share = share[share > 0]
+    return abs(float((share * np.log(share)).sum()))
