@@ -1,0 +1,73 @@
+"""Delayed recall: name the first symbol of a sequence after a delay.
+
+    step       0               1 .. delay              delay + 1
+    input      symbol s        distractors or blank    cue
+    target     -               -                       s
+
+Symbols, distractors and the cue have one channel each, one-hot; with distractors = 0 the delay is all zeros. s and every
+distractor are uniform over their kinds. Softmax over the symbols after the cue, nats. It is the task of experiment 2 of
+Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)) reduced to the one prediction that needs memory.
+
+A sequence is right if its symbol is the most probable output; the error is the probability of the others. Solved (our
+bounds): the last 2000 training sequences right and their mean error below .05. Trivial loss: log(symbols).
+"""
+
+import math
+
+import numpy as np
+
+from rnnsim.core.jit import jit_exact
+from rnnsim.core.losses import Loss
+from rnnsim.core.registry import at_least
+from rnnsim.core.rng import integer
+from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+
+
+@jit_exact
+def _draw(inputs, classes, key, first, symbols, distractors):
+    """inputs (T, B, symbols + distractors + 1) from zeros, classes (B,); draw t of a sequence belongs to step t."""
+    last = inputs.shape[0] - 1
+    for b in range(classes.size):
+        classes[b] = integer(key, first + b, 0, symbols)
+        inputs[0, b, classes[b]] = 1
+        if distractors > 0:
+            for t in range(1, last):
+                inputs[t, b, symbols + integer(key, first + b, t, distractors)] = 1
+        inputs[last, b, symbols + distractors] = 1
+
+
+class DelayedRecall(GeneratedTask):
+    """Recall a symbol over `delay` steps; layout at the top of the module.
+
+    Inputs (delay + 2, B, symbols + distractors + 1), targets (B,) int32. `RnnsimError` for options out of range.
+
+    Parameters
+    ----------
+    symbols : how many symbols there are to tell apart, at least 2
+    delay : steps between symbol and cue, at least 0
+    distractors : kinds of distractors, at least 0 (0: nothing happens during the delay)
+
+    >>> task = DelayedRecall(symbols=3, delay=2, distractors=0)
+    >>> batch = task.training_batch(seed=0, step=0, size=1)
+    >>> symbol = int(batch.targets[0])
+    >>> batch.inputs[:, 0, symbol].tolist(), batch.inputs[:, 0, 3].tolist()
+    ([1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0])
+    """
+
+    name = "delayed recall"
+    criterion = Criterion(window=2000, wrong=0, max_error=0.05)
+
+    def __init__(self, symbols: int = 8, delay: int = 50, distractors: int = 4):
+        self.n_outputs = self.symbols = at_least("symbols", symbols, 2)
+        self.delay = at_least("delay", delay, 0)
+        self.distractors = at_least("distractors", distractors, 0)
+        self.n_inputs = symbols + distractors + 1
+        self.loss = Loss("softmax", when="last", per="sequence")
+        self.trivial_loss = math.log(symbols)
+        self.target_names = tuple(f"symbol {k}" for k in range(symbols))
+        self.input_names = (*self.target_names, *(f"distractor {k}" for k in range(distractors)), "cue")
+
+    def generate(self, key, first, size):
+        inputs, classes = np.zeros((self.delay + 2, size, self.n_inputs), np.float32), np.empty(size, np.int32)
+        _draw(inputs, classes, key, first, self.symbols, self.distractors)
+        return Batch(inputs, classes)
