@@ -1,7 +1,6 @@
 """`rnnsim cache`: the folder of compiled kernels."""
 
 import click
-
 from rnnsim_cli.console import as_json, report, size
 
 

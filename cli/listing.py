@@ -3,9 +3,9 @@
 import importlib
 
 import click
+from rnnsim_cli.console import as_json, report, table
 
 from rnnsim.errors import RnnsimError, unknown
-from rnnsim_cli.console import as_json, report, table
 
 # kind: (module, name of the registry)
 REGISTRIES = {
