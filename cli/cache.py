@@ -1,6 +1,7 @@
 """`rnnsim cache`: the folder of compiled kernels."""
 
 import click
+
 from rnnsim_cli.console import as_json, report, size
 
 

@@ -1,9 +1,9 @@
 """`rnnsim describe`: a network's parameters, sizes and options; or what a task asks and how it is judged."""
 
 import click
-from rnnsim_cli.console import as_json, number, option_rows, pairs, report, table
 
 from rnnsim.errors import RnnsimError, unknown
+from rnnsim_cli.console import as_json, number, option_rows, pairs, report, table
 
 SIZES = {"inputs": int, "outputs": int, "tokens": bool}
 

@@ -12,9 +12,9 @@ import itertools
 import typing
 
 import click
-from rnnsim_cli.console import as_json, pairs, report, table
 
 from rnnsim.errors import RnnsimError
+from rnnsim_cli.console import as_json, pairs, report, table
 
 STEP = 1e-5
 TICKS, ROWS = 6, 3
@@ -49,11 +49,11 @@ def combinations(name):
 def check(name, options, loss_kind="squared_error", entries=200, seed=0):
     """The errors of one network: a list of dicts, one a parameter array."""
     import numpy as np
-    from rnnsim_cli.describe import split_sizes
 
     from rnnsim.cells import CELLS
     from rnnsim.core.losses import Loss
     from rnnsim.networks import build
+    from rnnsim_cli.describe import split_sizes
 
     sizes, inner = split_sizes(options)
     inner = {"hidden": 4, **inner} if name in CELLS else inner

@@ -1,6 +1,7 @@
 """`rnnsim info`: what a bug report or a table of timings should say about this machine."""
 
 import click
+
 from rnnsim_cli.console import as_json, report, size, table
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "safetensors", "matplotlib", "pooch")
@@ -14,12 +15,11 @@ def command(json_wanted):
     import os
     import platform
 
-    from rnnsim_cli.cache import contents
-
     from rnnsim.core import threads
     from rnnsim.core.jit import ENABLED, writable_cache
     from rnnsim.training.run import manifest
     from rnnsim.version import VERSION
+    from rnnsim_cli.cache import contents
 
     here = manifest()
     # Setting the number of threads starts the layer, which has no name before.

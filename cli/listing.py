@@ -3,9 +3,9 @@
 import importlib
 
 import click
-from rnnsim_cli.console import as_json, report, table
 
 from rnnsim.errors import RnnsimError, unknown
+from rnnsim_cli.console import as_json, report, table
 
 # kind: (module, name of the registry)
 REGISTRIES = {
@@ -14,7 +14,7 @@ REGISTRIES = {
     "tasks": ("rnnsim.tasks", "TASKS"),
     "rules": ("rnnsim.learning", "RULES"),
     "optimizers": ("rnnsim.optimizers", "OPTIMIZERS"),
-    "data": ("rnnsim.data", "DATASETS"),
+    "data": ("rnnsim.data", "DATA"),
 }
 
 

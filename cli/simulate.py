@@ -1,9 +1,9 @@
 """`rnnsim simulate`: a trained network run over inputs from a NumPy file or a pipe."""
 
 import click
-from rnnsim_cli.console import as_json, report
 
 from rnnsim.errors import RnnsimError
+from rnnsim_cli.console import as_json, report
 
 
 @click.command("simulate", short_help="Run a network over inputs.")

@@ -3,6 +3,7 @@
 import time
 
 import click
+
 from rnnsim_cli.console import as_json, report, size, table
 
 # Large enough that with two threads every product is split among them (see `rnnsim.core.products.PARALLEL_WORK`).
@@ -105,10 +106,9 @@ def command(json_wanted):
 
     What is in the cache already takes milliseconds. Tasks whose data are not there are passed over.
     """
-    from rnnsim_cli.cache import contents
-
     from rnnsim.core import threads
     from rnnsim.errors import RnnsimError
+    from rnnsim_cli.cache import contents
 
     before, rows = threads.get_threads(), []
     if not json_wanted:

@@ -125,7 +125,7 @@ def network(config, weights, inputs, lengths=None, state=None):
     options = config["options"]
     structure = {"layers": 1, "bidirectional": False, "embedding": 0, "skip": False, "readout": "linear"}
     structure |= {key: value for key, value in options.items() if key in STRUCTURE}
-    cell, n = config["network"], structure["hidden"]
+    cell, n = config["name"], structure["hidden"]
     for_cell = {key: value for key, value in options.items() if key not in STRUCTURE}
     weights = {name: np.asarray(array, float) for name, array in weights.items()}
     if config["tokens"]:

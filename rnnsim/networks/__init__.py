@@ -47,11 +47,11 @@ def build(name, n_inputs, n_outputs, options=None, dtype="float32", tokens=False
 
 def from_config(config):
     """The network that a `net.config` describes, freshly initialised."""
-    missing = {"network", "n_inputs", "n_outputs"} - set(config)
+    missing = {"name", "n_inputs", "n_outputs"} - set(config)
     if missing:
         raise RnnsimError(f"network configuration: '{sorted(missing)[0]}' is missing")
     return build(
-        config["network"],
+        config["name"],
         config["n_inputs"],
         config["n_outputs"],
         config.get("options", {}),

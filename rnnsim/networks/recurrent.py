@@ -135,7 +135,7 @@ class Recurrent:
         self.learned_initial_state, self.dtype = given["learned_initial_state"], floating_type(dtype)
         options = {key: given[key] for key in structure} | cell_options
         self.config = dict(
-            network=cell,
+            name=cell,
             n_inputs=self.n_inputs,
             n_outputs=self.n_outputs,
             tokens=self.tokens,

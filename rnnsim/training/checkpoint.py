@@ -165,7 +165,7 @@ def restore(net, checkpoint, path):
 def difference(stored, given, path=""):
     """The first entry in which two configurations differ, in words, or "".
 
-    >>> difference({"network": "gru", "options": {"hidden": 3}}, {"network": "gru", "options": {"hidden": 4}})
+    >>> difference({"name": "gru", "options": {"hidden": 3}}, {"name": "gru", "options": {"hidden": 4}})
     'options.hidden is 3, not 4'
     """
     for key in sorted({*stored, *given}):

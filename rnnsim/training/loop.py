@@ -46,7 +46,7 @@ class TrainResult(dict):
             if key == "history":
                 value = f"{len(value)} reports"
             elif key == "net":
-                value = f"{value.config['network']}, {value.n_parameters} parameters"
+                value = f"{value.config['name']}, {value.n_parameters} parameters"
             lines.append(f"{key:>12}: {value:.6g}" if isinstance(value, float) else f"{key:>12}: {value}")
         return "\n".join(lines)
 

@@ -49,7 +49,7 @@ class Run:
             raise error if isinstance(error, RnnsimError) else RnnsimError(f"{folder}: {error}") from None
 
     def __repr__(self):
-        return f"<run {self.folder}: {self.config['network']['network']} on {self.config['task']['name']}>"
+        return f"<run {self.folder}: {self.config['network']['name']} on {self.config['task']['name']}>"
 
     def metrics(self):
         """All reports, one dict each."""
