@@ -1,0 +1,173 @@
+"""A training as a configuration: a dict, as it stands in TOML, from which network, task, rule and optimiser are built.
+
+    steps = 1500                  settings of `rnnsim.train`: steps, batch, seed, until, dtype, ...
+    seed = 1
+
+    [task]                        the parts: task, network, rule, optimizer, each with a name and options
+    name = "digits"
+    [network]
+    name = "gru"
+    [network.options]
+    hidden = 64
+
+    [evaluation]                  options of `rnnsim.evaluate` for evaluations on the way
+
+The `config.toml` of a run is such a configuration with nothing left out, so it can be given again as it is.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from rnnsim.core.registry import convert, option_table
+from rnnsim.errors import RnnsimError, unknown
+
+PARTS = ("task", "network", "rule", "optimizer")
+SETTINGS = {
+    "steps": int,
+    "batch": int,
+    "seed": int,
+    "dtype": Literal["float32", "float64"],
+    "until": Literal["steps", "solved"],
+    "time_limit": float | None,
+    "evaluate_every": int,
+    "checkpoint_every": int,
+    "report_every": int,
+}
+EVALUATION = {"seed": int, "count": int | None, "batch": int, "split": str}
+# What a part is where nothing is said. Gradients of recurrent networks explode: Adam comes with its norm clipped.
+DEFAULTS = {
+    "rule": {"name": "bptt", "options": {}},
+    "optimizer": {"name": "adam", "options": {"clip_norm": 1.0}},
+}
+
+
+class Setup(NamedTuple):
+    """What a configuration describes, ready for ``rnnsim.train(net, task, **settings)``."""
+
+    net: Any
+    task: Any
+    settings: dict  # keyword arguments of `rnnsim.train`, rule and optimizer among them
+
+
+def registry(part):
+    """The registry of a part: ``registry("rule")`` is `rnnsim.learning.RULES`."""
+    if part == "task":
+        from rnnsim.tasks import TASKS as found
+    elif part == "network":
+        from rnnsim.networks import NETWORKS as found
+    elif part == "rule":
+        from rnnsim.learning import RULES as found
+    else:
+        from rnnsim.optimizers import OPTIMIZERS as found
+    return found
+
+
+def options_of(part, name):
+    """The options of a part that is called `name`: ``{option: (annotation, default)}``."""
+    if part == "network":
+        from rnnsim.networks import options_of as of_network
+
+        return of_network(name)
+    return option_table(registry(part).load(name))
+
+
+def load(path):
+    """The configuration in a TOML file. Raises `RnnsimError` if it cannot be read or is not TOML."""
+    from rnnsim.training import toml
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise RnnsimError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise RnnsimError(f"{path}: not a text file") from None
+    return check(toml.loads(text, path), f"{path}: ")
+
+
+def check(config, source=""):
+    """`config`, if all its keys are known and tables are tables; values of options are checked when they are used."""
+    for key, value in config.items():
+        if key not in (*PARTS, *SETTINGS, "evaluation"):
+            raise RnnsimError(f"{source}{unknown('key', key, [*PARTS, *SETTINGS, 'evaluation'])}")
+        if (key in PARTS or key == "evaluation") != isinstance(value, dict):
+            raise RnnsimError(f"{source}{key}: expected {'a value' if key in SETTINGS else f'a table [{key}]'}")
+    for part in PARTS:
+        known = ("name", "options") + (("n_inputs", "n_outputs", "tokens", "dtype") if part == "network" else ())
+        for key, value in config.get(part, {}).items():
+            if key not in known:
+                raise RnnsimError(f"{source}{part}: {unknown('key', key, known)}")
+            if (key == "options") != isinstance(value, dict):
+                raise RnnsimError(f"{source}{part}.{key}: expected {'a table' if key == 'options' else 'a value'}")
+    for key in config.get("evaluation", {}):
+        if key not in EVALUATION:
+            raise RnnsimError(f"{source}{unknown('option of the evaluation', key, EVALUATION)}")
+    return config
+
+
+def with_names(config, **names):
+    """A copy in which the named parts are replaced where another name is given; options of a part that stays are kept.
+
+    >>> with_names({"rule": {"name": "bptt", "options": {"a": 1}}}, rule="tbptt")["rule"]
+    {'name': 'tbptt', 'options': {}}
+    """
+    config = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+    for part, default in DEFAULTS.items():
+        config.setdefault(part, {**default, "options": dict(default["options"])})
+    for part, name in names.items():
+        if name is not None and config.get(part, {}).get("name") != name:
+            config[part] = {"name": name, "options": {}}
+    return config
+
+
+def with_options(config, options):
+    """A copy with ``{"hidden": "100", "task.length": "50"}`` put where they belong.
+
+    An option without a dot goes to the part that has it. Raises `RnnsimError` if none has it, or more than one.
+    """
+    config = with_names(config)
+    names = {part: config[part]["name"] for part in PARTS if "name" in config.get(part, {})}
+    known = {part: options_of(part, name) for part, name in names.items()}
+    for key, value in options.items():
+        part, dot, inner = key.partition(".")
+        if dot and part in PARTS:
+            if part not in names:
+                raise RnnsimError(f"{key}: no {part} is named")
+            if inner not in known[part]:
+                raise unknown(f"option of {part} '{names[part]}'", inner, known[part])
+        else:
+            inner, owners = key, [part for part in known if key in known[part]]
+            if not owners:
+                raise unknown("option", key, sorted({name for table in known.values() for name in table}))
+            if len(owners) > 1:
+                raise RnnsimError(f"{key}: {' and '.join(owners)} have such an option; write {owners[0]}.{key}=...")
+            part = owners[0]
+        config[part]["options"] = {**config[part].get("options", {}), inner: value}
+    return config
+
+
+def build(config):
+    """The `Setup` of a configuration. Raises `RnnsimError` for whatever is unknown, mistyped, missing or does not fit."""
+    config = check(with_names(config))
+    for part in PARTS:
+        if "name" not in config.get(part, {}):
+            raise RnnsimError(f"no {part} is named: expected one of {', '.join(registry(part).names())}")
+    settings = {key: convert(config[key], kind, key) for key, kind in SETTINGS.items() if key in config}
+    dtype, seed = settings.pop("dtype", "float32"), settings.pop("seed", 0)
+    parts = {name: registry(name).build(config[name]["name"], config[name].get("options")) for name in PARTS[2:]}
+    task = registry("task").build(config["task"]["name"], config["task"].get("options"))
+    net = _network(config["network"], task, dtype, seed)
+    if config.get("evaluation"):
+        settings["evaluation"] = {k: convert(v, EVALUATION[k], k) for k, v in config["evaluation"].items()}
+    return Setup(net, task, {**settings, **parts, "rng": seed})
+
+
+def _network(table, task, dtype, seed):
+    from rnnsim import networks
+
+    ends = {"n_inputs": task.n_inputs, "n_outputs": task.n_outputs, "tokens": bool(task.tokens), "dtype": dtype}
+    for key, value in ends.items():
+        if key in table and table[key] != value:
+            raise RnnsimError(f"network.{key}={table[key]}: it has to be {value} here")
+    ends.pop("dtype")
+    tokens = ends.pop("tokens")
+    return networks.build(table["name"], **ends, options=table.get("options"), dtype=dtype, tokens=tokens, seed=seed)
