@@ -22,7 +22,13 @@ def build_network(name, options, dtype="float32", seed=0):
 
     sizes, inner = split_sizes(options)
     return build(
-        name, sizes.get("inputs", 1), sizes.get("outputs", 1), inner, dtype, tokens=sizes.get("tokens", False), seed=seed
+        name,
+        sizes.get("inputs", 1),
+        sizes.get("outputs", 1),
+        inner,
+        dtype,
+        tokens=sizes.get("tokens", False),
+        seed=seed,
     )
 
 

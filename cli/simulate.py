@@ -8,7 +8,9 @@ from rnnsim_cli.console import as_json, report
 
 @click.command("simulate", short_help="Run a network over inputs.")
 @click.argument("source", metavar="RUN|WEIGHTS")
-@click.option("--input", "input_", required=True, metavar="X.npy", help="Inputs (T, B, n), (T, n) or tokens; '-': stdin.")
+@click.option(
+    "--input", "input_", required=True, metavar="X.npy", help="Inputs (T, B, n), (T, n) or tokens; '-': stdin."
+)
 @click.option("--output", required=True, metavar="Y.npy", help="Where the outputs (T, B, K) go; '-': stdout.")
 @click.option("--lengths", metavar="FILE.npy", help="Whole numbers (B,): ticks of every sequence.")
 @click.option("--record", metavar="NAMES", help="Traces to keep, by commas: gates, or single ones such as h,z_l0.")

@@ -19,12 +19,13 @@ and targets are 0.
 """
 
 import abc
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rnnsim.core.registry import at_least
+from rnnsim.core.registry import at_least, require
 from rnnsim.errors import unknown
 
 SPLITS = ("test", "validation")
@@ -106,9 +107,12 @@ class Task(abc.ABC):
     def evaluation_batches(self, seed, size, count=None, split="test"):
         """Iterator over batches of a fixed set of `count` sequences; `RnnsimError` for an unknown split."""
 
-    def example(self, seed=0):
-        """One sequence of the evaluation set, as a batch of size 1."""
-        return next(iter(self.evaluation_batches(seed, 1, 1)))
+    def example(self, number=0):
+        """Sequence `number` of the evaluation set of seed 0, as a batch of size 1; `RnnsimError` if there are not so many."""
+        batches = self.evaluation_batches(0, 1, at_least("example", number, 0) + 1)
+        found = next(itertools.islice(batches, number, None), None)
+        require(found is not None, f"example={number}: the task has fewer sequences to evaluate")
+        return found
 
     def correct(self, outputs, batch):
         """(B,) bool: sequences that are right in the sense of the task."""

@@ -3,6 +3,7 @@
     config.toml       everything that determines the run: network, task, rule, optimiser with all options; steps, batch, seed
     manifest.json     where it ran: versions, CPU, threads, digest of the source, command line, start; one entry a resumption
     metrics.jsonl     one line a report
+    result.json       what it ended with, and the evaluation after it
     checkpoints/      step-00001000.safetensors, ...; the last two
     figures/          pictures
     lock              process id and start time of the process that writes here, while it does
@@ -73,6 +74,17 @@ class Run:
 
         return TASKS.build(self.config["task"]["name"], self.config["task"]["options"])
 
+    def result(self):
+        """What the training ended with (`write_result`), or None if it has not ended."""
+        try:
+            return json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise cannot("read", self.folder / "result.json", error) from None
+        except ValueError:
+            raise RnnsimError(f"{self.folder / 'result.json'} is damaged") from None
+
     def rule(self):
         """The learning rule, rebuilt from its name and options."""
         from rnnsim.learning import RULES
@@ -97,6 +109,11 @@ def open_run(folder):
     Raises `RnnsimError` if the folder is no run.
     """
     return Run(folder)
+
+
+def write_result(folder, result):
+    """Keep what a training ended with (a dict, as JSON) in its folder."""
+    write_atomically(Path(folder) / "result.json", json.dumps(result, indent=2) + "\n")
 
 
 def load_weights(path):

@@ -1,0 +1,58 @@
+"""`rnnsim eval`: measure a trained network on sequences that it was not trained on."""
+
+import click
+
+from rnnsim.errors import RnnsimError
+from rnnsim_cli.console import as_json, number, pairs, report, table
+
+
+def measured(evaluation):
+    """(name, text) of every figure of an evaluation."""
+    split = evaluation["split"]
+    rows = [(f"{split} loss", f"{number(evaluation['loss'])} {evaluation['unit']}")]
+    if evaluation["trivial_loss"] is not None:
+        rows.append(("loss without inputs", f"{number(evaluation['trivial_loss'])} {evaluation['unit']}"))
+    # The same share under two names would be read as two results.
+    metrics = {name: value for name, value in evaluation["metrics"].items() if name != "correct"}
+    if evaluation["correct"] is not None and "accuracy" not in metrics:
+        rows.append((f"{split} right", f"{100 * evaluation['correct']:.2f} % of {evaluation['sequences']:,} sequences"))
+    for name, value in metrics.items():
+        text = f"{100 * value:.2f} % of {evaluation['sequences']:,}" if name == "accuracy" else number(value)
+        rows.append((f"{split} {name}", text))
+    return rows
+
+
+@click.command("eval", short_help="Measure a trained network.")
+@click.argument("source", metavar="RUN|WEIGHTS")
+@click.option(
+    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option of the task, instead of the run's."
+)
+@click.option("--task", "task_name", metavar="NAME", help="Another task; needed for a file of weights.")
+@click.option("--split", default="test", show_default=True, help="Part of the data.")
+@click.option("--count", type=int, help="Sequences. [default: as many as the task has]")
+@click.option("--batch", type=int, default=100, show_default=True, help="Sequences at a time.")
+@click.option("--seed", type=int, help="Of the sequences, where they are made up. [default: the run's]")
+@as_json
+def command(source, options, task_name, split, count, batch, seed, json_wanted):
+    """Measure the network of a run, or of a .safetensors file, on its task's test split.
+
+    Options change the task: rnnsim eval runs/adding-lstm-1 -o length=200 measures on longer sequences than were trained.
+    """
+    from pathlib import Path
+
+    from rnnsim.tasks import TASKS
+    from rnnsim.training.evaluate import evaluate
+    from rnnsim.training.run import load_weights, open_run
+
+    given = pairs(options, "-o")
+    run = open_run(source) if Path(source).is_dir() else None
+    if run is None and task_name is None:
+        raise RnnsimError(f"{source} is a file of weights: name the task with --task")
+    if task_name is None:
+        task_name, given = run.config["task"]["name"], {**run.config["task"]["options"], **given}
+    task = TASKS.build(task_name, given)
+    net = run.net() if run else load_weights(source)
+    seed = (run.config["seed"] if run else 0) if seed is None else seed
+    evaluation = evaluate(net, task, seed=seed, count=count, batch=batch, split=split)
+    data = {"source": source, "task": task_name, "options": given, "seed": seed, **evaluation}
+    report(data, json_wanted, lambda: table(measured(evaluation)))

@@ -1,0 +1,173 @@
+"""`rnnsim train`: train a network on a task; the run is kept in a folder that can be resumed, shown, plotted, evaluated."""
+
+import click
+
+from rnnsim.errors import RnnsimError
+from rnnsim_cli.console import as_json, number, pairs, report, table
+
+# option of the shell: key of the configuration
+_SETTINGS = (
+    "steps",
+    "batch",
+    "seed",
+    "dtype",
+    "until",
+    "time_limit",
+    "evaluate_every",
+    "checkpoint_every",
+    "report_every",
+)
+
+
+@click.command("train", short_help="Train a network on a task.")
+@click.argument("task", required=False)
+@click.option("--network", metavar="NAME", help="rnn, lstm, gru, ...: see `rnnsim list networks`.")
+@click.option(
+    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
+    help="Option of the network, task, rule or optimizer; task.KEY=VALUE where two of them have one of that name.",
+)  # fmt: skip
+@click.option(
+    "--config", "config_file", metavar="FILE.toml", help="Begin from a configuration; other flags go before it."
+)
+@click.option("--rule", metavar="NAME", help="Learning rule. [default: bptt]")
+@click.option("--optimizer", metavar="NAME", help="[default: adam with clip_norm=1]")
+@click.option("--steps", help="Training steps in all, one batch each. [default: 1000]")
+@click.option("--batch", help="Sequences in a batch. [default: 32]")
+@click.option("--seed", help="Of the first weights and of the data. [default: 0]")
+@click.option("--dtype", help="float32 or float64. [default: float32]")
+@click.option("--until", metavar="steps|solved", help="solved: stop when the task's criterion is met. [default: steps]")
+@click.option("--time-limit", metavar="SECONDS", help="Stop after this time; the run can be resumed.")
+@click.option(
+    "--evaluate-every", metavar="STEPS", help="Measure on the test split on the way. [default: 0, at the end only]"
+)
+@click.option("--checkpoint-every", metavar="STEPS", help="[default: 1000]")
+@click.option("--report-every", metavar="STEPS", help="Steps between two lines of metrics. [default: 100]")
+@click.option("--threads", type=int, help="[default: all processors]")
+@click.option("--out", metavar="DIR", help="Folder of the run. [default: the next free runs/TASK-NETWORK-N]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, bit for bit as if it had never stopped.")
+@click.option("--figures/--no-figures", default=True, show_default=True, help="Draw the pictures at the end.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@as_json
+def command(
+    task, network, options, config_file, rule, optimizer, threads, out, resume, figures, quiet, json_wanted, **flags
+):
+    """Train a network on TASK, measure it on the test split and draw the pictures of the run.
+
+    \b
+    rnnsim train digits --network gru -o hidden=64 --steps 1500
+    rnnsim train adding --network lstm -o hidden=16 -o forget_bias=5 -o learning_rate=2e-3 --steps 50000 --until solved
+    rnnsim train --resume --out runs/digits-gru-1 --steps 3000
+    """
+    from rnnsim.training import config as configuration
+
+    flags = {key: value for key, value in flags.items() if value is not None}
+    if resume and not out:
+        raise RnnsimError("--resume: needs --out, the folder of the run")
+    if resume and config_file:
+        raise RnnsimError("--resume: the run has its own configuration, --config cannot be given too")
+    config = _begin(configuration, config_file, out if resume else None)
+    config = configuration.with_names(config, task=task, network=network, rule=rule, optimizer=optimizer)
+    config = configuration.with_options(config, pairs(options, "-o"))
+    if "dtype" in flags:
+        config.get("network", {}).pop("dtype", None)
+    if threads is not None:
+        from rnnsim.core.threads import set_threads
+
+        set_threads(threads)
+    setup = configuration.build({**config, **flags})
+    folder = out or _free_folder(config)
+    steps = setup.settings.get("steps", 1000)
+    if not (quiet or json_wanted):
+        click.echo(
+            f"{config['network']['name']} on {config['task']['name']}: {setup.net.n_parameters:,} parameters, "
+            f"{steps:,} steps, in {folder}"
+        )
+    result = _train(setup, steps, folder, resume, json_wanted, quiet)
+    if result.interrupted:
+        _end_interrupted(result, folder)
+    _finish(setup, config, result, folder, figures, json_wanted)
+
+
+def _begin(configuration, config_file, run):
+    """The configuration before the flags: that of a file, of the run that is resumed, or an empty one."""
+    if config_file:
+        return configuration.load(config_file)
+    if run:
+        from pathlib import Path
+
+        from rnnsim.training.run import open_run
+
+        if Path(run, "config.toml").exists():
+            return configuration.check(open_run(run).config, f"{run}: ")
+    return {}
+
+
+def _free_folder(config):
+    """Makes and returns runs/TASK-NETWORK-N with the first N that is free."""
+    import itertools
+    from pathlib import Path
+
+    base = f"{config['task']['name']}-{config['network']['name']}"
+    for count in itertools.count(1):
+        folder = Path("runs", f"{base}-{count}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.parent.is_dir():
+                raise RnnsimError("runs: there is a file of this name; choose a folder with --out") from None
+            continue
+        except OSError as error:
+            raise RnnsimError(f"cannot make the folder {folder}: {error.strerror or error}") from None
+        return str(folder)
+
+
+def _train(setup, steps, folder, resume, json_wanted, quiet):
+    from rnnsim.training.loop import train
+    from rnnsim_cli.progress import shown
+
+    display = shown(steps, json_wanted, quiet)
+
+    def callback(progress):
+        display(progress)
+
+    with display:
+        return train(setup.net, setup.task, out=folder, resume=resume, callback=callback, **setup.settings)
+
+
+def _end_interrupted(result, folder):
+    click.echo(
+        f"rnnsim: interrupted after step {result.steps}; go on with: rnnsim train --resume --out {folder}", err=True
+    )
+    click.get_current_context().exit(130)
+
+
+def _finish(setup, config, result, folder, figures, json_wanted):
+    """The test split, the pictures, and the summary on standard output."""
+    from rnnsim.training.evaluate import evaluate
+    from rnnsim.training.run import open_run, write_result
+    from rnnsim_cli.evaluate import measured
+
+    evaluation = evaluate(
+        setup.net, setup.task, **{"seed": setup.settings["rng"], **setup.settings.get("evaluation", {})}
+    )
+    data = {key: result[key] for key in ("message", "steps", "sequences", "loss", "solved", "solved_at", "seconds")}
+    data = {"run": folder, **data, "evaluation": evaluation}
+    write_result(folder, data)
+    if figures:
+        from rnnsim_cli.plot import draw
+
+        data["figures"] = draw(open_run(folder), setup.net, setup.task, "all", "png")
+
+    def lines():
+        if result.message != "all steps are done":
+            yield f"{result.message} after {result.steps:,} steps"
+        rows = [("training loss", f"{number(result.loss)} {evaluation['unit']}")]
+        if setup.task.criterion is not None:
+            solved = f"yes, after {result.solved_at:,} sequences" if result.solved else "no"
+            rows.append(("solved", solved))
+        rows += measured(evaluation)
+        rows += [("time", f"{result.seconds:.1f} s"), ("run", folder)]
+        rows += [("figure", path) for path in data.get("figures", [])]
+        yield from table(rows)
+
+    report(data, json_wanted, lines)
