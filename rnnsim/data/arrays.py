@@ -1,0 +1,230 @@
+"""The user's own arrays: .npy, .npz and .csv files, read without pickle and with a clear line for whatever is wrong.
+
+    .npy   one array
+    .npz   arrays with names
+    .csv   a table of numbers, commas between the columns; a first line without any number holds their names
+
+The kind of a file is told by the end of its name.
+"""
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rnnsim.core.registry import require
+from rnnsim.data.text import read_text
+from rnnsim.errors import RnnsimError, unknown
+
+KINDS = (".npy", ".npz", ".csv")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A .csv file: `values` (rows, columns) float64 and the `names` of its columns, or None without a header line."""
+
+    path: str
+    values: np.ndarray
+    names: tuple | None = None
+
+    def columns(self, wanted):
+        """Places of columns that are given by name or by number from 1. Raises `RnnsimError` for one that is not there.
+
+        >>> Table("a.csv", np.zeros((2, 3)), ("time", "load", "price")).columns(["price", "1"])
+        [2, 0]
+        """
+        count, places = self.values.shape[1], []
+        for column in map(str, wanted):
+            if self.names and column in self.names:
+                places.append(self.names.index(column))
+            elif column.isdecimal() and 1 <= int(column) <= count:
+                places.append(int(column) - 1)
+            elif self.names:
+                raise unknown(f"column of {self.path}", column, self.names)
+            else:
+                raise RnnsimError(f"{self.path}: there is no column {column}, expected a number between 1 and {count}")
+        return places
+
+
+def read_table(path):
+    """The `Table` of a .csv file. Empty lines are skipped, quotes may stand around a cell.
+
+    Raises `RnnsimError` with line and column of a cell that is no finite number or is missing.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "a.csv"
+    ...     _ = path.write_text("load,price\\n1,2\\n3,4.5\\n")
+    ...     table = read_table(path)
+    >>> table.names, table.values.tolist()
+    (('load', 'price'), [[1.0, 2.0], [3.0, 4.5]])
+    """
+    names, rows, numbers, width = None, [], [], None
+    lines = csv.reader(read_text(path).splitlines())
+    try:
+        for cells in lines:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if width is None:
+                width = len(cells)
+                if not any(map(_is_number, cells)):
+                    names = tuple(cell.strip() for cell in cells)
+                    continue
+            where = f"{path}, line {lines.line_num}"
+            require(len(cells) == width, f"{where}: {len(cells)} columns, expected {width} as in the first line")
+            try:
+                rows.append([float(cell) for cell in cells])
+                numbers.append(lines.line_num)
+            except ValueError:
+                column = next(k for k, cell in enumerate(cells) if not _is_number(cell))
+                raise RnnsimError(f"{where}, column {column + 1}: expected a number, got {cells[column]!r}") from None
+    except csv.Error as error:
+        raise RnnsimError(f"{path}, line {lines.line_num}: {error}") from None
+    require(rows, f"{path}: no row of numbers")
+    values = np.array(rows)
+    strange = np.argwhere(~np.isfinite(values))
+    if strange.size:
+        row, column = strange[0]
+        where = f"{path}, line {numbers[row]}, column {column + 1}"
+        raise RnnsimError(f"{where}: expected a finite number, got {values[row, column]}")
+    return Table(str(path), values, names)
+
+
+def read_npy(path):
+    """The array of a .npy file. Raises `RnnsimError` if it cannot be read, is cut short or holds no numbers."""
+    _expect_start(path, b"\x93NUMPY", ".npy")
+    try:
+        array = np.load(Path(path).expanduser(), allow_pickle=False)
+    except Exception as error:  # damaged bytes make NumPy raise all kinds of them
+        raise _damaged(path, error) from None
+    return _numbers(path, "the array", array)
+
+
+def read_npz(path):
+    """``{name: array}`` of a .npz file; errors as for `read_npy`."""
+    _expect_start(path, b"PK\x03\x04", ".npz")
+    found = {}
+    try:
+        with np.load(Path(path).expanduser(), allow_pickle=False) as archive:
+            for name in archive.files:
+                found[name] = archive[name]
+    except Exception as error:  # damaged bytes make NumPy raise all kinds of them
+        raise _damaged(path, error) from None
+    require(found, f"{path}: no arrays in it")
+    return {name: _numbers(path, f"the array '{name}'", array) for name, array in found.items()}
+
+
+def kind_of(path):
+    """ ".npy", ".npz" or ".csv". Raises `RnnsimError` if the name of the file ends otherwise."""
+    kind = Path(path).suffix.lower()
+    require(kind in KINDS, f"{path}: expected a file that ends in {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    return kind
+
+
+def name_of(source):
+    """What messages call a source of arrays: a file by its name."""
+    return str(source) if isinstance(source, (str, os.PathLike)) else "the arrays"
+
+
+def load_arrays(source, name, target_columns=()):
+    """``{name: array, ...}`` from a file, an array, or a dict of arrays; the array `name` is among them.
+
+    A .npz file and a dict may give more arrays. Of a .csv file `target_columns` become "targets", the other columns `name`;
+    a single column has shape (rows,). Raises `RnnsimError`.
+
+    >>> load_arrays(np.zeros(3), "inputs")
+    {'inputs': array([0., 0., 0.])}
+    """
+    is_path = isinstance(source, (str, os.PathLike))
+    kind = kind_of(source) if is_path else None
+    require(kind == ".csv" or not target_columns, f"target_columns: {name_of(source)} is no .csv file")
+    if kind == ".csv":
+        table = read_table(source)
+        chosen = table.columns(target_columns)
+        rest = [k for k in range(table.values.shape[1]) if k not in chosen]
+        require(rest, f"{source}: all columns are targets, expected some for the {name}")
+        parts = {name: rest, "targets": chosen} if chosen else {name: rest}
+        return {key: table.values[:, part[0] if len(part) == 1 else part] for key, part in parts.items()}
+    if kind == ".npy":
+        return {name: read_npy(source)}
+    if kind == ".npz":
+        found = read_npz(source)
+    else:
+        given = source if isinstance(source, dict) else {name: source}
+        try:
+            found = {key: np.asarray(array) for key, array in given.items() if array is not None}
+        except ValueError:
+            raise RnnsimError("the arrays: expected arrays, got rows of different lengths") from None
+        found = {key: _numbers("the arrays", key, array) for key, array in found.items()}
+    require(name in found, f"{name_of(source)}: no array '{name}', only {', '.join(map(str, found)) or 'nothing'}")
+    return found
+
+
+def finite(what, array):
+    """The array as contiguous float32. Raises `RnnsimError` with the place of a number that is not finite there.
+
+    >>> finite("a.npy: inputs", np.array([[1, np.inf]]))
+    Traceback (most recent call last):
+    rnnsim.errors.RnnsimError: a.npy: inputs[0, 1] is inf, expected finite numbers
+    """
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, np.float32)
+    if not np.isfinite(array).all():
+        place = _first(~np.isfinite(array))
+        raise RnnsimError(f"{what}[{', '.join(map(str, place))}] is {array[place]}, expected finite numbers")
+    return array
+
+
+def whole_numbers(what, array):
+    """The array as contiguous int32. Raises `RnnsimError` with the place of a number that is not 0, 1, 2, ...
+
+    >>> whole_numbers("a.npy: targets", np.array([1.0, 2.5]))
+    Traceback (most recent call last):
+    rnnsim.errors.RnnsimError: a.npy: targets[1] is 2.5, expected a whole number of at least 0
+    """
+    with np.errstate(invalid="ignore"):
+        strange = (array < 0) | (array != np.floor(array)) | (array >= 2**31)
+    if strange.any():
+        place = _first(strange)
+        raise RnnsimError(
+            f"{what}[{', '.join(map(str, place))}] is {array[place]}, expected a whole number of at least 0"
+        )
+    return np.ascontiguousarray(array, np.int32)
+
+
+def _first(mask):
+    """Where a mask is first true."""
+    return tuple(int(i) for i in np.argwhere(mask)[0])
+
+
+def _expect_start(path, start, kind):
+    """The file can be opened and begins like one of its kind."""
+    try:
+        with Path(path).expanduser().open("rb") as file:
+            found = file.read(len(start))
+    except OSError as error:
+        raise RnnsimError(f"{path}: {error.strerror or error}") from None
+    require(found == start, f"{path}: not a {kind} file, it begins with {found.hex() or 'nothing'}")
+
+
+def _damaged(path, error):
+    if "allow_pickle" in str(error):
+        return RnnsimError(f"{path}: holds Python objects, expected an array of numbers")
+    return RnnsimError(f"{path}: damaged or cut short")
+
+
+def _numbers(path, what, array):
+    """The array, if it holds numbers: NumPy gives raw bytes for members of an archive that are no arrays."""
+    given = array.dtype if isinstance(array, np.ndarray) else "something else"
+    require(given != "something else" and array.dtype.kind in "biuf", f"{path}: {what} holds {given}, expected numbers")
+    return array
+
+
+def _is_number(cell):
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
