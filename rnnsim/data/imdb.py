@@ -1,0 +1,156 @@
+"""Film reviews with a verdict: the Large Movie Review Dataset of A. L. Maas et al., ACL 2011, and files of that kind.
+
+    aclImdb_v1.tar.gz   the official archive, or the folder it unpacks to: one review a file, in train/neg, train/pos,
+                        test/neg and test/pos, 12,500 each
+    .json               a list of {"t": text, "s": score}, all reviews in one file; score 0 is against, 1 is for the film
+    .csv                a header line with the columns text and label (0 or 1, neg or pos, negative or positive); others
+                        are skipped
+
+Files without a split are shuffled, always in the same way, and cut in half: training and test.
+
+Words: HTML line breaks ``<br />`` become spaces, letters lower case; a word is a run of letters and digits, with
+apostrophes inside ("don't" is one word); everything else separates words.
+"""
+
+import csv
+import json
+import re
+import tarfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rnnsim.core.registry import require
+from rnnsim.data.fetch import IMDB
+from rnnsim.data.text import read_text
+from rnnsim.errors import RnnsimError
+
+LABELS = {"0": 0, "neg": 0, "negative": 0, "1": 1, "pos": 1, "positive": 1}
+_FOLDERS = {(part, name): LABELS[name] for part in ("train", "test") for name in ("neg", "pos")}
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_HALVES = 50_000  # the seed of the order in which files without a split are cut in half
+
+
+def words(text):
+    """The words of a review, in order.
+
+    >>> words("It's GOOD,<br /><br />isn't it? 9/10")
+    ["it's", 'good', "isn't", 'it', '9', '10']
+    """
+    return _WORD.findall(_BREAK.sub(" ", text).lower())
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """Reviews as numbers, one behind the other; review r is ``tokens[starts[r] : starts[r + 1]]``.
+
+    tokens : (all words,) int32, numbers of words; starts : (R + 1,) int64; labels : (R,) int32, 1 for and 0 against;
+    train : (R,) bool, whether it is a training review; known : tuple, the word behind every number
+    """
+
+    tokens: np.ndarray
+    starts: np.ndarray
+    labels: np.ndarray
+    train: np.ndarray
+    known: tuple
+
+
+def read_reviews(path=None):
+    """All reviews of a file or folder in one of the formats above; without `path` the archive that was fetched.
+
+    Training reviews come first, in a shuffled order that is always the same, then the test reviews. Raises `RnnsimError`,
+    one line with the name of the file, if it cannot be read or has another format.
+    """
+    path = IMDB.paths()["aclImdb_v1.tar.gz"] if path is None else Path(path).expanduser()
+    if path.is_dir():
+        given = list(_from_folder(path))
+    elif path.suffix == ".json":
+        given = list(_from_json(path))
+    elif path.suffix == ".csv":
+        given = list(_from_csv(path))
+    elif path.suffix in (".gz", ".tgz", ".tar"):
+        given = list(_from_archive(path))
+    else:
+        raise RnnsimError(f"{path}: expected aclImdb_v1.tar.gz, the folder aclImdb, or a .json or .csv file")
+    require(len(given) >= 2, f"{path}: {len(given)} reviews, expected at least 2")
+    # An archive and a folder list their files in different orders; sorted first, they give the same reviews.
+    given.sort()
+    order = np.random.Generator(np.random.Philox(_HALVES)).permutation(len(given))
+    split = given[0][0] != ""
+    train = (
+        np.array([given[r][0] == "train" for r in order]) if split else np.arange(len(order)) < (len(order) + 1) // 2
+    )
+    order, train = order[np.argsort(~train, kind="stable")], np.sort(train)[::-1]
+    require(0 < train.sum() < len(train), f"{path}: expected reviews in both parts, train and test")
+    return _numbered([given[r] for r in order], train)
+
+
+def _numbered(given, train):
+    """Reviews (part, label, text) in the wanted order as numbers; words are numbered as they appear."""
+    numbers = {}
+    pieces = []
+    for _, _, text in given:
+        pieces.append(np.array([numbers.setdefault(word, len(numbers)) for word in words(text)], np.int32))
+    starts = np.cumsum([0] + [piece.size for piece in pieces])
+    labels = np.array([label for _, label, _ in given], np.int32)
+    return Reviews(np.concatenate(pieces), starts, labels, train, tuple(numbers))
+
+
+def _from_folder(path):
+    root = path / "aclImdb" if (path / "aclImdb").is_dir() else path
+    for (part, name), label in _FOLDERS.items():
+        folder = root / part / name
+        require(folder.is_dir(), f"{path}: there is no folder {part}/{name}; expected the unpacked aclImdb_v1.tar.gz")
+        for file in folder.glob("*.txt"):
+            yield part, label, read_text(file)
+
+
+def _from_archive(path):
+    try:
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                place = tuple(Path(member.name).parts[-3:-1])
+                if place in _FOLDERS and member.isfile() and member.name.endswith(".txt"):
+                    yield place[0], _FOLDERS[place], archive.extractfile(member).read().decode("utf-8")
+    except (tarfile.TarError, EOFError, zlib.error):
+        raise RnnsimError(f"{path}: damaged or cut short, expected aclImdb_v1.tar.gz") from None
+    except UnicodeDecodeError:
+        raise RnnsimError(f"{path}: {member.name} is not UTF-8 text") from None
+    except OSError as error:
+        raise RnnsimError(f"{path}: {error.strerror or error}") from None
+
+
+def _from_json(path):
+    expected = 'expected a list of {"t": text, "s": score}'
+    try:
+        given = json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise RnnsimError(f"{path}: not a .json file ({error})") from None
+    require(isinstance(given, list), f"{path}: {expected}")
+    for number, entry in enumerate(given):
+        fits = isinstance(entry, dict) and isinstance(entry.get("t"), str) and "s" in entry
+        require(fits, f"{path}, entry {number + 1}: {expected}")
+        yield "", _label(entry["s"], f"{path}, entry {number + 1}"), entry["t"]
+
+
+def _from_csv(path):
+    csv.field_size_limit(max(csv.field_size_limit(), 2**24))
+    lines = csv.DictReader(read_text(path).splitlines(keepends=True))
+    try:
+        header = lines.fieldnames or []
+        require({"text", "label"} <= set(header), f"{path}: expected a header line with the columns text and label")
+        for entry in lines:
+            where = f"{path}, line {lines.line_num}"
+            require(entry["text"] is not None and entry["label"] is not None, f"{where}: expected a text and a label")
+            yield "", _label(entry["label"], where), entry["text"]
+    except csv.Error as error:
+        raise RnnsimError(f"{path}, line {lines.line_num}: {error}") from None
+
+
+def _label(value, where):
+    text = str(value).strip().lower()
+    require(text in LABELS, f"{where}: label {text[:20]!r}, expected one of {', '.join(LABELS)}")
+    return LABELS[text]
