@@ -7,7 +7,7 @@ same examples, and every example comes once an epoch whatever the size of a batc
 
 import numpy as np
 
-from rnnsim.core.registry import require
+from rnnsim.core.registry import at_least, require
 
 
 class Epochs:
@@ -27,7 +27,8 @@ class Epochs:
         self._recent = {}
 
     def rows(self, seed, step, size):
-        """Indices (size,) of the examples of batch `step`."""
+        """Indices (size,) of the examples of batch `step`. Raises `RnnsimError` for a seed below 0."""
+        at_least("seed", seed, 0)
         number = step * size
         rows, filled = np.empty(size, np.int64), 0
         while filled < size:

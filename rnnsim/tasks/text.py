@@ -77,7 +77,8 @@ class Text(Task):
         self.trivial_loss = entropy(tokens[:last]) / math.log(2)
 
     def training_batch(self, seed, step, size):
-        at_least("batch", size, 1)
+        for key, value, least in (("batch", size, 1), ("seed", seed, 0), ("step", step, 0)):
+            at_least(key, value, least)
         length = self._parts["train"].size
         start = int(np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))).integers(length))
         places = (start + step * self.steps + np.arange(size) * length // size) % length

@@ -1,0 +1,350 @@
+"""The contract of a task, for every name in the registry; data that have to be fetched are stood in for by small files."""
+
+import json
+import math
+import typing
+
+import numpy as np
+import pytest
+
+from rnnsim.core.registry import option_table
+from rnnsim.data.idx import write_idx
+from rnnsim.errors import RnnsimError
+from rnnsim.tasks import TASKS
+from rnnsim.tasks.examples import ExampleTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
+
+NAMES = TASKS.names()
+# So that two sequences are never equal by chance.
+WIDE = {"copy": {"min_length": 8}, "sine": {"spread": 0.2}, "xor": {"delay": 3}}
+VARIANTS = [
+    ("adding", {"variant": "modern", "length": 30}),
+    ("multiplication", {"length": 12}),
+    ("temporal-order", {"symbols": 3, "loss": "softmax"}),
+    ("temporal-order", {"symbols": 4, "length": 40}),
+    ("copy", {"width": 3, "max_length": 4}),
+    ("delayed-recall", {"symbols": 3, "delay": 4, "distractors": 0}),
+    ("xor", {"loss": "squared_error", "length": 12}),
+    ("sine", {"input": "constant", "spread": 0.3, "length": 37}),
+    ("mnist-pixels", {"permuted": True, "validation": 7}),
+    ("text", {"steps": 20, "validation": 0.2}),
+]
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """Options that make tasks over real data read small files in the same formats."""
+    folder, rng = tmp_path_factory.mktemp("files"), np.random.default_rng(0)
+    for part, count in (("train", 60), ("t10k", 20)):
+        write_idx(folder / f"{part}-images-idx3-ubyte.gz", rng.integers(0, 256, (count, 28, 28)).astype(np.uint8))
+        write_idx(folder / f"{part}-labels-idx1-ubyte", (np.arange(count) % 10).astype(np.uint8))
+    reviews = [{"t": " ".join(rng.choice(list("abcdefgh"), rng.integers(9, 40))), "s": k // 40} for k in range(80)]
+    (folder / "reviews.json").write_text(json.dumps(reviews))
+    lengths, inputs = rng.integers(3, 10, 70), rng.normal(size=(9, 70, 3))
+    weights, targets = rng.integers(0, 3, (9, 70)) / 2, rng.integers(0, 4, (9, 70))
+    np.savez(folder / "mine.npz", inputs=inputs, targets=targets, lengths=lengths, weights=weights)
+    images = {"path": str(folder)}
+    return {
+        **{name: images for name in ("mnist-rows", "mnist-pixels", "fashion-rows")},
+        "imdb": {"path": str(folder / "reviews.json"), "length": 25},
+        "arrays": {"inputs": str(folder / "mine.npz"), "test": 0.2, "validation": 0.1},
+    }
+
+
+@pytest.fixture(params=[(name, WIDE.get(name, {})) for name in NAMES] + VARIANTS, ids=str)
+def task(request, files):
+    name, options = request.param
+    return TASKS.build(name, {**files.get(name, {}), **options})
+
+
+def arrays(batch):
+    return [np.array(a) for a in (batch.inputs, batch.targets, batch.weights, batch.lengths) if a is not None]
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(arrays(one), arrays(other), strict=True))
+
+
+def sequences(task, batches):
+    """Every sequence by itself, cut to its length: a tuple of (shape, bytes)."""
+    found = []
+    for batch in batches:
+        for b in range(batch.size):
+            steps = len(batch.inputs) if batch.lengths is None else batch.lengths[b]
+            parts = [
+                batch.inputs[:steps, b],
+                batch.targets[b] if task.loss.when == "last" else batch.targets[:steps, b],
+            ]
+            parts += [] if batch.weights is None else [batch.weights[:steps, b]]
+            found.append(tuple((np.shape(part), part.tobytes()) for part in parts))
+    return found
+
+
+def test_shapes_and_types(task):
+    assert len(task.n_inputs * [0]) >= 1 and task.n_outputs >= 1
+    for names, count in ((task.input_names, task.n_inputs), (task.target_names, task.n_outputs)):
+        assert names is None or len(names) == count
+    for size in (1, 5):
+        batches = [task.training_batch(3, 2, size), next(task.evaluation_batches(3, size)), task.example()]
+        for batch, count in zip(batches, (size, size, 1)):
+            steps = len(batch.inputs)
+            assert batch.size == count and steps >= 1
+            if task.tokens:
+                assert batch.inputs.shape == (steps, count) and batch.inputs.dtype == np.int32
+                assert batch.inputs.min() >= 0 and batch.inputs.max() < task.n_inputs
+            else:
+                assert batch.inputs.shape == (steps, count, task.n_inputs) and batch.inputs.dtype == np.float32
+            rows = (steps, count) if task.loss.when == "every" else (count,)
+            if batch.targets.dtype == np.int32:
+                assert task.loss.kind == "softmax" and batch.targets.shape == rows
+                assert batch.targets.min() >= 0 and batch.targets.max() < task.n_outputs
+            else:
+                assert batch.targets.shape == (*rows, task.n_outputs) and batch.targets.dtype == np.float32
+            if batch.weights is not None:
+                assert batch.weights.shape == rows and batch.weights.dtype == np.float32
+            if batch.lengths is not None:
+                assert batch.lengths.shape == (count,) and batch.lengths.dtype.kind == "i"
+                assert batch.lengths.min() >= 1 and batch.lengths.max() == steps
+                rest = np.arange(steps)[:, None] >= batch.lengths
+                assert not batch.inputs[rest].any()
+                assert task.loss.when == "last" or not batch.targets[rest].any()
+            assert all(a.flags.c_contiguous for a in (batch.inputs, batch.targets))
+
+
+def test_batches_depend_on_seed_and_step_alone(task):
+    first = task.training_batch(7, 3, 6)
+    kept = arrays(first)
+    assert same(first, task.training_batch(7, 3, 6))
+    assert not same(first, task.training_batch(8, 3, 6))
+    assert not same(first, task.training_batch(7, 4, 6))
+    for array in (first.inputs, first.targets, first.weights, first.lengths):
+        if array is not None:
+            array[...] = 1
+    again = arrays(task.training_batch(7, 3, 6))
+    assert all(np.array_equal(a, b) for a, b in zip(kept, again))
+
+
+def test_sequences_do_not_depend_on_the_batch_size(task):
+    if task.streams:
+        pytest.skip("streams: the size of a batch says where they start")
+    whole = sequences(task, [task.training_batch(1, 1, 12)])
+    assert whole == sequences(task, [task.training_batch(1, step, 4) for step in (3, 4, 5)])
+    assert whole == sequences(task, [task.training_batch(1, step, 1) for step in range(12, 24)])
+
+
+def test_evaluation_is_fixed_and_cut_at_will(task):
+    if task.streams:
+        pytest.skip("streams: see the test of texts")
+    whole = sequences(task, task.evaluation_batches(2, 12, 12))
+    assert len(whole) == 12
+    assert whole == sequences(task, task.evaluation_batches(2, 5, 12))
+    assert [batch.size for batch in task.evaluation_batches(2, 5, 12)] == [5, 5, 2]
+    assert (whole == sequences(task, task.evaluation_batches(3, 12, 12))) == isinstance(task, ExampleTask)
+    total = sum(batch.size for batch in task.evaluation_batches(2, 100))
+    if isinstance(task, GeneratedTask):
+        assert total == 2560
+    assert sequences(task, [task.example(2)]) == sequences(task, task.evaluation_batches(0, 3, 3))[2:]
+    if not isinstance(task, GeneratedTask):
+        with pytest.raises(RnnsimError, match="example="):
+            task.example(total)
+
+
+def test_training_and_held_out_sequences_differ(task):
+    size = 50
+    train = set(sequences(task, [task.training_batch(1, step, size) for step in range(4)]))
+    if isinstance(task, GeneratedTask) and len(train) < 4 * size:
+        pytest.skip("so few different sequences that training and test must share some")
+    parts = ["test"]
+    try:
+        next(task.evaluation_batches(1, 4, split="validation"))
+        parts.append("validation")
+    except RnnsimError as error:
+        assert "unknown split 'validation'" in str(error)
+    found = [set(sequences(task, task.evaluation_batches(1, size, size, split))) for split in parts]
+    everything = [train, *found]
+    assert all(everything)
+    assert sum(map(len, everything)) == len(set.union(*everything))
+
+
+def test_bad_requests(task):
+    for wrong in (
+        lambda: list(task.evaluation_batches(0, 4, split="tests")),
+        lambda: list(task.evaluation_batches(0, 4, 0)),
+        lambda: list(task.evaluation_batches(0, 0)),
+        lambda: task.training_batch(0, 0, 0),
+        lambda: task.training_batch(0, -1, 4),
+        lambda: task.training_batch(-1, 0, 4),
+    ):
+        with pytest.raises(RnnsimError) as found:
+            wrong()
+        assert "\n" not in str(found.value)
+
+
+# -- judging --------------------------------------------------------------------------------------------------------------
+
+
+def one_hot(task, batch):
+    return np.eye(task.n_outputs)[batch.targets] if batch.targets.dtype == np.int32 else batch.targets
+
+
+def test_perfect_outputs(task):
+    for batch in (task.training_batch(0, 0, 9), task.example()):
+        outputs = one_hot(task, batch).astype(np.float32)
+        if task.loss.kind != "squared_error":
+            outputs = 60 * (outputs - np.float32(0.5))
+        assert task.loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths) < 1e-6
+        correct, error, metrics = (judge(outputs, batch) for judge in (task.correct, task.error, task.metrics))
+        assert correct is None or (correct.shape == (batch.size,) and correct.dtype == bool and correct.all())
+        assert error is None or (error.shape == (batch.size,) and (error < 1e-6).all())
+        for name, values in metrics.items():
+            assert values.shape == (batch.size,) and np.isfinite(values).all()
+            if name in ("correct", "accuracy"):
+                counted = np.ones(batch.size) if batch.weights is None else task.counted(batch).any(axis=0)
+                assert (values[counted != 0] == 1).all()
+            else:
+                assert (np.abs(values) < 1e-6).all()
+
+
+def test_wrong_outputs(task):
+    batch = task.training_batch(0, 0, 9)
+    if batch.weights is not None:
+        batch.weights[...] = 1  # of some sequences nothing may be counted
+    right = one_hot(task, batch).astype(np.float32)
+    outputs = right + np.float32(0.6) if task.loss.kind == "squared_error" else 30 * (np.float32(0.5) - right)
+    correct, error = task.correct(outputs, batch), task.error(outputs, batch)
+    assert correct is None or not correct.any()
+    assert error is None or (error > 0.5).all()
+
+
+def losses(outputs, task, batch):
+    """(B,) loss and weight of every sequence, from the definition."""
+    targets, kind = one_hot(task, batch).astype(float), task.loss.kind
+    if kind == "squared_error":
+        values = ((outputs - targets) ** 2).sum(axis=-1)
+    elif kind == "bernoulli":
+        values = -(targets * np.log(outputs) + (1 - targets) * np.log(1 - outputs)).sum(axis=-1)
+    else:
+        values = -(targets * np.log(np.maximum(outputs, 1e-300))).sum(axis=-1)
+    values = values / math.log(2) if task.loss.unit == "bits" else values
+    if task.loss.when == "last":
+        return values, np.ones(batch.size)
+    counted = task.counted(batch)
+    return (values * counted).sum(axis=0), counted.sum(axis=0) if task.loss.per == "step" else np.ones(batch.size)
+
+
+def test_trivial_loss(task):
+    if task.streams:  # once round the ring, side by side
+        size, count = 60, (len(task._ring) - task.steps - 1) // (60 * task.steps)
+    elif isinstance(task, ExampleTask):
+        size, count = len(task.train_rows), 1
+    else:
+        size, count = 500, 8
+    batches = [task.training_batch(11, step, size) for step in range(count)]
+    total, weight = 0, 0
+    for batch in batches:
+        counted = task.counted(batch) if task.loss.when == "every" else np.ones(batch.size)
+        total = total + (one_hot(task, batch) * counted[..., None]).reshape(-1, task.n_outputs).sum(axis=0, dtype=float)
+        weight += counted.sum(dtype=float)
+    constant = total / weight
+    found, weights = (np.concatenate(parts) for parts in zip(*(losses(constant, task, batch) for batch in batches)))
+    mean = found.sum() / weights.sum()
+    spread = math.sqrt(((found - mean * weights) ** 2).sum()) / weights.sum()
+    exact = isinstance(task, ExampleTask)
+    assert abs(mean - task.trivial_loss) < (1e-6 if exact else 4 * spread + 1e-6)
+
+
+def test_criterion():
+    rule = Criterion(window=3, wrong=1, max_error=0.1)
+    right = np.array([False, False, True, True, False])
+    assert rule.met(right, np.full(5, 0.05))
+    assert not rule.met(right, np.full(5, 0.1)) and not rule.met(right[:2], np.zeros(2))
+    assert not rule.met(np.array([True, False, False]), np.zeros(3))
+    assert Criterion(window=2, wrong=0).met([True, True], [9, 9])
+
+
+# -- options --------------------------------------------------------------------------------------------------------------
+
+
+def wrong_values(annotation):
+    if annotation is int:
+        return (-1, "many", 2.5)
+    if annotation is float:
+        return (-0.25, "nan", "inf", "much")
+    if annotation is bool:
+        return ("perhaps",)
+    if typing.get_origin(annotation) is typing.Literal:
+        return ("nonsense", 99)
+    return ("/nowhere/at/all.npz",)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_options_are_refused(name, files):
+    tried = 0
+    for key, (annotation, _) in option_table(TASKS.load(name)).items():
+        for value in wrong_values(annotation):
+            with pytest.raises(RnnsimError) as found:
+                TASKS.build(name, {**files.get(name, {}), key: value})
+            assert "\n" not in str(found.value) and len(str(found.value)) < 300
+            tried += 1
+    assert tried
+    with pytest.raises(RnnsimError, match="unknown option"):
+        TASKS.build(name, {"nonsense": 1})
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("adding", {"length": 3}),
+        ("multiplication", {"length": 3}),
+        ("multiplication", {"n_seq": 0}),
+        ("multiplication", {"n_seq": 2001}),
+        ("temporal-order", {"symbols": 5}),
+        ("temporal-order", {"length": 19}),
+        ("copy", {"width": 0}),
+        ("copy", {"min_length": 0}),
+        ("copy", {"min_length": 21}),
+        ("copy", {"max_length": 0}),
+        ("delayed-recall", {"symbols": 1}),
+        ("xor", {"length": 2}),
+        ("sine", {"period": 1.9}),
+        ("sine", {"period": 2.1, "spread": 0.1}),
+        ("sine", {"spread": 1}),
+        ("sine", {"length": 0}),
+        ("text", {"steps": 0}),
+        ("text", {"steps": 10**6}),
+        ("text", {"test": 0.5, "validation": 0.5}),
+        ("digits", {"validation": 1497}),
+        ("mnist-rows", {"validation": 60}),
+        ("imdb", {"vocabulary": 0}),
+        ("imdb", {"length": 0}),
+        ("imdb", {"validation": 40}),
+    ],
+)
+def test_values_out_of_range_are_refused(name, options, files):
+    with pytest.raises(RnnsimError) as found:
+        TASKS.build(name, {**files.get(name, {}), **options})
+    assert "\n" not in str(found.value) and any(key in str(found.value) for key in options)
+
+
+def test_smallest_values_work(files):
+    for name, options in (
+        ("adding", {"length": 4}),
+        ("multiplication", {"length": 4, "n_seq": 1}),
+        ("temporal-order", {"length": 20, "symbols": 4}),
+        ("copy", {"width": 1, "max_length": 1}),
+        ("delayed-recall", {"symbols": 2, "delay": 0, "distractors": 0}),
+        ("xor", {"delay": 0, "length": 1}),
+        ("sine", {"period": 2, "length": 1}),
+        ("text", {"steps": 1}),
+        ("digits", {"validation": 1496}),
+        ("imdb", {"vocabulary": 1, "length": 1}),
+    ):
+        task = TASKS.build(name, {**files.get(name, {}), **options})
+        assert task.training_batch(0, 0, 3).size == 3 and task.trivial_loss >= 0
+
+
+def test_missing_data_say_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("RNNSIM_DATA_DIR", str(tmp_path))
+    for name in ("mnist-rows", "mnist-pixels", "fashion-rows", "imdb"):
+        with pytest.raises(RnnsimError, match="rnnsim data fetch .* or give path="):
+            TASKS.build(name)
