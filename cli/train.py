@@ -1,5 +1,8 @@
 """`rnnsim train`: train a network on a task; the run is kept in a folder that can be resumed, shown, plotted, evaluated."""
 
+import contextlib
+import os
+
 import click
 
 from rnnsim.errors import RnnsimError
@@ -65,7 +68,7 @@ def command(
         raise RnnsimError("--resume: needs --out, the folder of the run")
     if resume and config_file:
         raise RnnsimError("--resume: the run has its own configuration, --config cannot be given too")
-    config = _begin(configuration, config_file, out if resume else None)
+    config = _begin(configuration, config_file, out if resume else None, task)
     config = configuration.with_names(config, task=task, network=network, rule=rule, optimizer=optimizer)
     config = configuration.with_options(config, pairs(options, "-o"))
     if "dtype" in flags:
@@ -88,7 +91,7 @@ def command(
     _finish(setup, config, result, folder, figures, json_wanted)
 
 
-def _begin(configuration, config_file, run):
+def _begin(configuration, config_file, run, task):
     """The configuration before the flags: that of a file, of the run that is resumed, or an empty one."""
     if config_file:
         return configuration.load(config_file)
@@ -97,7 +100,7 @@ def _begin(configuration, config_file, run):
 
         from rnnsim.training.run import open_run
 
-        if Path(run, "config.toml").exists():
+        if Path(run, "config.toml").exists() or not task:
             return configuration.check(open_run(run).config, f"{run}: ")
     return {}
 
@@ -127,11 +130,13 @@ def _train(setup, steps, folder, resume, json_wanted, quiet):
 
     display = shown(steps, json_wanted, quiet)
 
-    def callback(progress):
-        display(progress)
-
-    with display:
-        return train(setup.net, setup.task, out=folder, resume=resume, callback=callback, **setup.settings)
+    try:
+        with display:
+            return train(setup.net, setup.task, out=folder, resume=resume, callback=display, **setup.settings)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)  # only if it was made for this run and nothing came of it
+        raise
 
 
 def _end_interrupted(result, folder):

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import tomllib
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,16 +15,10 @@ from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.optimizers import OPTIMIZERS
+from rnnsim.tasks.interface import Criterion
 from rnnsim.training import toml
 from rnnsim.training.evaluate import evaluate
 from rnnsim.training.loop import Window, train
-
-
-@dataclass(frozen=True)
-class Criterion:
-    window: int = 64
-    wrong: int = 2
-    max_error: float | None = 0.3
 
 
 class RunningSum:
@@ -40,7 +33,7 @@ class RunningSum:
     ):
         self.length, self.streams, self.ragged, self.per, self.bad_step = length, streams, ragged, per, bad_step
         self.loss = Loss("squared_error", "every", per)
-        self.criterion = Criterion()
+        self.criterion = Criterion(window=64, wrong=2, max_error=0.3)
 
     def _batch(self, rows):
         draws = [np.random.default_rng(row) for row in rows]

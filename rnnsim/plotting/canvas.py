@@ -10,13 +10,12 @@ FORMATS = ("png", "svg", "pdf")
 BLUE, ORANGE, GREY = "#2458a6", "#d9762b", "#8a8a8a"
 
 
-def figure(rows, width=8.0, heights=None):
-    """(figure, list of axes): `rows` axes one below the other; `heights` in inches."""
+def figure(heights, width=8.0):
+    """(figure, list of axes): axes of these `heights` one below the other, with one axis of time; in inches."""
     from matplotlib.figure import Figure
 
-    heights = heights or [2.6] * rows
     made = Figure(figsize=(width, sum(heights) + 0.6), layout="constrained")
-    axes = made.subplots(rows, 1, squeeze=False, height_ratios=heights)[:, 0]
+    axes = made.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axis in axes:
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)

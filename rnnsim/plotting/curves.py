@@ -24,18 +24,22 @@ def learning_curve(history, path, trivial_loss=None, unit="", title=""):
     tests = [(line["step"], line["evaluation"]) for line in history if line.get("evaluation")]
     require(losses or tests, "nothing to plot: the run has no report yet")
     below = _curves(history, tests)
-    made, axes = canvas.figure(2 if below else 1, heights=[2.8, 2.0] if below else [3.2])
+    made, axes = canvas.figure([2.8, 2.0] if below else [3.2])
     axis = axes[0]
     values = []
     if losses:
-        axis.plot(*zip(*losses), color=canvas.BLUE, linewidth=1.2, marker="." if len(losses) < 3 else "", label="training")
+        axis.plot(
+            *zip(*losses), color=canvas.BLUE, linewidth=1.2, marker="." if len(losses) < 3 else "", label="training"
+        )
         values += [loss for _, loss in losses]
     if tests:
         points = [(step, evaluation["loss"]) for step, evaluation in tests]
         axis.plot(*zip(*points), color=canvas.ORANGE, marker=".", linewidth=1.2, label=tests[0][1]["split"])
         values += [loss for _, loss in points]
     if trivial_loss is not None:
-        axis.axhline(trivial_loss, color=canvas.GREY, linestyle="--", linewidth=1, label="without looking at the inputs")
+        axis.axhline(
+            trivial_loss, color=canvas.GREY, linestyle="--", linewidth=1, label="without looking at the inputs"
+        )
         values.append(trivial_loss)
     if min(values) > 0 and max(values) > 5 * min(values):
         axis.set_yscale("log")

@@ -26,7 +26,7 @@ def example(net, task, path, batch=None, title=""):
     single = targets.shape[1] == 1
     panels = 2 if single else 3
     heights = [_height(1 if task.tokens else task.n_inputs)] + [_height(targets.shape[1])] * (panels - 1)
-    made, axes = canvas.figure(panels, heights=heights)
+    made, axes = canvas.figure(heights)
     _draw_input(axes[0], task, batch, steps)
     axes[0].set_title(title, fontsize=10, loc="left")
     names = getattr(task, "target_names", None)
@@ -34,7 +34,9 @@ def example(net, task, path, batch=None, title=""):
         ticks = np.arange(steps)
         axes[1].plot(ticks, outputs[:, 0], color=canvas.BLUE, linewidth=1.2, label="output")
         marker = "o" if counted.sum() < steps else ""
-        axes[1].plot(ticks[counted], targets[counted, 0], color=canvas.ORANGE, linestyle="--", marker=marker, label="target")
+        axes[1].plot(
+            ticks[counted], targets[counted, 0], color=canvas.ORANGE, linestyle="--", marker=marker, label="target"
+        )
         axes[1].legend(fontsize=8, frameon=False)
         axes[1].set_xlim(-0.5, steps - 0.5)
         _label(axes[1], names[0] if names else "output")
@@ -65,10 +67,8 @@ def gates(net, task, path, batch=None, record="gates", title=""):
     if len(traces) > _PANELS:
         # A deep network: the first layers' traces, as many as can be read.
         traces = dict(list(traces.items())[:_PANELS])
-    made, axes = canvas.figure(
-        1 + len(traces),
-        heights=[_height(1 if task.tokens else task.n_inputs)] + [min(1.6, 0.7 + 0.02 * net.hidden)] * len(traces),
-    )
+    height = min(1.6, 0.7 + 0.02 * net.hidden)
+    made, axes = canvas.figure([_height(1 if task.tokens else task.n_inputs)] + [height] * len(traces))
     _draw_input(axes[0], task, batch, steps)
     axes[0].set_title(title, fontsize=10, loc="left")
     for axis, (name, trace) in zip(axes[1:], traces.items()):
@@ -120,7 +120,9 @@ def _draw_input(axis, task, batch, steps):
     elif inputs.shape[1] <= 2:
         names = getattr(task, "input_names", None) or [f"input {k}" for k in range(inputs.shape[1])]
         for k, (name, colour) in enumerate(zip(names, (canvas.BLUE, canvas.ORANGE))):
-            axis.plot(np.arange(steps), inputs[:, k], color=colour, linewidth=1, marker="." if steps < 50 else "", label=name)
+            axis.plot(
+                np.arange(steps), inputs[:, k], color=colour, linewidth=1, marker="." if steps < 50 else "", label=name
+            )
         axis.legend(fontsize=8, frameon=False, loc="upper right")
         axis.set_xlim(-0.5, steps - 0.5)
         _label(axis, "input")

@@ -97,12 +97,8 @@ class Window:
         return float(self.error.sum() / min(max(self.seen, 1), self.error.size))
 
     def meets(self, criterion):
-        """Whether the last `criterion.window` sequences have few enough mistakes and a small enough mean error."""
-        if not self.full:
-            return False
-        if self.correct.size - np.count_nonzero(self.correct) > criterion.wrong:
-            return False
-        return criterion.max_error is None or self.mean_error() <= criterion.max_error
+        """Whether the sequences that it holds meet the criterion; never before it is full."""
+        return self.full and criterion.met(self.correct, self.error)
 
 
 class _Training:
