@@ -1,0 +1,37 @@
+"""The suite runs on a checkout as it is, and does not read what its user has fetched or configured."""
+
+import importlib.util
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def _find_the_shell():
+    """The folder cli/ is installed under the name rnnsim_cli; where it is not installed, take it from the checkout."""
+    if importlib.util.find_spec("rnnsim_cli"):
+        return
+    folder = ROOT / "cli"
+    spec = importlib.util.spec_from_file_location(
+        "rnnsim_cli", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    package = importlib.util.module_from_spec(spec)
+    sys.modules["rnnsim_cli"] = package
+    spec.loader.exec_module(package)
+
+
+if not importlib.util.find_spec("rnnsim"):
+    sys.path.insert(0, str(ROOT))
+_find_the_shell()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def folders(tmp_path_factory):
+    """Empty folders for data sets and for Matplotlib's configuration, and no window; also for child processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNNSIM_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("MPLCONFIGDIR", str(tmp_path_factory.mktemp("matplotlib")))
+        patch.setenv("MPLBACKEND", "Agg")
+        yield
