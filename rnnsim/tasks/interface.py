@@ -1,7 +1,8 @@
 """The contract of a task: what a network is trained on, how it is judged, and what guessing would cost.
 
 A task
-1. has its options as annotated keyword arguments of its constructor, with defaults, checked there (`RnnsimError`);
+1. has its options as annotated keyword arguments of its constructor, with defaults, checked there (`RnnsimError`); what
+   it was made with stands in `options`, so that a run on disk can make it again;
 2. says `n_inputs` and `n_outputs`; with `tokens` the inputs are int32 symbols below `n_inputs`, else float32 numbers;
 3. names its `loss` (`rnnsim.core.losses.Loss`), and in `trivial_loss` what the best predictor that ignores the inputs
    costs under that same normalisation (None if there is no such figure);
@@ -19,6 +20,8 @@ and targets are 0.
 """
 
 import abc
+import functools
+import inspect
 import itertools
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +83,21 @@ class Criterion:
         return self.max_error is None or bool(np.mean(errors[-self.window :]) < self.max_error)
 
 
+def _remembering(constructor):
+    """The constructor, which keeps its arguments in `options` unless it is called by that of a derived class."""
+    signature = inspect.signature(constructor)
+
+    @functools.wraps(constructor)
+    def remembering(self, *arguments, **named):
+        if type(self).__init__ is remembering:
+            bound = signature.bind(self, *arguments, **named)
+            bound.apply_defaults()
+            self.options = dict(list(bound.arguments.items())[1:])
+        constructor(self, *arguments, **named)
+
+    return remembering
+
+
 class Task(abc.ABC):
     """What every task offers; the contract is at the top of the module.
 
@@ -98,6 +116,11 @@ class Task(abc.ABC):
     tolerance = 0.5
     input_names = None
     target_names = None
+
+    def __init_subclass__(cls, **arguments):
+        super().__init_subclass__(**arguments)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = _remembering(cls.__init__)
 
     @abc.abstractmethod
     def training_batch(self, seed, step, size):

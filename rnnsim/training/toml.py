@@ -10,6 +10,7 @@ import tomllib
 
 from rnnsim.errors import RnnsimError
 
+_MANY = 1000  # numbers of an array that people still read; larger ones belong into a file of their own
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -63,7 +64,7 @@ def _key(key):
 def _value(value, key):
     if hasattr(value, "item") and not getattr(value, "shape", ()):
         value = value.item()  # a NumPy number
-    elif hasattr(value, "tolist"):
+    elif hasattr(value, "tolist") and value.size <= _MANY:
         value = value.tolist()
     if value is None:
         return '"none"'
