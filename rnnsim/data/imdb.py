@@ -13,6 +13,7 @@ apostrophes inside ("don't" is one word); everything else separates words.
 """
 
 import csv
+import gzip
 import json
 import re
 import tarfile
@@ -71,7 +72,7 @@ def read_reviews(path=None):
         given = list(_from_json(path))
     elif path.suffix == ".csv":
         given = list(_from_csv(path))
-    elif path.suffix in (".gz", ".tgz", ".tar"):
+    elif path.suffix in (".gz", ".tgz"):
         given = list(_from_archive(path))
     else:
         raise RnnsimError(f"{path}: expected aclImdb_v1.tar.gz, the folder aclImdb, or a .json or .csv file")
@@ -110,12 +111,15 @@ def _from_folder(path):
 
 def _from_archive(path):
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
                 place = tuple(Path(member.name).parts[-3:-1])
                 if place in _FOLDERS and member.isfile() and member.name.endswith(".txt"):
                     yield place[0], _FOLDERS[place], archive.extractfile(member).read().decode("utf-8")
-    except (tarfile.TarError, EOFError, zlib.error):
+            # tarfile takes a damaged header for the end; only the checksum behind the last byte tells.
+            while stream.read(2**20):
+                pass
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile):
         raise RnnsimError(f"{path}: damaged or cut short, expected aclImdb_v1.tar.gz") from None
     except UnicodeDecodeError:
         raise RnnsimError(f"{path}: {member.name} is not UTF-8 text") from None
