@@ -12,7 +12,7 @@ DATA = Registry(
         "mnist": ("rnnsim.data.fetch:MNIST", "70,000 handwritten digits of 28x28 pixels"),
         "fashion-mnist": ("rnnsim.data.fetch:FASHION_MNIST", "70,000 pieces of clothing of 28x28 pixels"),
         "imdb": ("rnnsim.data.fetch:IMDB", "50,000 film reviews, for or against"),
-        "moby-dick": ("rnnsim.data.fetch:MOBY_DICK", "the first 33 chapters, 300,000 characters; comes with rnnsim"),
+        "moby-dick": ("rnnsim.data.fetch:MOBY_DICK", "the first 33 chapters, 303,550 characters; comes with rnnsim"),
         "shakespeare": ("rnnsim.data.fetch:SHAKESPEARE", "1.1 million characters of the plays"),
     },
 )

@@ -8,6 +8,7 @@ The kind of a file is told by the end of its name.
 """
 
 import csv
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def read_table(path):
     (('load', 'price'), [[1.0, 2.0], [3.0, 4.5]])
     """
     names, rows, numbers, width = None, [], [], None
-    lines = csv.reader(read_text(path).splitlines())
+    lines = csv.reader(io.StringIO(read_text(path)))
     try:
         for cells in lines:
             if not any(cell.strip() for cell in cells):

@@ -14,6 +14,7 @@ apostrophes inside ("don't" is one word); everything else separates words.
 
 import csv
 import gzip
+import io
 import json
 import re
 import tarfile
@@ -142,7 +143,7 @@ def _from_json(path):
 
 def _from_csv(path):
     csv.field_size_limit(max(csv.field_size_limit(), 2**24))
-    lines = csv.DictReader(read_text(path).splitlines(keepends=True))
+    lines = csv.DictReader(io.StringIO(read_text(path)))
     try:
         header = lines.fieldnames or []
         require({"text", "label"} <= set(header), f"{path}: expected a header line with the columns text and label")

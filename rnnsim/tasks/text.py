@@ -27,7 +27,7 @@ class Text(Task):
 
     Parameters
     ----------
-    text : "moby-dick" (the first 300,000 characters, comes with rnnsim) or "shakespeare" (fetched)
+    text : "moby-dick" (33 chapters, 303,550 characters, comes with rnnsim) or "shakespeare" (fetched)
     path : any UTF-8 file instead
     steps : characters a stream reads in one batch
     test, validation : shares of the text that are held out, at its end
