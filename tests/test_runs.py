@@ -66,7 +66,7 @@ def files(folder):
 def test_resumed_is_uninterrupted(case, tmp_path):
     whole = train(case, tmp_path / "whole")
     for stop in (5, 8, 13):  # before, at and after checkpoints
-        train(case, tmp_path / "parts", resume=True, callback=lambda progress: progress.step == stop)
+        train(case, tmp_path / "parts", resume=True, callback=lambda progress, stop=stop: progress.step == stop)
     # What came after the last checkpoint is lost in a crash; the run must find its way from the one before.
     newest = open_run(tmp_path / "parts").checkpoints()[-1]
     newest.unlink()
@@ -109,10 +109,10 @@ def newest_step(folder):
 
 
 def test_kill_at_any_moment(tmp_path):
-    case, steps, out = "adam with noise", 4000, tmp_path / "killed"
+    case, steps, out = "adam with noise", 2000, tmp_path / "killed"
     whole = train(case, tmp_path / "whole", steps=steps)
     steps_seen = []
-    for reached, pause in ((0, 0), (0, 0.01), (200, 0.0003), (300, 0.0007), (1000, 0.0011), (1500, 0)):
+    for reached, pause in ((0, 0), (0, 0.01), (100, 0.0003), (300, 0.0007), (500, 0.0011), (800, 0)):
         process = start(case, out, steps)
         while process.poll() is None and not (holds_lock(process, out) and newest_step(out) >= reached):
             time.sleep(0.001)
@@ -123,7 +123,7 @@ def test_kill_at_any_moment(tmp_path):
         # A kill leaves checkpoints that are whole, beside what was being written at that moment.
         stored = [checkpoint.load(path) for path in (out / "checkpoints").glob("step-*")]
         steps_seen.append(max((found.progress["step"] for found in stored), default=0))
-    assert steps_seen == sorted(steps_seen) and 1500 <= steps_seen[-1] < steps
+    assert steps_seen == sorted(steps_seen) and 800 <= steps_seen[-1] < steps
     process = start(case, out, steps)
     error = process.communicate()[1]
     assert process.returncode == 0, error
@@ -320,7 +320,7 @@ def test_bad_files_of_weights(tmp_path):
         (build("lstm", 3, 2, {"hidden": 4}), "another network"),
     ):
         before = other.theta.copy()
-        refused(message, lambda: checkpoint.restore(other, checkpoint.load(path), path))
+        refused(message, lambda net=other: checkpoint.restore(net, checkpoint.load(path), path))
         np.testing.assert_array_equal(other.theta, before)
 
 
