@@ -2,7 +2,8 @@
 
 Flags
     `jit` compiles with ``error_model="numpy"`` (a division without a zero check vectorises) and a fastmath set that
-    keeps NaN and infinity alive: signed zeros may vanish, multiply-add may fuse, sums may be reordered. `jit_exact`
+    keeps NaN and infinity alive: signed zeros may vanish, multiply-add may fuse, sums may be reordered. Terms that
+    cancel, as in ``x - x + y``, may be gone before one of them is infinite; so `jit` is for plain sums. `jit_exact`
     leaves sums in the order in which they are written; vector maths and everything with a bit-for-bit promise uses it.
     ``arcp`` is left out on purpose: it lets the compiler turn a vector division into an estimate, but not the scalar
     division of the loop's remainder, and then a value depends on its place in the array.
@@ -12,17 +13,19 @@ Cache
     named by the digest of that module and of every module of rnnsim that it imports, directly or through others.
     Numba's own cache looks only at the file that a kernel stands in and misses a change in another file that the
     kernel calls; here such a change gives a new folder, so a stale kernel cannot be run. If the folder cannot be
-    written, kernels are compiled in memory.
+    written or its files are damaged, kernels are compiled in memory.
 
 Switches
     ``RNNSIM_JIT=0`` runs every kernel as plain Python (slow; for debuggers and coverage).
     ``RNNSIM_CACHE=0`` compiles without the disk cache.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 import pathlib
+import pickle
 import re
 import shutil
 import sys
@@ -136,6 +139,20 @@ def _cache_class():
 
     class Cache(caching.FunctionCache):
         _impl_class = Implementation
+
+        # A cache that cannot be read or written (damaged, full disk, another user's folder) is as none.
+
+        def load_overload(self, sig, target_context):
+            with contextlib.suppress(OSError):
+                try:
+                    return super().load_overload(sig, target_context)
+                except (EOFError, pickle.UnpicklingError):
+                    self.flush()
+            return None
+
+        def save_overload(self, sig, data):
+            with contextlib.suppress(OSError):
+                super().save_overload(sig, data)
 
     return Cache
 
