@@ -46,6 +46,8 @@ def command(source, options, task_name, split, count, batch, seed, json_wanted):
 
     given = pairs(options, "-o")
     run = open_run(source) if Path(source).is_dir() else None
+    if not Path(source).exists():
+        raise RnnsimError(f"{source}: there is no such run or file")
     if run is None and task_name is None:
         raise RnnsimError(f"{source} is a file of weights: name the task with --task")
     if task_name is None:

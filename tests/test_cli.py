@@ -1,0 +1,413 @@
+"""The shell: every command on real input, and every kind of bad input as one line with exit code 2."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rnnsim_cli.main import COMMANDS, main
+
+import rnnsim as rs
+from rnnsim.networks import NETWORKS, build
+from rnnsim.tasks import TASKS
+from rnnsim.training.checkpoint import save_weights
+from rnnsim.training.run import load_weights, open_run
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def shell(capsys):
+    """Runs a command in this process: (exit code, standard output, standard error)."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments], prog_name="rnnsim")
+        out, error = capsys.readouterr()
+        return end.value.code, out, error
+
+    return call
+
+
+@pytest.fixture
+def ok(shell):
+    """Runs a command that must succeed, and gives what it prints; --json is read."""
+
+    def call(*arguments):
+        code, out, error = shell(*arguments)
+        assert code == 0, error
+        return json.loads(out) if "--json" in arguments else out
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that other tests read."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    arguments = ["train", "digits", "--network", "gru", "-o", "hidden=8", "--steps", "60", "--batch", "16"]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--report-every", "20", "--out", str(folder), "--quiet", "--no-figures"], prog_name="rnnsim")
+    assert end.value.code == 0
+    return folder
+
+
+def process(*arguments, **options):
+    code = "import conftest, sys; from rnnsim_cli.main import main; main(sys.argv[1:], prog_name='rnnsim')"
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command(ok):
+    text = ok("--help")
+    for name in COMMANDS:
+        assert f"\n  {name} " in text
+        assert "Usage: rnnsim " + name in ok(name, "--help")
+    assert re.fullmatch(r"rnnsim \d+\.\d+\.\d+\n", ok("--version"))
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import conftest, sys\nfrom rnnsim_cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'numpy', 'numba', 'scipy', 'rich', 'matplotlib'}))"
+    )
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_list(ok):
+    found = ok("list", "--json")
+    assert set(found["tasks"]) == set(TASKS) and set(found["networks"]) == set(NETWORKS)
+    assert found["rules"].keys() >= {"bptt", "tbptt"} and found["data"].keys() >= {"digits", "mnist"}
+    assert "adding" in ok("list", "tasks") and "lstm" not in ok("list", "tasks")
+
+
+@pytest.mark.parametrize(
+    "network, options, count",
+    [
+        # Dey & Salem 2017 (arXiv:1701.05923), tables of MNIST by pixels, by rows, and IMDB: units, inputs, parameters
+        *[("gru", dict(variant=v, inputs=1, hidden=100), n) for v, n in zip("0123", (30600, 30400, 30200, 10400))],
+        *[("gru", dict(variant=v, inputs=28, hidden=100), n) for v, n in zip("0123", (38700, 33100, 32900, 13100))],
+        *[("gru", dict(variant=v, inputs=128, hidden=128), n) for v, n in zip("0123", (98688, 65920, 65664, 33152))],
+    ],
+)
+def test_published_parameter_counts(ok, network, options, count):
+    options["variant"] = {"0": "gru0"}.get(options["variant"], f"gru{options['variant']}")
+    flags = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
+    assert ok("describe", network, *flags, "--json")["recurrent_parameters"] == count
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *TASKS])
+def test_describe_everything(name, ok, shell):
+    assert name in ok("describe", name)
+    found = ok("describe", name, "--json")
+    assert found["summary"]
+    if name in NETWORKS:
+        assert found["total_parameters"] == sum(entry["count"] for entry in found["parameters"])
+
+
+def test_train_show_eval_plot_simulate(ok):
+    text = ok("train", "digits", "--network", "gru", "--steps", "40", "-o", "hidden=12", "--report-every", "10")
+    folder = Path("runs/digits-gru-1")
+    pictures = re.findall(r"figure +(\S+)", text)
+    assert len(pictures) == 3 and all(Path(path).stat().st_size > 5000 for path in pictures)
+    accuracy = float(re.search(r"test accuracy +([\d.]+) %", text)[1])
+    measured = ok("eval", folder, "--json")
+    assert measured["sequences"] == 300
+    assert abs(100 * measured["metrics"]["accuracy"] - accuracy) < 0.006
+    shown = ok("show", folder, "--json")
+    assert shown["step"] == 40 and shown["result"]["evaluation"]["loss"] == pytest.approx(measured["loss"], rel=1e-6)
+    assert "hidden=12" in ok("show", folder)
+    made = ok("plot", folder, "--format", "svg", "--what", "gates", "--record", "z,h", "--example", 3, "--json")[
+        "figures"
+    ]
+    assert made == [str(folder / "figures" / "gates.svg")] and b"<svg" in Path(made[0]).read_bytes()
+    task, net = rs.tasks.Digits(), load_weights(folder)
+    batch = next(task.evaluation_batches(0, 5))
+    np.save("x.npy", batch.inputs)
+    ok("simulate", folder, "--input", "x.npy", "--output", "y.npy", "--record", "gates")
+    expected = net.forward(batch.inputs, record=("gates",))
+    np.testing.assert_array_equal(np.load("y.npy"), expected.outputs)
+    with np.load("y.traces.npz") as traces:
+        assert set(traces) == set(expected.records)
+        np.testing.assert_array_equal(traces["z_l0"], expected.records["z_l0"])
+    ok("train", "digits", "--network", "gru", "--steps", "1", "--quiet", "--no-figures")
+    assert Path("runs/digits-gru-2").is_dir()
+
+
+def test_train_json_is_one_object(ok):
+    found = ok("train", "adding", "--network", "lstm", "-o", "length=10", "--steps", "5", "--no-figures", "--json")
+    assert found["steps"] == 5 and found["evaluation"]["trivial_loss"] > 0 and found["solved"] is False
+
+
+def test_train_until_solved(ok):
+    flags = [
+        "-o",
+        "hidden=8",
+        "-o",
+        "learning_rate=0.02",
+        "--until",
+        "solved",
+        "--steps",
+        "4000",
+        "--report-every",
+        "500",
+    ]
+    text = ok("train", "delayed-recall", "--network", "gru", "-o", "task.delay=2", *flags, "--no-figures")
+    assert "the criterion is met after" in text and re.search(r"solved +yes, after", text)
+
+
+def test_train_from_a_configuration(ok):
+    Path("plan.toml").write_text(
+        'steps = 6\nbatch = 3\n[task]\nname = "xor"\n[network]\nname = "rnn"\n[network.options]\nhidden = 5\n'
+    )
+    first = ok("train", "--config", "plan.toml", "--out", "a", "--no-figures", "--json", "--seed", "4")
+    again = ok("train", "--config", "a/config.toml", "--out", "b", "--no-figures", "--json")
+    assert first["loss"] == again["loss"]
+    np.testing.assert_array_equal(load_weights("a").theta, load_weights("b").theta)
+    other = ok("train", "--config", "a/config.toml", "--dtype", "float64", "--out", "c", "--no-figures", "--json")
+    assert other["steps"] == 6 and load_weights("c").theta.dtype == np.float64
+
+
+def test_resume_takes_the_configuration_of_the_run(ok):
+    flags = ["-o", "hidden=6", "--batch", "4", "--no-figures", "--quiet"]
+    ok("train", "adding", "--network", "gru", "-o", "length=9", "--steps", "30", "--out", "whole", *flags)
+    ok("train", "adding", "--network", "gru", "-o", "length=9", "--steps", "11", "--out", "parts", *flags)
+    ok("train", "--resume", "--out", "parts", "--steps", "30", "--no-figures")
+    np.testing.assert_array_equal(load_weights("parts").theta, load_weights("whole").theta)
+
+
+def test_eval_on_other_lengths_and_weights(ok, tmp_path):
+    ok(
+        "train",
+        "adding",
+        "--network",
+        "gru",
+        "-o",
+        "length=10",
+        "--steps",
+        "3",
+        "--out",
+        "a",
+        "--no-figures",
+        "--quiet",
+    )
+    found = ok("eval", "a", "-o", "length=24", "--count", "30", "--json")
+    assert found["options"]["length"] == "24" and found["sequences"] == 30
+    save_weights(load_weights("a"), "w.safetensors")
+    assert (
+        ok("eval", "w.safetensors", "--task", "adding", "-o", "length=24", "--count", "30", "--json")["loss"]
+        == found["loss"]
+    )
+
+
+def test_simulate_through_pipes(trained):
+    buffer = io.BytesIO()
+    inputs = np.random.default_rng(0).random((8, 8)).astype(np.float32)
+    np.save(buffer, inputs)
+    child = process("simulate", trained, "--input", "-", "--output", "-", stdin=subprocess.PIPE)
+    out, error = child.communicate(buffer.getvalue())
+    assert child.returncode == 0, error
+    expected = load_weights(trained).forward(inputs[:, None]).outputs[:, 0]
+    np.testing.assert_array_equal(np.load(io.BytesIO(out)), expected)
+
+
+def test_gradcheck(ok, shell):
+    found = ok("gradcheck", "lstm", "-o", "peepholes=true", "-o", "layers=2", "--json")
+    assert found["passed"] and found["worst"] < 1e-6
+    code, out, _ = shell("gradcheck", "gru", "--tolerance", "1e-16")
+    assert code == 1 and "FAILED" in out
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradcheck_of_every_choice(name, ok):
+    assert "FAIL" not in ok("gradcheck", name, "--all", "--entries", "12")
+
+
+def test_info_and_cache(ok):
+    found = ok("info", "--json")
+    assert found["threads"] >= 1 and found["packages"]["numba"]
+    assert ok("cache", "--json")["bytes"] >= 0
+    assert "threads" in ok("info")
+
+
+def test_data(ok, shell):
+    text = ok("data", "list")
+    assert "mnist" in text and "not fetched" in text and "comes with rnnsim" in text
+    assert Path(ok("data", "fetch", "digits").strip()).is_file()
+
+
+# -- Ctrl-C and pipes --------------------------------------------------------------------------------------------------
+
+
+def test_interrupt_says_how_to_go_on(ok):
+    child = process("train", "digits", "--network", "gru", "--steps", "100000000", "--out", "r", "--no-figures")
+    while not list(Path().glob("r/checkpoints/step-*")):
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    out, error = child.communicate()
+    assert child.returncode == 130
+    step, command = re.search(r"interrupted after step (\d+); go on with: rnnsim (.*)", error.decode()).groups()
+    assert "Traceback" not in error.decode()
+    assert open_run("r").checkpoint().progress["step"] == int(step)
+    ok(*command.split(), "--steps", int(step) + 5, "--no-figures")
+    assert open_run("r").checkpoint().progress["step"] == int(step) + 5
+
+
+def test_plain_lines_in_a_pipe():
+    child = process("train", "digits", "--network", "rnn", "--steps", "30", "--report-every", "10", "--no-figures")
+    out, error = child.communicate()
+    assert child.returncode == 0, error
+    assert b"\x1b" not in out and re.search(rb"step 10/30  loss [\d.]+ .*\n", out)
+
+
+def test_bar_on_a_terminal():
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    code = "import conftest; from rnnsim_cli.main import main; main(['train', 'digits', '--network', 'rnn', '--steps', '300'])"
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "TERM": "xterm", "COLUMNS": "120"}
+    child = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # Linux says so when the last writer has gone
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    assert child.wait() == 0, shown
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert "compiling kernels" in text and "300/300" in text and "steps/s" in text and "left" in text
+
+
+def test_reader_that_goes_away():
+    child = process("list")
+    child.stdout.close()
+    assert child.wait() in (0, 1) and b"Traceback" not in child.stderr.read()
+    child.stderr.close()
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+BAD = {
+    "trian": "unknown command 'trian'; did you mean 'train'",
+    "train": "no task is named",
+    "train digits": "no network is named: expected one of rnn, lstm, gru",
+    "train digist --network gru": "unknown task 'digist'; did you mean 'digits'",
+    "train digits --network gruu": "unknown network 'gruu'; did you mean 'gru'",
+    "train digits --network gru --rule bppt": "unknown rule 'bppt'; did you mean 'bptt'",
+    "train digits --network gru --optimizer adm": "unknown optimizer 'adm'; did you mean 'adam'",
+    "train digits --network gru -o hiden=3": "unknown option 'hiden'; did you mean 'hidden'",
+    "train digits --network gru -o hidden": "-o hidden: expected key=value",
+    "train digits --network gru -o hidden=4 -o hidden=5": "-o hidden: given twice",
+    "train digits --network gru -o hidden=0": "hidden=0: expected a value of at least 1",
+    "train digits --network gru -o hidden=-3": "hidden=-3: expected",
+    "train digits --network gru -o hidden=2.5": "hidden=2.5: expected a whole number",
+    "train digits --network gru -o learning_rate=fast": "learning_rate=fast: expected a number",
+    "train digits --network gru -o learning_rate=nan": "learning_rate=nan: expected a number",
+    "train digits --network gru -o embedding=3": "only tokens have an embedding",
+    "train digits --network gru --steps -1": "steps=-1: expected a value of at least 0",
+    "train digits --network gru --steps 1e3": "steps=1e3: expected a whole number",
+    "train digits --network gru --batch 0": "batch=0: expected a value of at least 1",
+    "train digits --network gru --seed -1": "rng=-1: expected a whole number",
+    "train digits --network gru --dtype float16": "dtype=float16: expected one of float32, float64",
+    "train digits --network gru --until bored": "until=bored: expected one of steps, solved",
+    "train digits --network gru --until solved": "until=solved: the task has no criterion",
+    "train digits --network gru --threads 0": "threads=0: expected a whole number between 1",
+    "train digits --network gru --threads 4000": "threads=4000: expected a whole number between 1",
+    "train digits --network gru --config none.toml": "cannot read none.toml",
+    "train digits --network gru --out full": "full: the folder is not empty",
+    "train digits --network gru --out file": "file: there is a file of this name",
+    "train --resume": "--resume: needs --out",
+    "train --resume --out none": "none is not a run",
+    "train --resume --out full": "full is not a run",
+    "train --resume --out none --config x.toml": "--config cannot be given too",
+    "train mnist-rows --network gru -o path=nowhere": "nowhere",
+    "train adding --network gru -o length=2": "length=2: expected a value of at least 4",
+    "train adding --network gru --rule tbptt -o horizon=0": "horizon=0: expected a value of at least 1",
+    "eval none": "none: there is no such run or file",
+    "eval full": "full is not a run",
+    "eval w.safetensors": "name the task with --task",
+    "eval w.safetensors --task digits": "the network has 3 inputs, the task has 8",
+    "eval broken.safetensors --task digits": "damaged, or not a file of weights",
+    "show none": "none is not a run",
+    "plot none": "none is not a run",
+    "describe gruu": "unknown network or task 'gruu'; did you mean 'gru'",
+    "describe gru -o inputs=0": "inputs=0: expected a value of at least 1",
+    "list cels": "unknown kind 'cels'; did you mean 'cells'",
+    "gradcheck": "name a network, or give --all",
+    "gradcheck gruu": "unknown network 'gruu'",
+    "gradcheck gru --loss sotfmax": "unknown loss 'sotfmax'; did you mean 'softmax'",
+    "simulate w.safetensors --input none.npy --output y.npy": "cannot read none.npy",
+    "simulate w.safetensors --input wrong.npy --output y.npy": r"inputs: expected shape \(T, B, 3\), got \(4, 2, 5\)",
+    "simulate w.safetensors --input nan.npy --output y.npy": r"inputs: nan at \(t, b, i\) = \(1, 0, 2\)",
+    "simulate w.safetensors --input text.npy --output y.npy": "inputs: expected numbers",
+    "simulate w.safetensors --input objects.npy --output y.npy": "expected the bytes of one .npy file",
+    "simulate w.safetensors --input cut.npy --output y.npy": "expected the bytes of one .npy file",
+    "simulate w.safetensors --input empty.npy --output y.npy": "no sequence or no tick",
+    "simulate w.safetensors --input x.npy --lengths far.npy --output y.npy": "lengths: 2..9 given, expected 0..4",
+    "simulate w.safetensors --input x.npy --output none/y.npy": "cannot write none",
+    "simulate w.safetensors --input x.npy --output y.npy --record zz": "unknown trace 'zz'",
+    "data fetch mnst": "unknown data set 'mnst'; did you mean 'mnist'",
+    "cache --cler": "No such option",
+}
+
+
+@pytest.mark.parametrize("command", BAD)
+def test_bad_input_is_one_line(command, shell, tmp_path):
+    Path("full").mkdir()
+    Path("full", "thesis.tex").write_text("all my work")
+    Path("file").write_text("")
+    save_weights(build("gru", 3, 2, {"hidden": 4}), "w.safetensors")
+    Path("broken.safetensors").write_bytes(Path("w.safetensors").read_bytes()[:-3])
+    x = np.random.default_rng(0).random((4, 2, 3))
+    np.save("x.npy", x)
+    np.save("wrong.npy", np.zeros((4, 2, 5)))
+    np.save("text.npy", np.full((4, 2, 3), "a"))
+    np.save("empty.npy", np.zeros((0, 2, 3)))
+    np.save("objects.npy", np.array([{}, None]), allow_pickle=True)
+    np.save("far.npy", np.array([2, 9]))
+    Path("cut.npy").write_bytes(Path("x.npy").read_bytes()[:-5])
+    x[1, 0, 2] = np.nan
+    np.save("nan.npy", x)
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    code, out, error = shell(*command.split())
+    assert code == 2, (out, error)
+    assert error.startswith("rnnsim: ") and error.count("\n") == 1 and "Traceback" not in error
+    assert re.search(BAD[command], error), error
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_existing_run_is_not_overwritten(shell, trained):
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    code, _, error = shell("train", "digits", "--network", "gru", "--out", trained)
+    assert code == 2 and "not empty; resume the run or choose another folder" in error
+    code, _, error = shell("train", "--resume", "--out", trained, "-o", "hidden=9")
+    assert code == 2 and "another run: network.options.hidden is 8, not 9" in error
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
