@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rnnsim_cli.main import COMMANDS, main
 
 import rnnsim as rs
 from rnnsim.networks import NETWORKS, build
 from rnnsim.tasks import TASKS
 from rnnsim.training.checkpoint import save_weights
 from rnnsim.training.run import load_weights, open_run
+from rnnsim_cli.main import COMMANDS, main
 
 
 @pytest.fixture(autouse=True)
