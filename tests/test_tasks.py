@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 import typing
 
 import numpy as np
@@ -251,6 +254,24 @@ def test_trivial_loss(task):
     spread = math.sqrt(((found - mean * weights) ** 2).sum()) / weights.sum()
     exact = isinstance(task, ExampleTask)
     assert abs(mean - task.trivial_loss) < (1e-6 if exact else 4 * spread + 1e-6)
+
+
+def test_the_compiler_changes_no_bit():
+    code = (
+        "import hashlib\n"
+        "from rnnsim.tasks import TASKS\n"
+        "from rnnsim.tasks.interface import GeneratedTask\n"
+        "for name in TASKS:\n"
+        "    if issubclass(TASKS.load(name), GeneratedTask):\n"
+        "        batch = TASKS.build(name).training_batch(3, 5, 4)\n"
+        "        print(name, hashlib.sha256(batch.inputs.tobytes() + batch.targets.tobytes()).hexdigest())\n"
+    )
+    found = []
+    for flag in "01":
+        environment = {**os.environ, "RNNSIM_JIT": flag}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        found.append(done.stdout.splitlines())
+    assert found[0] == found[1] and len(found[0]) >= 7
 
 
 def test_criterion():

@@ -66,7 +66,7 @@ def _sums(targets, inputs, marks):
         total = 0.0
         for k in range(2):
             if marks[b, k] > 0:
-                total += inputs[marks[b, k], b, 0]
+                total += np.float64(inputs[marks[b, k], b, 0])  # also without the compiler
         targets[b, 0] = 0.5 + total / 4
 
 

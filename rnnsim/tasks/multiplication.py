@@ -28,7 +28,7 @@ def _products(targets, inputs, marks):
         total = 1.0
         for k in range(2):
             if marks[b, k] > 0:
-                total *= inputs[marks[b, k], b, 0]
+                total *= np.float64(inputs[marks[b, k], b, 0])
         targets[b, 0] = total
 
 
