@@ -12,7 +12,8 @@ A task
 6. yields `evaluation_batches(seed, size, count, split)`: the same sequences at every call, cut into batches of `size`
    (the last one may be smaller), none of them a training sequence;
 7. judges outputs as the network gives them (logits for the cross-entropies) one sequence at a time: `correct` (B,) bool,
-   `error` (B,) float, `metrics` a dict of (B,) arrays that an evaluation averages;
+   `error` (B,) float, either of them None if the task has no such idea, `metrics` a dict of (B,) arrays that an
+   evaluation averages;
 8. does not keep a batch that it has given away, so the receiver may change it.
 
 Arrays of a batch are C-contiguous, time first. T is the longest sequence of the batch; beyond a sequence's length inputs
