@@ -6,12 +6,21 @@ from rnnsim.errors import RnnsimError
 from rnnsim_cli.console import as_json, number, pairs, report, table
 
 
+def in_unit(loss, unit):
+    """A loss as text: in nats or bits, or a squared error, which has no unit.
+
+    >>> in_unit(0.5, "nats"), in_unit(0.5, "squared")
+    ('0.5 nats', '0.5')
+    """
+    return number(loss) if unit == "squared" else f"{number(loss)} {unit}"
+
+
 def measured(evaluation):
     """(name, text) of every figure of an evaluation."""
     split = evaluation["split"]
-    rows = [(f"{split} loss", f"{number(evaluation['loss'])} {evaluation['unit']}")]
+    rows = [(f"{split} loss", in_unit(evaluation["loss"], evaluation["unit"]))]
     if evaluation["trivial_loss"] is not None:
-        rows.append(("loss without inputs", f"{number(evaluation['trivial_loss'])} {evaluation['unit']}"))
+        rows.append(("loss without inputs", in_unit(evaluation["trivial_loss"], evaluation["unit"])))
     # The same share under two names would be read as two results.
     metrics = {name: value for name, value in evaluation["metrics"].items() if name != "correct"}
     if evaluation["correct"] is not None and "accuracy" not in metrics:

@@ -6,7 +6,7 @@ import os
 import click
 
 from rnnsim.errors import RnnsimError
-from rnnsim_cli.console import as_json, number, pairs, report, table
+from rnnsim_cli.console import as_json, pairs, report, table
 
 # option of the shell: key of the configuration
 _SETTINGS = (
@@ -150,7 +150,7 @@ def _finish(setup, config, result, folder, figures, json_wanted):
     """The test split, the pictures, and the summary on standard output."""
     from rnnsim.training.evaluate import evaluate
     from rnnsim.training.run import open_run, write_result
-    from rnnsim_cli.evaluate import measured
+    from rnnsim_cli.evaluate import in_unit, measured
 
     evaluation = evaluate(
         setup.net, setup.task, **{"seed": setup.settings["rng"], **setup.settings.get("evaluation", {})}
@@ -166,7 +166,7 @@ def _finish(setup, config, result, folder, figures, json_wanted):
     def lines():
         if result.message != "all steps are done":
             yield f"{result.message} after {result.steps:,} steps"
-        rows = [("training loss", f"{number(result.loss)} {evaluation['unit']}")]
+        rows = [("training loss", in_unit(result.loss, evaluation["unit"]))]
         if setup.task.criterion is not None:
             solved = f"yes, after {result.solved_at:,} sequences" if result.solved else "no"
             rows.append(("solved", solved))

@@ -43,7 +43,7 @@ def learning_curve(history, path, trivial_loss=None, unit="", title=""):
         values.append(trivial_loss)
     if min(values) > 0 and max(values) > 5 * min(values):
         axis.set_yscale("log")
-    axis.set_ylabel(f"loss ({unit})" if unit else "loss", fontsize=9)
+    axis.set_ylabel("squared error" if unit == "squared" else f"loss ({unit})" if unit else "loss", fontsize=9)
     axis.set_title(title, fontsize=10, loc="left")
     axis.legend(fontsize=8, frameon=False)
     for name, points, colour, marker in below:
