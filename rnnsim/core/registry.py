@@ -134,7 +134,7 @@ def convert(value, annotation, key):
             raise error
         try:
             number = float(value) if annotation is float else int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise error from None
         if annotation is int and isinstance(value, float) and value != number:
             raise error
