@@ -2,8 +2,9 @@
 
     python examples/lbfgs_sine.py [picture.png]
 
-The network has no input but a constant; it must oscillate by itself from a learned initial state. Its 78 parameters are
-one flat float64 vector, which is all that SciPy needs to see.
+The network has no input but a constant; it must oscillate by itself from a learned initial state. Its 61 parameters are
+one flat float64 vector, which is all that SciPy needs to see. From about half of the seeds the descent ends at a network that
+falls silent; this one oscillates on, three times as long as it was trained.
 """
 
 import sys
@@ -18,7 +19,7 @@ TICKS, PERIOD = 100, 25
 
 def main(picture="lbfgs_sine.png"):
     """Train, print the error, draw."""
-    net = rs.Recurrent("rnn", 1, 1, hidden=6, learned_initial_state=True, dtype="float64", rng=3)
+    net = rs.Recurrent("rnn", 1, 1, hidden=6, learned_initial_state=True, dtype="float64", rng=5)
     t = np.arange(TICKS)
     target = np.sin(2 * np.pi * t / PERIOD).reshape(TICKS, 1, 1)
     batch = rs.tasks.Batch(inputs=np.ones((TICKS, 1, 1)), targets=target)
