@@ -8,8 +8,7 @@ Numba.
 1.0
 """
 
-import importlib
-
+from rnnsim.core.lazy import lazy
 from rnnsim.version import VERSION
 
 __version__ = VERSION
@@ -30,19 +29,5 @@ _NAMES = {
     "set_threads": "rnnsim.core.threads",
     "train": "rnnsim.training.loop",
 }
-_MODULES = ("cells", "learning", "networks", "optimizers", "tasks", "training")
-
-
-def __getattr__(name):
-    if name in _NAMES:
-        value = getattr(importlib.import_module(_NAMES[name]), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f"rnnsim.{name}")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted([*_NAMES, *_MODULES, "__version__"])
+_MODULES = ("cells", "learning", "networks", "optimizers", "plotting", "tasks", "training")
+__getattr__, __dir__ = lazy(__name__, _NAMES, _MODULES)

@@ -27,7 +27,6 @@ from rnnsim.core.jit import jit_exact, jit_parallel
 from rnnsim.core.lanes import first, limited, load, store, where_positive, width
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import one_of, require
-from rnnsim.core.threads import parallel_region
 from rnnsim.core.vmath import sigmoid, tanh
 from rnnsim.errors import RnnsimError
 
@@ -244,11 +243,7 @@ class FullyRecurrent(interface.Cell):
             self.kind,
         )
         tasks = sequence.row_tasks(steps, batch, w.size + u.size)
-        if tasks == 1:
-            rnn_forward(walk, 0, batch)
-        else:
-            with parallel_region:
-                _forward_parallel(walk, tasks)
+        sequence.over_rows(rnn_forward, _forward_parallel, tasks, batch, walk)
         return self._outputs(walk)
 
     def _outputs(self, walk):
@@ -265,11 +260,7 @@ class FullyRecurrent(interface.Cell):
         dy = self.buffer("none", 0, self.hidden) if dy is None else dy.reshape(rows, self.hidden)
         panels = packed(self.space, "panels_back", weights["weight_hh"])
         tasks = sequence.row_tasks(rows // batch, batch, weights["weight_hh"].size)
-        if tasks == 1:
-            rnn_backward(walk, d_state[0], dy, panels, 0, batch)
-        else:
-            with parallel_region:
-                _backward_parallel(walk, d_state[0], dy, panels, tasks)
+        sequence.over_rows(rnn_backward, _backward_parallel, tasks, batch, walk, d_state[0], dy, panels)
 
         bias = self.buffer("d_bias", self.hidden)
         bias[...] = 0

@@ -31,7 +31,6 @@ from rnnsim.core.jit import jit_exact, jit_parallel
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import one_of
-from rnnsim.core.threads import parallel_region
 from rnnsim.core.vmath import sigmoid, tanh
 
 
@@ -317,11 +316,7 @@ class GRU(interface.Cell):
             self.gates_see_input,
         )
         tasks = sequence.row_tasks(steps, batch, w.size + u_gates.size + u_n.size)
-        if tasks == 1:
-            gru_forward(walk, 0, batch)
-        else:
-            with parallel_region:
-                _forward_parallel(walk, tasks)
+        sequence.over_rows(gru_forward, _forward_parallel, tasks, batch, walk)
         return interface.states_after(walk.h, steps, batch, reverse)
 
     def slots_of_walk(self):
@@ -338,11 +333,9 @@ class GRU(interface.Cell):
             panels_gates = panels_gates[:0]
         d_rh = self.buffer("d_rh", batch, n)
         tasks = sequence.row_tasks(rows // batch, batch, weights["weight_hh"].size)
-        if tasks == 1:
-            gru_backward(walk, d_state[0], d_rh, dy, panels_gates, panels_n, 0, batch)
-        else:
-            with parallel_region:
-                _backward_parallel(walk, d_state[0], d_rh, dy, panels_gates, panels_n, tasks)
+        sequence.over_rows(
+            gru_backward, _backward_parallel, tasks, batch, walk, d_state[0], d_rh, dy, panels_gates, panels_n
+        )
         self._parameter_gradients(gradients, interface.states_before(walk.h, rows // batch, batch, walk.reverse))
         if dx is not None:
             d = walk.z if self.gates_see_input else walk.z[:, 2 * n :]

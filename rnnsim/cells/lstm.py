@@ -31,7 +31,6 @@ from rnnsim.core.jit import jit_exact, jit_parallel
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import diagonal_gradient, multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import one_of
-from rnnsim.core.threads import parallel_region
 from rnnsim.core.vmath import sigmoid, tanh
 
 FULL, NO_FORGET, COUPLED = 0, 1, 2
@@ -306,11 +305,7 @@ class LSTM(interface.Cell):
             self.kind,
         )
         tasks = sequence.row_tasks(steps, batch, w.size + u.size)
-        if tasks == 1:
-            lstm_forward(walk, 0, batch)
-        else:
-            with parallel_region:
-                _forward_parallel(walk, tasks)
+        sequence.over_rows(lstm_forward, _forward_parallel, tasks, batch, walk)
         return interface.states_after(walk.h, steps, batch, reverse)
 
     def slots_of_walk(self):
@@ -324,11 +319,7 @@ class LSTM(interface.Cell):
         dy = self.buffer("none", 0, self.hidden) if dy is None else dy.reshape(rows, self.hidden)
         panels = packed(self.space, "panels_back", weights["weight_hh"])
         tasks = sequence.row_tasks(rows // batch, batch, weights["weight_hh"].size)
-        if tasks == 1:
-            lstm_backward(walk, dh, dc, dy, panels, 0, batch)
-        else:
-            with parallel_region:
-                _backward_parallel(walk, dh, dc, dy, panels, tasks)
+        sequence.over_rows(lstm_backward, _backward_parallel, tasks, batch, walk, dh, dc, dy, panels)
 
         h_before = interface.states_before(walk.h, rows // batch, batch, walk.reverse)
         bias = self.buffer("d_bias", len(self.gates) * self.hidden)

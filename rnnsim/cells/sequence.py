@@ -10,6 +10,7 @@ from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import tasks_for
+from rnnsim.core.threads import parallel_region
 
 _TOGETHER = 48  # rows of one product with the input weights when a task holds the whole batch
 
@@ -73,3 +74,12 @@ def project_inputs(z, x, panels, s, steps, batch, lo, hi, reverse):
 def row_tasks(steps, batch, work_per_row):
     """The number of tasks for a walk of `steps` ticks over `batch` rows with `work_per_row` multiply-adds a tick."""
     return tasks_for(steps * batch * work_per_row, batch)
+
+
+def over_rows(serial, parallel, tasks, batch, *arguments):
+    """Run a walk over all rows of a batch: serially if there is one task, else by its `prange` driver."""
+    if tasks == 1:
+        serial(*arguments, 0, batch)
+    else:
+        with parallel_region:
+            parallel(*arguments, tasks)

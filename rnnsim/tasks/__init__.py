@@ -4,8 +4,7 @@
 2
 """
 
-import importlib
-
+from rnnsim.core.lazy import lazy
 from rnnsim.core.registry import Registry
 
 TASKS = Registry(
@@ -56,13 +55,4 @@ _CLASSES = {
     "Text": "rnnsim.tasks.text",
     "XOR": "rnnsim.tasks.xor",
 }
-
-
-def __getattr__(name):
-    if name in _CLASSES:
-        return getattr(importlib.import_module(_CLASSES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *_CLASSES])
+__getattr__, __dir__ = lazy(__name__, _CLASSES)

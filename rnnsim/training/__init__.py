@@ -4,18 +4,13 @@
 `rnnsim.training.evaluate.evaluate` measures a network on a task.
 """
 
-import importlib
+from rnnsim.core.lazy import lazy
 
 _NAMES = {
-    "train": "loop",
-    "TrainResult": "loop",
-    "open_run": "run",
-    "load_weights": "run",
-    "save_weights": "checkpoint",
+    "train": "rnnsim.training.loop",
+    "TrainResult": "rnnsim.training.loop",
+    "open_run": "rnnsim.training.run",
+    "load_weights": "rnnsim.training.run",
+    "save_weights": "rnnsim.training.checkpoint",
 }
-
-
-def __getattr__(name):
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"rnnsim.training.{_NAMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy(__name__, _NAMES)
