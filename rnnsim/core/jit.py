@@ -162,7 +162,9 @@ def _compile(function, fastmath, parallel):
         return function
     import numba
 
-    dispatcher = numba.njit(fastmath=fastmath, error_model="numpy", nogil=True, parallel=parallel, no_cfunc_wrapper=True)(function)
+    dispatcher = numba.njit(
+        fastmath=fastmath, error_model="numpy", nogil=True, parallel=parallel, no_cfunc_wrapper=True
+    )(function)
     if function.__module__.startswith("rnnsim.") and writable_cache():
         dispatcher._cache = _cache_class()(dispatcher.py_func)
     return dispatcher
