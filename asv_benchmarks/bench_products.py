@@ -48,7 +48,7 @@ class Product:
 class WeightGradient:
     """gradient (G, N) += d (R, G).T @ v (R, N)."""
 
-    params = ((3200, 400, 100), (6400, 2048, 512))
+    params = (((3200, 400, 100), (6400, 2048, 512)),)
     param_names = ("R, G, N",)
 
     def setup(self, shape):
