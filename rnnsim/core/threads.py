@@ -29,7 +29,10 @@ def get_threads():
     >>> set_threads(1); get_threads()
     1
     """
-    return _threads or min(available(), _limit())
+    global _threads
+    if _threads is None:  # asked for many times a step: the system is asked once
+        _threads = min(available(), _limit())
+    return _threads
 
 
 def set_threads(count):
