@@ -38,7 +38,11 @@ _SETTINGS = (
 @click.option("--batch", help="Sequences in a batch. [default: 32]")
 @click.option("--seed", help="Of the first weights and of the data. [default: 0]")
 @click.option("--dtype", help="float32 or float64. [default: float32]")
-@click.option("--until", metavar="steps|solved", help="solved: stop when the task's criterion is met. [default: steps]")
+@click.option(
+    "--until", metavar="steps|solved|GOAL",
+    help="solved: stop when the task's criterion is met; a goal, such as 'loss<0.1': when an evaluation on the way meets it. "
+    "[default: steps]",
+)  # fmt: skip
 @click.option("--time-limit", metavar="SECONDS", help="Stop after this time; the run can be resumed.")
 @click.option(
     "--evaluate-every", metavar="STEPS", help="Measure on the test split on the way. [default: 0, at the end only]"

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 from rnnsim.core.registry import convert, option_table
 from rnnsim.errors import RnnsimError, unknown
+from rnnsim.training import goal
 
 PARTS = ("task", "network", "rule", "optimizer")
 SETTINGS = {
@@ -27,7 +28,7 @@ SETTINGS = {
     "batch": int,
     "seed": int,
     "dtype": Literal["float32", "float64"],
-    "until": Literal["steps", "solved"],
+    "until": str,  # "steps", "solved" or a goal such as "loss<0.1", see `rnnsim.training.goal`
     "time_limit": float | None,
     "evaluate_every": int,
     "checkpoint_every": int,
@@ -152,6 +153,7 @@ def build(config):
         if "name" not in config.get(part, {}):
             raise RnnsimError(f"no {part} is named: expected one of {', '.join(registry(part).names())}")
     settings = {key: convert(config[key], kind, key) for key, kind in SETTINGS.items() if key in config}
+    goal.until(settings.get("until", "steps"))
     dtype, seed = settings.pop("dtype", "float32"), settings.pop("seed", 0)
     parts = {name: registry(name).build(config[name]["name"], config[name].get("options")) for name in PARTS[2:]}
     task = registry("task").build(config["task"]["name"], config["task"].get("options"))

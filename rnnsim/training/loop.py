@@ -12,6 +12,8 @@ import numpy as np
 
 from rnnsim.core.registry import at_least, require
 from rnnsim.errors import RnnsimError
+from rnnsim.training.goal import Goal
+from rnnsim.training.goal import until as until_
 
 _CHECKPOINT_SECONDS = 300  # slow networks get a checkpoint after this time, however few steps they have done
 _FREE = ("steps", "until", "time_limit", "checkpoint_every")  # what may differ when a run goes on
@@ -25,6 +27,7 @@ class TrainResult(dict):
     loss                        mean training loss between the last two reports
     correct, error              share of correct sequences and mean error over the last ones, None where the task has neither
     solved, solved_at           whether the task's criterion was met, and after how many sequences
+    reached_at                  after how many sequences the training had what `until` waits for, or None
     interrupted, message        whether Ctrl-C ended it, and in words why it ended
     seconds                     of all sittings together
     history                     the reports, one dict each
@@ -259,7 +262,8 @@ def train(
     out : folder of the run (`rnnsim.training.run`); None: nothing is written
     evaluate_every, checkpoint_every, report_every : steps between evaluations, checkpoints and reports; 0: none but the last
     callback : function of a `Progress`, called after every step; the training ends if it returns True
-    until : "steps", or "solved": end as soon as the task's criterion is met
+    until : "steps"; "solved": end as soon as the task's criterion is met; or a figure of the evaluations on the way and a bound
+        (`rnnsim.training.goal`), such as "loss<0.1" or "loss<0.1 twice": end with the evaluation that meets it
     time_limit : seconds after which this sitting ends
     resume : go on with the run in `out` if there is one, bit for bit as if it had never stopped
     evaluation : options of `rnnsim.training.evaluate.evaluate` for the evaluations on the way
@@ -276,13 +280,15 @@ def train(
         at_least(key, value, 0)
     at_least("report_every", report_every, 0)
     at_least("batch", batch, 1)
-    require(until in ("steps", "solved"), f"until={until}: expected steps or solved")
-    require(until == "steps" or task.criterion, "until=solved: the task has no criterion of success")
+    goal = until_(until)
+    require(goal != "solved" or task.criterion, "until=solved: the task has no criterion of success")
+    waits = isinstance(goal, Goal)
+    require(not waits or evaluate_every, f"until={until}: needs evaluate_every, the steps between evaluations")
     require(out is not None or not resume, "resume=True: needs out, the folder of the run")
     _fit(net, task)
     rule.check(net, task)
     training = _Training(net, task, rule, optimizer, batch, seed)
-    limits = dict(steps=steps, until=until, time_limit=time_limit)
+    limits = dict(steps=steps, goal=goal, time_limit=time_limit)
     every = dict(evaluate=evaluate_every, checkpoint=checkpoint_every, report=report_every)
     if out is None:
         return _run(training, limits, every, callback, None, evaluation)
@@ -324,9 +330,14 @@ def _run(training, limits, every, callback, writer, evaluation):
             saved = time.perf_counter()
 
     def now_for(name):
-        done = limits["until"] == "solved" and training.solved_at is not None
-        last = name == "report" and (training.step == limits["steps"] or done)
-        return last or (every[name] and training.step % every[name] == 0)
+        return every[name] and training.step % every[name] == 0
+
+    # A goal is judged by the reports alone, so a run that goes on knows what it knew before.
+    goal, evaluations = limits["goal"], [line["evaluation"] for line in history if line.get("evaluation")]
+    reached = isinstance(goal, Goal) and goal.met(evaluations)
+
+    def done():
+        return reached or (goal == "solved" and training.solved_at is not None)
 
     if writer and not writer.checkpoints():
         save()  # from now on there is always one to fall back to
@@ -336,21 +347,23 @@ def _run(training, limits, every, callback, writer, evaluation):
     message, interrupted = "all steps are done", False
     with _Interrupt() as interrupt:
         while training.step < limits["steps"]:
-            if limits["until"] == "solved" and training.solved_at is not None:
-                message = "the criterion is met"
+            if done():
                 break
             try:
                 training.advance()
             except NotFinite as error:
                 if error.untouched and writer and training.step != saved_step:
                     save()
-                raise RnnsimError(_not_finite(error, training, path)) from None
+                raise NotFinite(_not_finite(error, training, path)) from None
             report = None
-            if now_for("report"):
+            if now_for("evaluate"):
+                evaluations.append(_evaluated(training, evaluation))
+                reached = isinstance(goal, Goal) and goal.met(evaluations)
+            if now_for("report") or done() or training.step == limits["steps"]:
                 report = training.report()
             if now_for("evaluate"):
                 report = report or {"step": training.step, "sequences": training.sequences}
-                report["evaluation"] = _evaluated(training, evaluation)
+                report["evaluation"] = evaluations[-1]
             if report:
                 report["seconds"] = round(seconds(), 3)
                 history.append(report)
@@ -368,8 +381,8 @@ def _run(training, limits, every, callback, writer, evaluation):
             if limits["time_limit"] is not None and seconds() - earlier >= limits["time_limit"]:
                 message = "the time limit is reached"
                 break
-        if limits["until"] == "solved" and training.solved_at is not None:
-            message, interrupted = "the criterion is met", False
+        if done():
+            message, interrupted = f"{goal} is reached" if reached else "the criterion is met", False
         if training.step != saved_step:
             save()
     return TrainResult(
@@ -380,6 +393,7 @@ def _run(training, limits, every, callback, writer, evaluation):
         **training.running(),
         solved=training.solved_at is not None,
         solved_at=training.solved_at,
+        reached_at=(training.sequences if reached else training.solved_at) if done() else None,
         interrupted=interrupted,
         message=message,
         seconds=seconds(),
