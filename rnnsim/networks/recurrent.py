@@ -17,43 +17,16 @@ Options
 Parameters are named as in PyTorch: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ...
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from rnnsim.cells import CELLS
 from rnnsim.cells.interface import floating_type
 from rnnsim.core.jit import jit_exact
-from rnnsim.core.layout import Layout
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, checked, require
-from rnnsim.core.workspace import Workspace
-from rnnsim.errors import RnnsimError, unknown
-
-
-class Forward(NamedTuple):
-    """What a forward pass gives."""
-
-    outputs: np.ndarray  # (T, B, K), zero beyond the length of a sequence
-    state: list  # one array (k, B, H) a layer and direction
-    records: dict  # name -> (T, B, H)
-
-
-class Evaluation(NamedTuple):
-    """What an evaluation gives."""
-
-    loss: float
-    outputs: np.ndarray  # (T, B, K) or (B, K), overwritten by the network's next call
-    state: list
-
-
-class Gradient(NamedTuple):
-    """What a forward and backward pass give; the arrays are overwritten by the network's next call."""
-
-    loss: float
-    gradient: np.ndarray  # flat, like theta
-    outputs: np.ndarray  # (T, B, K) or (B, K)
-    state: list
+from rnnsim.networks.interface import Forward, Network, generator, mask_beyond
 
 
 @jit_exact
@@ -79,15 +52,7 @@ def _look_up_backward(gradient, dx, tokens):
             gradient[tokens[r], j] += dx[r, j]
 
 
-def _as_array(name, values):
-    """An array of what was given; one clear line for rows of different lengths and the like."""
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise RnnsimError(f"{name}: expected an array, got rows of different lengths") from None
-
-
-class Recurrent:
+class Recurrent(Network):
     """Stacked recurrent layers with a readout; structure and options at the top of the file.
 
     `cell` is a name of the registry; `cell_options` are the options of its class. The parameters are the flat vector `theta`;
@@ -177,12 +142,7 @@ class Recurrent:
                 shapes += [(f"{state}0{suffix}", (self.hidden,)) for state in cell.state_names]
         if self.readout == "linear":
             shapes += [("weight_out", (self.n_outputs, self.features)), ("bias_out", (self.n_outputs,))]
-        self.layout = Layout(shapes)
-        self.n_parameters = self.layout.size
-        self.theta = np.zeros(self.n_parameters, self.dtype)
-        self.gradient = np.zeros(self.n_parameters, self.dtype)
-        self._space = Workspace(self.dtype)
-        self._weights, self._gradients = self.layout.views(self.theta), self.layout.views(self.gradient)
+        super()._lay_out(shapes)
         for suffix, _, _, cell in self._each():
             names = [name for name, _ in cell.shapes()]
             cell.bind(
@@ -191,7 +151,6 @@ class Recurrent:
                 self._space,
             )
         self.trainable = self._trainable()
-        self._no_lengths = np.zeros(0, np.int64)
 
     def _trainable(self):
         """Boolean array over theta, False where a connection is frozen or absent; None if all are trained."""
@@ -202,10 +161,7 @@ class Recurrent:
         return None if mask.all() else mask
 
     def _initialise(self, rng):
-        try:
-            rng = np.random.default_rng(rng)
-        except (TypeError, ValueError):
-            raise RnnsimError(f"rng={rng}: expected a whole number of at least 0, or a random generator") from None
+        rng = generator(rng)
         if self.embedding:
             self._weights["weight_embedding"][...] = rng.normal(size=(self.n_inputs, self.embedding))
         for _, _, _, cell in self._each():
@@ -269,34 +225,16 @@ class Recurrent:
         inputs, lengths = self._checked(inputs, lengths)
         features, state = self._walk(inputs, lengths, state)
         outputs = self._read(features).copy()
-        if lengths.size:
-            outputs[np.arange(outputs.shape[0])[:, None] >= lengths] = 0
-        return Forward(outputs, state, self._recorded(record, lengths))
+        mask_beyond(outputs, lengths)
+        return Forward(outputs, state, self._records(record, lengths) if record else {})
 
-    def evaluate(self, batch, loss, state=None):
-        """Loss and outputs of a batch, without gradient."""
-        outputs, state, _ = self._outputs(batch, loss, state)
-        return Evaluation(loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths), outputs, state)
-
-    def loss_and_gradient(self, batch, loss, state=None, theta=None):
-        """Loss of a batch and its gradient with respect to theta, back through all ticks of the batch.
-
-        `theta`, if given, is copied into the network's own vector first. The initial state is taken as a constant, unless it
-        is learned and none is given.
-        """
-        if theta is not None:
-            fits = np.shape(theta) == self.theta.shape
-            require(fits, f"theta: expected {self.n_parameters} numbers in one vector, got shape {np.shape(theta)}")
-            self.theta[...] = theta
-        learn_state = self.learned_initial_state and state is None
-        outputs, state, features = self._outputs(batch, loss, state)
-        d_outputs = self._space.array("d_outputs", outputs.shape)
-        value = loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths, gradient=d_outputs)
-        self.gradient[...] = 0
-        self._backward(d_outputs, features, learn_state)
-        if self.trainable is not None:
-            self.gradient *= self.trainable
-        return Gradient(value, self.gradient, outputs, state)
+    def _records(self, record, lengths):
+        traces = {name + suffix: trace for suffix, _, _, cell in self._each() for name, trace in cell.traces().items()}
+        groups = {
+            name: lambda full, name=name: full.rsplit("_l", 1)[0] == name for name in self._cells[0][0].trace_names
+        }
+        traces = {name: traces[name] for name in self.trace_names}
+        return self._recorded(traces, record, {"gates": lambda name: True, **groups}, lengths)
 
     # -- the passes -------------------------------------------------------------------------------------------------
 
@@ -304,38 +242,6 @@ class Recurrent:
         inputs, lengths = self._checked(batch.inputs, batch.lengths)
         features, state = self._walk(inputs, lengths, state, loss.when == "last")
         return self._read(features), state, features
-
-    def _checked(self, inputs, lengths):
-        """Inputs as a contiguous array of the network's type, lengths as int64; one clear line if they do not fit."""
-        inputs = _as_array("inputs", inputs)
-        if self.tokens:
-            require(inputs.ndim == 2, f"inputs: expected tokens of shape (T, B), got shape {inputs.shape}")
-            require(inputs.dtype.kind in "iu", f"inputs: expected whole-number tokens, got {inputs.dtype}")
-            low, high = (inputs.min(), inputs.max()) if inputs.size else (0, 0)
-            require(
-                0 <= low and high < self.n_inputs, f"inputs: tokens {low}..{high} are outside 0..{self.n_inputs - 1}"
-            )
-        else:
-            fits = inputs.ndim == 3 and inputs.shape[2] == self.n_inputs
-            require(fits, f"inputs: expected shape (T, B, {self.n_inputs}), got {inputs.shape}")
-            require(inputs.dtype.kind in "fiub", f"inputs: expected numbers, got {inputs.dtype}")
-            with np.errstate(over="ignore", invalid="ignore"):
-                inputs = np.ascontiguousarray(inputs, self.dtype)
-                squares = np.dot(inputs.reshape(-1), inputs.reshape(-1))
-            # A sum is not finite if any term is not; only then is it worth looking for the place.
-            if not np.isfinite(squares) and not np.isfinite(inputs).all():
-                place = tuple(int(i) for i in np.argwhere(~np.isfinite(inputs))[0])
-                raise RnnsimError(f"inputs: {inputs[place]} at (t, b, i) = {place}; expected finite numbers")
-        steps, batch = inputs.shape[:2]
-        require(steps > 0 and batch > 0, f"inputs: shape {inputs.shape} has no sequence or no tick")
-        if lengths is None:
-            return inputs, self._no_lengths
-        lengths = _as_array("lengths", lengths)
-        fits = lengths.shape == (batch,) and lengths.dtype.kind in "iu"
-        require(fits, f"lengths: expected {batch} whole numbers, got shape {lengths.shape} of {lengths.dtype}")
-        inside = lengths.min() >= 0 and lengths.max() <= steps
-        require(inside, f"lengths: {lengths.min()}..{lengths.max()} given, expected 0..{steps}, the number of ticks")
-        return inputs, lengths.astype(np.int64)
 
     def _walk(self, inputs, lengths, state, last=False):
         """All layers; the readout's features (R, F), of every tick or of the last, and the final state."""
@@ -356,11 +262,6 @@ class Recurrent:
         final = [np.stack(cell_state) for layer in finals for cell_state in layer]
         self._last, self._shape = last, (steps, batch)
         return features.reshape(-1 if not last else batch, self.features), final
-
-    def _check_state(self, state, batch):
-        wanted = [(len(cell.state_names), batch, self.hidden) for _, _, _, cell in self._each()]
-        given = [np.shape(part) for part in state] if isinstance(state, (list, tuple)) else type(state).__name__
-        require(given == wanted, f"state: expected a list of arrays of shapes {wanted}, got {given}")
 
     def _input_vectors(self, inputs):
         if not self.tokens:
@@ -487,21 +388,3 @@ class Recurrent:
         if d is not None:
             total += d
         return total
-
-    def _recorded(self, record, lengths):
-        """Copies of the traces that are asked for; zero beyond the length of a sequence, as the outputs are."""
-        if not record:
-            return {}
-        record = [record] if isinstance(record, str) else list(record)
-        found = {}
-        for suffix, _, _, cell in self._each():
-            traces = cell.traces()
-            for name in cell.trace_names:
-                if {"gates", name, name + suffix} & set(record):
-                    found[name + suffix] = trace = traces[name].copy()
-                    if lengths.size:
-                        trace[np.arange(trace.shape[0])[:, None] >= lengths] = 0
-        for name in record:
-            if name != "gates" and not any(key == name or key.rsplit("_l", 1)[0] == name for key in found):
-                raise unknown("trace", name, ["gates", *self.trace_names])
-        return found
