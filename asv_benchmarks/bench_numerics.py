@@ -8,7 +8,7 @@ from rnnsim.core.losses import KINDS, Loss
 from rnnsim.optimizers import OPTIMIZERS
 
 DTYPES = ["float32", "float64"]
-FUNCTIONS = ["exp", "tanh", "sigmoid", "softplus"]
+FUNCTIONS = ["exp", "log", "tanh", "sigmoid", "softplus"]
 
 
 def _loop(function):
@@ -29,6 +29,7 @@ class VectorMaths:
     def setup(self, function, dtype):
         self.loop = _loop(getattr(vmath, function))
         self.x = np.random.default_rng(0).normal(0, 4, 4096).astype(dtype)
+        self.x = np.abs(self.x) if function == "log" else self.x
         self.out = np.empty_like(self.x)
         self.loop(self.out, self.x)
 
@@ -39,6 +40,7 @@ class VectorMaths:
         x = self.x.astype(np.longdouble)
         exact = {
             "exp": lambda: np.exp(x),
+            "log": lambda: np.log(x),
             "tanh": lambda: np.tanh(x),
             "sigmoid": lambda: 1 / (1 + np.exp(-x)),
             "softplus": lambda: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),

@@ -16,6 +16,10 @@ def sigmoid(x):
     return np.where(x < 0, small, 1) / (1 + small)
 
 
+def log(x):
+    return np.log(x)
+
+
 def softplus(x):
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 

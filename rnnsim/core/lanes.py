@@ -11,6 +11,9 @@ arrays do not overlap, a scalar loop for the rest) costs more than the arithmeti
 `+ - * /` work between vectors and between a vector and a number of the same type, as do `exp`, `tanh` and `sigmoid` of
 `vmath`. Every lane is computed in the same way wherever it stands, so an element has the same bits in any place of a
 row. Lanes that do not exist are read as zero and not written.
+
+A sum over a row keeps one vector of partial sums and adds up its lanes at the end: ``total(sums)``. Its order depends on
+the width of the machine's vectors and on nothing else.
 """
 
 import operator
@@ -136,6 +139,74 @@ if policy.ENABLED:
         return types.void(x, types.intp, live_type, Lanes(x.dtype)), generate
 
     @intrinsic
+    def load_or(typing, x, j, live, otherwise):
+        """The vector x[j], x[j + 1], ...; the number `otherwise` in lanes that do not exist."""
+
+        def generate(context, builder, sig, arguments):
+            pointer, kind, align = _place(context, builder, sig.args[0], arguments[0], arguments[1])
+            number = context.cast(builder, arguments[3], sig.args[3], sig.args[0].dtype)
+            values = [pointer, align, _mask(builder, arguments[2], kind.count), splat(builder, number, kind.count)]
+            return _masked(builder, "load", kind, kind, values)
+
+        return Lanes(x.dtype)(x, types.intp, live_type, otherwise), generate
+
+    @intrinsic
+    def full(typing, x, value):
+        """A vector of the type of the array x with the number `value` in every lane."""
+
+        def generate(context, builder, sig, arguments):
+            number = context.cast(builder, arguments[1], sig.args[1], sig.return_type.dtype)
+            return splat(builder, number, sig.return_type.width)
+
+        return Lanes(x.dtype)(x, value), generate
+
+    def _reduction(name, flags=()):
+        @intrinsic
+        def reduction(typing, x):
+            element = x.dtype
+
+            def generate(context, builder, sig, arguments):
+                kind = arguments[0].type
+                suffix = f"v{kind.count}{'f32' if isinstance(kind.element, ir.FloatType) else 'f64'}"
+                values = [ir.Constant(kind.element, -0.0), arguments[0]] if name == "fadd" else [arguments[0]]
+                function = ir.FunctionType(kind.element, [value.type for value in values])
+                function = cgutils.get_or_insert_function(
+                    builder.module, function, f"llvm.vector.reduce.{name}.{suffix}"
+                )
+                return builder.call(function, values, fastmath=flags)
+
+            return element(x), generate
+
+        return reduction
+
+    total = _reduction("fadd", ("reassoc",))  # the sum of the lanes, in the order of a tree
+    largest = _reduction("fmaximum")  # the largest lane, or NaN
+
+    def _instruction(name, arguments):
+        @intrinsic
+        def one(typing, x):
+            return x(x), _generator(name)
+
+        @intrinsic
+        def two(typing, x, y):
+            return x(x, x), _generator(name)
+
+        return one if arguments == 1 else two
+
+    def _generator(name):
+        def generate(context, builder, sig, arguments):
+            kind = arguments[0].type
+            suffix = f"v{kind.count}{'f32' if isinstance(kind.element, ir.FloatType) else 'f64'}"
+            function = ir.FunctionType(kind, [kind] * len(arguments))
+            function = cgutils.get_or_insert_function(builder.module, function, f"llvm.{name}.{suffix}")
+            return builder.call(function, arguments)
+
+        return generate
+
+    root = _instruction("sqrt", 1)  # the square root of every lane
+    larger = _instruction("maximum", 2)  # lane by lane the larger of two vectors, or NaN
+
+    @intrinsic
     def where_positive(typing, x, then, otherwise):
         """`then` in the lanes where x > 0, else `otherwise`; all three are vectors."""
 
@@ -196,6 +267,20 @@ else:
     def store(x, j, live, value):
         """x[j], x[j + 1], ... = value."""
         x[j : j + min(live, width(x))] = value
+
+    def load_or(x, j, live, otherwise):
+        """The numbers x[j], x[j + 1], ... that exist."""
+        return load(x, j, live)
+
+    def full(x, value):
+        """One number of the type of x: it stands for a vector of any width."""
+        return x.dtype.type(value)
+
+    def total(x):
+        """The sum of the lanes."""
+        return x.sum(dtype=x.dtype) if isinstance(x, np.ndarray) else x
+
+    largest, larger, root = np.max, np.maximum, np.sqrt
 
     def where_positive(x, then, otherwise):
         """`then` where x > 0, else `otherwise`."""

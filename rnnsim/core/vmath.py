@@ -1,4 +1,4 @@
-"""Vector maths: exp, tanh, sigmoid, softplus as branch-free arithmetic that vectorises in float32 and float64.
+"""Vector maths: exp, log, tanh, sigmoid, softplus as branch-free arithmetic that vectorises in float32 and float64.
 
 The functions are scalar and stand inside the loops of other kernels. Every one is a straight line of multiply-adds, so
 a loop over a contiguous array becomes vector instructions of the machine's full width, and an element has the same bits
@@ -20,6 +20,8 @@ Method (Cody & Waite, Software Manual for the Elementary Functions, 1980; the co
     softplus(x)        max(x, 0) + log1p(exp(-|x|)), with log1p(u) = 2 atanh(s), s = u/(2 + u), and
                        2 atanh(s) = 2 s + s^3 P(s^2); P interpolates in the Chebyshev nodes of [0, 1/9] (degree 4 in
                        float32, 9 in float64; relative error 1e-9 and 7e-18)
+    log(x)             x = 2^e m, sqrt(1/2) <= m < sqrt(2): e ln2 (in two parts) + 2 atanh((m - 1)/(m + 1)), with the P of
+                       softplus; numbers below the normal range are scaled into it first
 
 Largest errors found, in units of the last place of the result (float32 against NumPy's float64 on 5 million arguments,
 float64 against the 80-bit long double on 5 million)
@@ -28,6 +30,7 @@ float64 against the 80-bit long double on 5 million)
     function      float32    float64
     ============  =========  =========
     exp           0.97       0.98
+    log           2.0        2.0
     tanh          2.2        2.5
     sigmoid       2.3        2.4
     softplus      2.8        2.7
@@ -150,6 +153,28 @@ def _softplus(m, x):
     return m.add(m.at_least(x, 0.0), log1p)
 
 
+def _log(m, x):
+    significand, bias = m.format.significand, m.format.bias
+    small = m.number(2.0 ** (1 - bias))  # the smallest normal number
+    scaled = m.where_less(x, small, m.multiply(x, m.number(2.0**significand)), x)
+    # Adding what is missing from sqrt(1/2) to 1 in the bits makes the exponent that of the nearest power of two.
+    root_half = int(np.array(math.sqrt(0.5), f"f{m.format.bits // 8}").view(f"i{m.format.bits // 8}"))
+    shifted = m.shift_integer(m.to_bits(scaled), -root_half)
+    exponent = m.arithmetic_shift_right(shifted, significand)
+    mantissa = m.from_bits(m.subtract_integers(m.to_bits(scaled), m.shift_left(exponent, significand)))
+    e = m.to_float(exponent)
+    e = m.where_less(x, small, m.subtract(e, m.number(float(significand))), e)
+    s = m.divide(m.subtract(mantissa, m.number(1.0)), m.add(mantissa, m.number(1.0)))
+    square = m.multiply(s, s)
+    tail = m.multiply_add(m.multiply(square, s), _polynomial(m, m.format.log1p, square), m.add(s, s))
+    high, low = m.format.ln2
+    value = m.multiply_add(e, m.number(high), m.multiply_add(e, m.number(low), tail))
+    infinite, zero = m.number(math.inf), m.number(0.0)
+    value = m.where_less(x, infinite, value, x)  # infinity and NaN as they are
+    below = m.where_less(x, zero, m.number(math.nan), m.where_less(x, infinite, m.number(-math.inf), x))
+    return m.where_less(zero, x, value, below)
+
+
 class _Plain:
     """The operations of the formulas in NumPy, for plain-Python runs: numbers or whole arrays."""
 
@@ -182,8 +207,23 @@ class _Plain:
     def where_negative(self, x, then, otherwise):
         return np.where(x < 0, then, otherwise)
 
+    def where_less(self, x, y, then, otherwise):
+        return np.where(x < y, then, otherwise)
+
     def to_bits(self, x):
         return np.asarray(x).view(self.integer)
+
+    def from_bits(self, n):
+        return np.asarray(n).view(self.dtype)
+
+    def to_float(self, n):
+        return np.asarray(n).astype(self.dtype)
+
+    def shift_left(self, n, by):
+        return n << by
+
+    def arithmetic_shift_right(self, n, by):
+        return n >> by
 
     def shift_integer(self, n, by):
         return n + self.integer.type(by)
@@ -258,8 +298,23 @@ if policy.ENABLED:
         def where_negative(self, x, then, otherwise):
             return self.builder.select(self.builder.fcmp_ordered("<", x, self.number(0.0)), then, otherwise)
 
+        def where_less(self, x, y, then, otherwise):
+            return self.builder.select(self.builder.fcmp_ordered("<", x, y), then, otherwise)
+
         def to_bits(self, x):
             return self.builder.bitcast(x, self.integer)
+
+        def from_bits(self, n):
+            return self.builder.bitcast(n, self.kind)
+
+        def to_float(self, n):
+            return self.builder.sitofp(n, self.kind)
+
+        def shift_left(self, n, by):
+            return self.builder.shl(n, self._constant(self.integer, by))
+
+        def arithmetic_shift_right(self, n, by):
+            return self.builder.ashr(n, self._constant(self.integer, by))
 
         def shift_integer(self, n, by):
             return self.builder.add(n, self._constant(self.integer, by))
@@ -304,6 +359,7 @@ else:
 
 
 _exp_instruction = _instruction(_exp)
+_log_instruction = _instruction(_log)
 _tanh_instruction = _instruction(_tanh)
 _sigmoid_instruction = _instruction(_sigmoid)
 _softplus_instruction = _instruction(_softplus)
@@ -317,6 +373,16 @@ def exp(x):
     (1.0, 0.0, inf)
     """
     return _exp_instruction(x)
+
+
+@jit_exact
+def log(x):
+    """The natural logarithm; NaN below zero.
+
+    >>> log(1.0), log(0.0), log(np.inf)
+    (0.0, -inf, inf)
+    """
+    return _log_instruction(x)
 
 
 @jit_exact
