@@ -14,6 +14,7 @@ REGISTRIES = {
     "tasks": ("rnnsim.tasks", "TASKS"),
     "rules": ("rnnsim.learning", "RULES"),
     "optimizers": ("rnnsim.optimizers", "OPTIMIZERS"),
+    "experiments": ("rnnsim.experiments", "EXPERIMENTS"),
     "data": ("rnnsim.data", "DATA"),
 }
 
@@ -33,7 +34,7 @@ def registry(kind):
 @click.argument("kind", required=False)
 @as_json
 def command(kind, json_wanted):
-    """List what there is: networks, cells, tasks, rules, optimizers, data.
+    """List what there is: networks, cells, tasks, rules, optimizers, experiments, data.
 
     KIND is one of these words; without it, everything is listed.
     """

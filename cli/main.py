@@ -13,13 +13,17 @@ import click
 
 # command: (module:attribute, the line that stands beside it in the help)
 COMMANDS = {
-    "list": ("rnnsim_cli.listing:command", "Networks, cells, tasks, rules, optimizers and data sets that there are."),
+    "list": (
+        "rnnsim_cli.listing:command",
+        "What there is: networks, cells, tasks, rules, optimizers, experiments, data sets.",
+    ),
     "describe": ("rnnsim_cli.describe:command", "Parameters, sizes and options of a network, or what a task is."),
     "train": ("rnnsim_cli.train:command", "Train a network on a task; the run is kept in a folder."),
     "eval": ("rnnsim_cli.evaluate:command", "Measure a trained network on its task's test split."),
     "show": ("rnnsim_cli.show:command", "What a run is and how far it came."),
     "plot": ("rnnsim_cli.plot:command", "Pictures of a run: learning curve, an example, gates over time."),
     "simulate": ("rnnsim_cli.simulate:command", "Run a trained network over inputs from a file or a pipe."),
+    "reproduce": ("rnnsim_cli.reproduce:command", "Run an experiment of a paper over seeds: its figures beside ours."),
     "gradcheck": ("rnnsim_cli.gradcheck:command", "Compare a network's gradient with finite differences."),
     "data": ("rnnsim_cli.data:command", "Data sets: list them, fetch one."),
     "info": ("rnnsim_cli.info:command", "Versions, processor, threads and caches of this installation."),

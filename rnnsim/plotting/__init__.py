@@ -7,6 +7,7 @@ from rnnsim.core.lazy import lazy
 
 _NAMES = {
     "learning_curve": "rnnsim.plotting.curves",
+    "learning_curves": "rnnsim.plotting.seeds",
     "example": "rnnsim.plotting.sequences",
     "gates": "rnnsim.plotting.sequences",
 }

@@ -52,10 +52,11 @@ class Goal(NamedTuple):
     def words(self):
         """The bound in words.
 
-        >>> Goal.parse("loss<0.1").words
-        'under 0.1'
+        >>> Goal.parse("loss<0.1").words, Goal.parse("sequences<200000").words
+        ('under 0.1', 'under 200,000')
         """
-        return f"{'under' if self.sense == '<' else 'over'} {self.bound:g}"
+        bound = f"{self.bound:,.0f}" if abs(self.bound) >= 1e5 else f"{self.bound:,g}"
+        return f"{'under' if self.sense == '<' else 'over'} {bound}"
 
     def holds(self, value):
         """Whether a value is on the right side of the bound; None and NaN are not."""
@@ -64,12 +65,8 @@ class Goal(NamedTuple):
         return value < self.bound if self.sense == "<" else value > self.bound
 
     def value(self, evaluation):
-        """The figure in an evaluation (`rnnsim.evaluate`). Raises `RnnsimError` with the nearest name if there is none."""
-        figures = {"loss": evaluation["loss"], "correct": evaluation.get("correct"), **evaluation.get("metrics", {})}
-        figures = {name: figure for name, figure in figures.items() if figure is not None}
-        if self.quantity not in figures:
-            raise unknown("figure of the evaluation", self.quantity, figures)
-        return figures[self.quantity]
+        """The goal's figure in an evaluation; see `figure`."""
+        return figure(evaluation, self.quantity)
 
     def met(self, evaluations):
         """Whether the last evaluations hold, as many as the goal asks for."""
@@ -90,6 +87,21 @@ class Goal(NamedTuple):
                 if self.met(seen[-self.times :]):
                     return line["sequences"]
         return None
+
+
+def figure(evaluation, name):
+    """A figure of an evaluation (`rnnsim.evaluate`): loss, correct, or a metric of the task.
+
+    Raises `RnnsimError` with the nearest name if the evaluation has no such figure.
+
+    >>> figure({"loss": 1.5, "correct": None, "metrics": {"wrong_bits": 3.0}}, "wrong_bits")
+    3.0
+    """
+    known = {"loss": evaluation["loss"], "correct": evaluation.get("correct"), **evaluation.get("metrics", {})}
+    known = {key: value for key, value in known.items() if value is not None}
+    if name not in known:
+        raise unknown("figure of the evaluation", name, known)
+    return known[name]
 
 
 def until(text):

@@ -1,0 +1,251 @@
+"""`rnnsim reproduce`: an experiment of a paper over seeds; published figures beside ours, and whether it passes."""
+
+import sys
+import time
+
+import click
+
+from rnnsim.errors import RnnsimError
+from rnnsim_cli.console import as_json, number, report, table
+
+_QUIET = 10.0  # seconds between two lines about one seed
+
+
+@click.command("reproduce", short_help="Run an experiment of a paper.")
+@click.argument("name", metavar="EXPERIMENT", required=False)
+@click.option("--seeds", type=int, help="Seeds 1..N of every arm. [default: the experiment's]")
+@click.option(
+    "--jobs", type=int, default=1, show_default=True, help="Trainings side by side; they share the processors."
+)
+@click.option("--quick", is_flag=True, help="Smaller settings that take minutes.")
+@click.option("--arms", metavar="NAMES", help="Only these arms, by commas. [default: all]")
+@click.option("--out", metavar="DIR", help="Where runs and results are kept. [default: runs/reproduce/EXPERIMENT]")
+@click.option("--show", is_flag=True, help="Say what the experiment is, and run nothing.")
+@click.option("--figures/--no-figures", default=True, show_default=True, help="Draw the learning curves of all seeds.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@as_json
+def command(name, seeds, jobs, quick, arms, out, show, figures, quiet, json_wanted):
+    """Run an EXPERIMENT of a paper over seeds and print the published figures beside ours.
+
+    NAME-all stands for all experiments whose names begin with NAME-. What has ended is kept: the same command again goes
+    on where it was stopped, and a larger --seeds adds to it. Falling short of a criterion is a result, not an error.
+
+    \b
+    rnnsim list experiments
+    rnnsim reproduce adding-bptt --show
+    rnnsim reproduce adding-bptt --quick --seeds 4 --jobs 2
+    """
+    from pathlib import Path
+
+    from rnnsim.experiments import EXPERIMENTS, members
+
+    if name is None:
+        raise RnnsimError(f"name an experiment: {', '.join(EXPERIMENTS)}")
+    names = members(name)
+    if show:
+        shown = [_described(EXPERIMENTS.load(each), quick) for each in names]
+        report(shown[0] if names == (name,) else shown, json_wanted, lambda: _blocks(map(_description, shown)))
+        return
+    from rnnsim.experiments.running import Interrupted, reproduce
+
+    chosen = None if arms is None else [part.strip() for part in arms.split(",") if part.strip()]
+    data = []
+    for each in names:
+        display = _Display(each, None if quiet else sys.stderr if json_wanted else sys.stdout)
+        folder = out if out is None or names == (name,) else Path(out, each)
+        try:
+            found = reproduce(each, seeds, jobs, quick, folder, chosen, display, figures)
+        except Interrupted as interrupt:
+            click.echo(f"rnnsim: {interrupt}; the same command goes on", err=True)
+            click.get_current_context().exit(130)
+        data.append(_plain(found))
+        if not json_wanted:
+            report(None, False, ["", *_lines(data[-1]), ""])
+    if json_wanted:
+        report(data[0] if names == (name,) else data, True, ())
+    elif len(data) > 1:
+        rows = [(entry["experiment"], _verdict(entry), f"{entry['seconds']:.0f} s") for entry in data]
+        report(None, False, table(rows, ("experiment", "result", "time")))
+
+
+# -- while it runs -----------------------------------------------------------------------------------------------------
+
+
+class _Display:
+    """A line for every training that begins or ends, and one every few seconds for one that goes on."""
+
+    def __init__(self, name, stream):
+        self._name, self._stream, self._last = name, stream, {}
+
+    def __call__(self, event, arm, seed, fields):
+        if self._stream is None:
+            return
+        now, who = time.monotonic(), f"{self._name}, {arm}" + ("" if seed is None else f", seed {seed}")
+        if event == "warm":
+            text = "compiling kernels, the first time only ..."
+        elif event == "begin":
+            self._last[arm, seed] = now
+            text = "begins"
+        elif event == "step":
+            if now - self._last[arm, seed] < _QUIET:
+                return
+            self._last[arm, seed] = now
+            text = (
+                f"step {fields['step']:,}/{fields['steps']:,}  loss {number(fields['loss'])}  {fields['seconds']:.0f} s"
+            )
+        elif event == "finished":
+            text = f"{fields['message']} after {fields['sequences']:,} sequences, {fields['seconds']:.1f} s"
+        else:
+            text = f"{event}: {fields['message']}"
+        print(f"{who}: {text}", file=self._stream, flush=True)
+
+
+# -- the result --------------------------------------------------------------------------------------------------------
+
+
+def _plain(found):
+    """Everything about a reproduction, for --json and for the table."""
+    experiment, results = found.experiment, found.results
+    return {
+        "experiment": experiment.name,
+        "about": experiment.about,
+        "paper": experiment.paper,
+        "notes": list(experiment.notes),
+        "quick": found.quick,
+        "seeds": results.seeds,
+        "jobs": found.jobs,
+        "out": found.folder,
+        **found.summary(),
+        "lost": found.lost,
+        "seconds": found.seconds,
+        "seconds_of_all_trainings": sum(record.get("seconds") or 0 for record in results.records),
+        "records": results.records,
+        "figures": found.figures,
+    }
+
+
+def _verdict(data):
+    if data["passes"] is None:
+        return "not judged: not all arms were run"
+    return "passes" if data["passes"] else "falls short"
+
+
+def _lines(data):
+    """The table, its notes, and the verdict."""
+    settings = "quick settings" if data["quick"] else "full settings"
+    yield f"{data['experiment']}: {data['about']}"
+    yield f"{settings}, {data['seeds']} seed{'s' * (data['seeds'] > 1)}"
+    yield ""
+    rows, notes = [], []
+    for arm in data["arms"]:
+        rows.append((f"{arm['name']}: {arm['about']}", "", "", "", "", ""))
+        for measure in arm["measures"]:
+            rows += _rows(arm, measure, data, notes)
+    published = "published, full settings" if data["quick"] else "published"
+    titles = ("what", published, "ours: median [quartiles]", "seeds", "criterion", "")
+    # The long line that names an arm is no cell of the first column.
+    body = [row if any(row[1:]) else None for row in rows]
+    printed = iter(table([row for row in body if row], titles))
+    yield from (next(printed), next(printed))
+    for row, cells in zip(rows, body):
+        yield row[0] if cells is None else next(printed)
+    yield ""
+    yield from notes
+    for arm in data["arms"]:
+        yield from (f"{arm['name']}, seed {entry['seed']} failed: {entry['message']}" for entry in arm["failed"])
+    yield from (f"lost, to be run again: {text}" for text in data["lost"])
+    met = sum(entry["passes"] is True for entry in data["criteria"])
+    yield f"{_verdict(data)}: {met} of {len(data['criteria'])} criteria are met"
+    seconds = [(arm["name"], arm["measures"][-1]["median"]) for arm in data["arms"]]
+    each = ", ".join(f"{name} {number(value and round(value, 1))} s" for name, value in seconds)
+    yield f"time: {each} a seed (median); {data['seconds_of_all_trainings']:.0f} s of training, {data['seconds']:.0f} s this call"
+    yield f"runs and results: {data['out']}"
+    yield from (f"figure: {path}" for path in data["figures"])
+
+
+def _rows(arm, measure, data, notes):
+    """The rows of one measure: one for every criterion that is about it, at least one."""
+    published, text = measure["published"], "-"
+    if published:
+        text = f"{_short(published['value'])} ({published['tag']})"
+        if published["note"]:
+            notes.append(f"published, {arm['name']}, {measure['name']}: {published['note']}")
+    unit = f" ({measure['unit']})" if measure["unit"] else ""
+    there = sum(value is not None for value in measure["values"])
+    first = (f"  {measure['about']}{unit}", text, _spread(measure), f"{there}/{len(measure['values'])}")
+    criteria = [c for c in data["criteria"] if (c["arm"], c["measure"]) == (arm["name"], measure["name"])]
+    words = {True: "passes", False: "falls short", None: "not judged"}
+    judged = [(c["criterion"], f"{words[c['passes']]}: {c['found']}") for c in criteria] or [("", "")]
+    return [(*(first if k == 0 else ("", "", "", "")), *cells) for k, cells in enumerate(judged)]
+
+
+def _spread(measure):
+    if measure["median"] is None:
+        return "-"
+    low, high = measure["quartiles"]
+    return f"{_short(measure['median'])} [{_short(low)}, {_short(high)}]"
+
+
+def _short(value):
+    """Four digits, or all digits of a large whole number.
+
+    >>> _short(17312.5), _short(0.0123456), _short(74000)
+    ('17,312', '0.01235', '74,000')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+# -- what an experiment is ---------------------------------------------------------------------------------------------
+
+
+def _described(experiment, quick):
+    arms = [
+        {
+            "name": arm.name,
+            "about": arm.words,
+            "settings": arm.settings(quick),
+            "published": {name: vars(figure) for name, figure in arm.published.items()},
+        }
+        for arm in experiment.arms
+    ]
+    return {
+        "experiment": experiment.name,
+        "about": experiment.about,
+        "paper": experiment.paper,
+        "quick": quick,
+        "seeds": experiment.quick_seeds if quick else experiment.seeds,
+        "arms": arms,
+        "measures": [{"name": m.name, "about": m.words, "unit": m.unit} for m in experiment.all_measures],
+        "criteria": [{"arm": c.arm, "measure": c.measure, "criterion": c.words} for c in experiment.criteria],
+        "notes": list(experiment.notes),
+    }
+
+
+def _description(data):
+    from rnnsim.training import toml
+
+    yield f"{data['experiment']}: {data['about']}"
+    yield from ("", *table([("paper", data["paper"]), ("seeds", data["seeds"])]))
+    measures = [(entry["name"], entry["about"], entry["unit"]) for entry in data["measures"]]
+    yield from ("", *table(measures, ("measure", "what it is", "unit")))
+    criteria = [(entry["arm"], entry["measure"], entry["criterion"]) for entry in data["criteria"]]
+    yield from ("", *table(criteria, ("arm", "measure", "criterion")))
+    figures = [
+        (arm["name"], name, f"{_short(figure['value'])} {figure['unit']}", figure["tag"], figure["note"])
+        for arm in data["arms"]
+        for name, figure in arm["published"].items()
+    ]
+    if figures:
+        yield from ("", *table(figures, ("arm", "measure", "published", "known by", "note")))
+    for arm in data["arms"]:
+        yield from ("", f"arm {arm['name']}: {arm['about']}")
+        yield from ("  " + line for line in toml.dumps(arm["settings"]).splitlines() if line)
+    if data["notes"]:
+        yield from ("", *data["notes"])
+
+
+def _blocks(blocks):
+    for number_, block in enumerate(blocks):
+        if number_:
+            yield ""
+        yield from block

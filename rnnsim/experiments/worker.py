@@ -1,0 +1,132 @@
+"""A process that trains the seeds it is told to, one after the other: ``python -m rnnsim.experiments.worker``.
+
+Orders come as JSON lines on standard input, reports go as JSON lines to standard output::
+
+    {"do": "warm", "config": {...}}                               compile all that this configuration needs
+    {"do": "train", "experiment": ..., "arm": ..., "config": {...}, "folder": ...}
+    -> {"event": "warm" | "step" | "finished" | "failed" | "interrupted" | "refused", ...}
+
+It ends when its input ends, at once and in the middle of a training: then nobody is there any more to take the result, and
+the training goes on from its last checkpoint when it is asked for again. Ctrl-C ends the training in progress after its
+step, with a checkpoint.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+
+from rnnsim.errors import RnnsimError
+
+_EVERY = 0.5  # seconds between two reports of steps
+
+
+def find(name):
+    """The experiment of a name, or of ``module:attribute`` for one that is in no registry."""
+    if ":" in name:
+        module, attribute = name.split(":")
+        return getattr(importlib.import_module(module), attribute)
+    from rnnsim.experiments import EXPERIMENTS
+
+    return EXPERIMENTS.load(name)
+
+
+def warm(config):
+    """Let all kernels of a configuration compile, or come from the cache: two steps and an evaluation, nothing is written."""
+    from rnnsim.training import config as configuration
+    from rnnsim.training.loop import NotFinite, train
+
+    setup = configuration.build({**config, "steps": 2, "evaluate_every": 2, "until": "steps"})
+    evaluation = {**setup.settings.pop("evaluation", {}), "count": 100}
+    with contextlib.suppress(NotFinite):
+        train(setup.net, setup.task, **setup.settings, evaluation=evaluation)
+
+
+def train_one(experiment, config, folder, callback=None):
+    """Train one seed to its end, from wherever its folder is, and measure it: the record that is kept of it.
+
+    None if it was interrupted. Raises `RnnsimError` if it cannot be trained at all.
+    """
+    from rnnsim.experiments.interface import Outcome
+    from rnnsim.experiments.results import plain
+    from rnnsim.training import config as configuration
+    from rnnsim.training.loop import NotFinite, train
+    from rnnsim.training.run import write_result
+
+    began = time.perf_counter()
+    setup = configuration.build(config)
+    try:
+        result = train(setup.net, setup.task, out=folder, resume=True, callback=callback, **setup.settings)
+    except NotFinite as error:
+        seconds = round(time.perf_counter() - began, 3)
+        return {"status": "failed", "message": str(error), "seconds": seconds}
+    if result.interrupted:
+        return None
+    outcome = Outcome(setup.net, setup.task, result, config)
+    measures = {measure.name: plain(measure.of(outcome)) for measure in experiment.all_measures}
+    ended = {key: result[key] for key in ("message", "steps", "sequences", "loss", "solved", "solved_at", "reached_at")}
+    ended["seconds"] = round(result.seconds, 3)
+    write_result(folder, {"run": str(folder), **ended, "evaluation": outcome.evaluate(), "measures": measures})
+    return {"status": "finished", **ended, "measures": measures}
+
+
+def _train(order, say):
+    last = 0.0
+
+    def step(progress):
+        nonlocal last
+        now = time.monotonic()
+        if now - last < _EVERY:
+            return
+        last = now
+        found = {name: getattr(progress, name) for name in ("step", "steps", "sequences", "loss", "correct", "seconds")}
+        if progress.report and progress.report.get("evaluation"):
+            found["evaluated"] = progress.report["evaluation"]["loss"]
+        say("step", **found)
+
+    record = train_one(find(order["experiment"]), order["config"], order["folder"], step)
+    if record is None:
+        say("interrupted")
+    else:
+        say(record["status"], record=record)
+
+
+def _listen(orders):
+    for line in sys.stdin:
+        orders.put(json.loads(line))
+    os._exit(0)
+
+
+def main():
+    """Take orders until the input ends."""
+    # What anybody prints goes to stderr: standard output carries reports alone.
+    reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(event, **fields):
+        print(json.dumps({"event": event, **fields}), file=reports, flush=True)
+
+    warmed, orders = [], queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    while True:
+        order = orders.get()
+        config = {key: value for key, value in order["config"].items() if key != "seed"}
+        try:
+            if config not in warmed:
+                warm(order["config"])
+                warmed.append(config)
+            if order["do"] == "train":
+                _train(order, say)
+            else:
+                say("warm")
+        except (RnnsimError, OSError, MemoryError) as error:
+            say("refused", message=str(error) or "not enough memory")
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
