@@ -19,13 +19,18 @@ from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 NAMES = TASKS.names()
 # So that two sequences are never equal by chance.
-WIDE = {"copy": {"min_length": 8}, "sine": {"spread": 0.2}, "xor": {"delay": 3}}
+WIDE = {"copy": {"min_length": 8}, "repeat-copy": {"min_length": 8}, "sine": {"spread": 0.2}, "xor": {"delay": 3}}
 VARIANTS = [
     ("adding", {"variant": "modern", "length": 30}),
     ("multiplication", {"length": 12}),
     ("temporal-order", {"symbols": 3, "loss": "softmax"}),
     ("temporal-order", {"symbols": 4, "length": 40}),
     ("copy", {"width": 3, "max_length": 4}),
+    ("copy", {"markers": "two", "min_length": 8, "curriculum": "mixed", "curriculum_sequences": 15}),
+    ("repeat-copy", {"width": 8, "length": 5, "max_repeats": 3}),
+    ("associative-recall", {"width": 5, "item_length": 8, "items": 3}),
+    ("ngrams", {"n": 3, "length": 50}),
+    ("priority-sort", {"items": 6, "outputs": 6, "width": 7}),
     ("delayed-recall", {"symbols": 3, "delay": 4, "distractors": 0}),
     ("xor", {"loss": "squared_error", "length": 12}),
     ("sine", {"input": "constant", "spread": 0.3, "length": 37}),
@@ -201,7 +206,9 @@ def test_perfect_outputs(task):
         assert error is None or (error.shape == (batch.size,) and (error < 1e-6).all())
         for name, values in metrics.items():
             assert values.shape == (batch.size,) and np.isfinite(values).all()
-            if name in ("correct", "accuracy"):
+            if name.startswith("optimal"):
+                assert (values > 0).all()  # a figure of the sequences, whatever the outputs are
+            elif name in ("correct", "accuracy"):
                 counted = np.ones(batch.size) if batch.weights is None else task.counted(batch).any(axis=0)
                 assert (values[counted != 0] == 1).all()
             else:
@@ -271,7 +278,7 @@ def test_the_compiler_changes_no_bit():
         environment = {**os.environ, "RNNSIM_JIT": flag}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         found.append(done.stdout.splitlines())
-    assert found[0] == found[1] and len(found[0]) >= 7
+    assert found[0] == found[1] and len(found[0]) >= 11
 
 
 def test_criterion():
@@ -325,6 +332,23 @@ def test_wrong_options_are_refused(name, files):
         ("copy", {"min_length": 0}),
         ("copy", {"min_length": 21}),
         ("copy", {"max_length": 0}),
+        ("copy", {"length": 0}),
+        ("copy", {"curriculum": "linear", "curriculum_sequences": 0}),
+        ("repeat-copy", {"width": 0}),
+        ("repeat-copy", {"max_length": 0}),
+        ("repeat-copy", {"min_repeats": 11}),
+        ("repeat-copy", {"repeats": 0}),
+        ("repeat-copy", {"norm_repeats": 1}),
+        ("associative-recall", {"min_items": 1}),
+        ("associative-recall", {"max_items": 1}),
+        ("associative-recall", {"items": 1}),
+        ("associative-recall", {"item_length": 0}),
+        ("ngrams", {"n": 0}),
+        ("ngrams", {"n": 17}),
+        ("ngrams", {"length": 5}),
+        ("priority-sort", {"items": 15}),
+        ("priority-sort", {"outputs": 0}),
+        ("priority-sort", {"width": 0}),
         ("delayed-recall", {"symbols": 1}),
         ("xor", {"length": 2}),
         ("sine", {"period": 1.9}),
@@ -353,6 +377,10 @@ def test_smallest_values_work(files):
         ("multiplication", {"length": 4, "n_seq": 1}),
         ("temporal-order", {"length": 20, "symbols": 4}),
         ("copy", {"width": 1, "max_length": 1}),
+        ("repeat-copy", {"width": 1, "max_length": 1, "max_repeats": 1, "norm_repeats": 2}),
+        ("associative-recall", {"width": 1, "item_length": 1, "max_items": 2}),
+        ("ngrams", {"n": 1, "length": 1}),
+        ("priority-sort", {"items": 1, "outputs": 1, "width": 1}),
         ("delayed-recall", {"symbols": 2, "delay": 0, "distractors": 0}),
         ("xor", {"delay": 0, "length": 1}),
         ("sine", {"period": 2, "length": 1}),

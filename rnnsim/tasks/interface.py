@@ -184,7 +184,8 @@ class GeneratedTask(Task):
 
     A task of this kind has a `name` and `generate(key, first, size)`: the batch of sequences number first .. first+size-1
     of the random stream `key`, by a kernel that takes all its random numbers from `rnnsim.core.rng`. Training, test and
-    validation are three streams of the seed. An evaluation without `count` takes 2560 sequences.
+    validation are three streams of the seed. An evaluation without `count` takes 2560 sequences. A task with a curriculum has
+    `generate_training` as well.
     """
 
     name: str
@@ -193,11 +194,16 @@ class GeneratedTask(Task):
     def generate(self, key, first, size):
         """The batch of sequences number first .. first + size - 1 of the stream `key`."""
 
+    def generate_training(self, key, first, size):
+        """The same for training; differs where early training sequences are easier ones."""
+        return self.generate(key, first, size)
+
     def training_batch(self, seed, step, size):
         from rnnsim.core.rng import stream_key
 
         at_least("batch", size, 1)
-        return self.generate(stream_key(seed, f"{self.name} training"), at_least("step", step, 0) * size, size)
+        key, first = stream_key(seed, f"{self.name} training"), at_least("step", step, 0) * size
+        return self.generate_training(key, first, size)
 
     def evaluation_batches(self, seed, size, count=None, split="test"):
         from rnnsim.core.rng import stream_key
