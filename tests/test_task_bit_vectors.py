@@ -1,5 +1,7 @@
 """The tasks of Graves, Wayne & Danihelka 2014: targets derived anew from the inputs, distributions, curricula, baselines."""
 
+import functools
+import json
 import math
 from collections import Counter, defaultdict
 
@@ -13,6 +15,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.tasks import TASKS, AssociativeRecall, Copy, DynamicNGrams, PrioritySort, RepeatCopy
 from rnnsim.tasks.ngrams import optimal_predictions
 from rnnsim.training.evaluate import evaluate
+from rnnsim_cli.main import main
 
 LEVEL = 1e-3  # seeds are fixed: a test that passes once passes for ever
 GROWING = ("copy", "repeat-copy", "associative-recall", "priority-sort")
@@ -324,6 +327,30 @@ def test_the_options_of_a_run_can_be_overridden():
     assert TASKS.build("copy", {**options, "length": "none"}).max_length == 5
     with pytest.raises(RnnsimError, match="length=0: expected"):
         TASKS.build("copy", {**options, "length": "0"})
+
+
+@pytest.mark.parametrize(
+    "name, options, trivial, metric",
+    [
+        ("copy", ["length=120"], 960, "wrong_bits"),
+        ("repeat-copy", ["repeats=12", "length=4"], 300.95, "wrong_bits"),
+        ("associative-recall", ["items=9"], 18, "wrong_bits"),
+        ("ngrams", ["length=50"], 50, "optimal_bits"),
+        ("priority-sort", ["items=8", "outputs=3"], 24, "wrong_bits"),
+    ],
+)
+def test_a_run_is_measured_on_other_sizes(name, options, trivial, metric, tmp_path, capsys):
+    rnnsim, folder = functools.partial(main, prog_name="rnnsim"), str(tmp_path / "run")
+    few = ["--steps", "2", "--batch", "2", "--quiet", "--no-figures", "--out", folder]
+    with pytest.raises(SystemExit) as end:
+        rnnsim(["train", name, "--network", "rnn", "-o", "hidden=2", *few])
+    assert end.value.code == 0
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        rnnsim(["eval", folder, "--count", "5", "--json", *(part for option in options for part in ("-o", option))])
+    found = json.loads(capsys.readouterr().out)
+    assert found["trivial_loss"] == pytest.approx(trivial, abs=0.05) and found["metrics"][metric] > 0
+    assert found["sequences"] == 5 and found["unit"] == "bits"
 
 
 @pytest.mark.parametrize(
