@@ -18,7 +18,9 @@ _QUIET = 10.0  # seconds between two lines about one seed
     "--jobs", type=int, default=1, show_default=True, help="Trainings side by side; they share the processors."
 )
 @click.option("--quick", is_flag=True, help="Smaller settings that take minutes.")
-@click.option("--arms", metavar="NAMES", help="Only these arms, by commas. [default: all]")
+@click.option(
+    "--arms", metavar="NAMES", help="Only these arms, by commas; all for all. [default: all but the extra ones]"
+)
 @click.option("--out", metavar="DIR", help="Where runs and results are kept. [default: runs/reproduce/EXPERIMENT]")
 @click.option("--show", is_flag=True, help="Say what the experiment is, and run nothing.")
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw the learning curves of all seeds.")
@@ -203,6 +205,7 @@ def _described(experiment, quick):
         {
             "name": arm.name,
             "about": arm.words,
+            "extra": arm.extra,
             "settings": arm.settings(quick),
             "published": {name: vars(figure) for name, figure in arm.published.items()},
         }
@@ -238,7 +241,8 @@ def _description(data):
     if figures:
         yield from ("", *table(figures, ("arm", "measure", "published", "known by", "note")))
     for arm in data["arms"]:
-        yield from ("", f"arm {arm['name']}: {arm['about']}")
+        extra = f" (extra: is run with --arms {arm['name']})" if arm["extra"] else ""
+        yield from ("", f"arm {arm['name']}: {arm['about']}{extra}")
         yield from ("  " + line for line in toml.dumps(arm["settings"]).splitlines() if line)
     if data["notes"]:
         yield from ("", *data["notes"])

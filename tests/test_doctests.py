@@ -13,6 +13,7 @@ import rnnsim_cli
 from rnnsim.cells import CELLS
 from rnnsim.core import threads
 from rnnsim.data import DATA
+from rnnsim.experiments import EXPERIMENTS
 from rnnsim.learning import RULES
 from rnnsim.networks import NETWORKS
 from rnnsim.optimizers import OPTIMIZERS
@@ -26,7 +27,9 @@ MODULES = sorted(
         for found in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
     }
 )
-ENTRIES = [(registry, name) for registry in (CELLS, NETWORKS, RULES, OPTIMIZERS, TASKS, DATA) for name in registry]
+ENTRIES = [
+    (registry, name) for registry in (CELLS, NETWORKS, RULES, OPTIMIZERS, TASKS, EXPERIMENTS, DATA) for name in registry
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -44,6 +44,10 @@ class Registry:
         """The line that stands beside the name, without importing anything."""
         return self._entry(name)[1]
 
+    def place(self, name):
+        """Where the class behind a name is, ``module:attribute``, without importing anything."""
+        return self._entry(name)[0]
+
     def load(self, name):
         """The class behind a name. Raises `RnnsimError` with the nearest name if there is none."""
         module, attribute = self._entry(name)[0].split(":")

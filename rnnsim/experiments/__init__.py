@@ -16,6 +16,23 @@ EXPERIMENTS = Registry(
             "rnnsim.experiments.adding:ADDING_BPTT",
             "the adding problem, T = 100: LSTM by BPTT (Hochreiter & Schmidhuber 1997, exp. 4, used another rule)",
         ),
+        "ntm-copy": ("rnnsim.experiments.ntm:COPY", "copy of 1 to 20 vectors of 8 bits by a neural Turing machine"),
+        "ntm-repeat-copy": (
+            "rnnsim.experiments.ntm:REPEAT_COPY",
+            "1 to 10 repetitions of 1 to 10 vectors of 6 bits by a neural Turing machine",
+        ),
+        "ntm-associative-recall": (
+            "rnnsim.experiments.ntm:ASSOCIATIVE_RECALL",
+            "the item after a given one, of 2 to 6 items of three 6-bit vectors, by a neural Turing machine",
+        ),
+        "ntm-ngram": (
+            "rnnsim.experiments.ntm:NGRAM",
+            "the next bit of a random 6-gram source by a neural Turing machine, beside the best predictor",
+        ),
+        "ntm-priority-sort": (
+            "rnnsim.experiments.ntm:PRIORITY_SORT",
+            "the 16 of 20 vectors with the highest priorities, in order, by a neural Turing machine",
+        ),
     },
 )
 

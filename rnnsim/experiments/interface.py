@@ -5,7 +5,7 @@ An experiment
    with one line about it; nothing is computed when the module is imported;
 2. has arms, the things that are compared: the paper's network, a baseline, other settings. An `Arm` is a training
    configuration as in `rnnsim.training.config` (task, network, rule, optimizer, steps, batch, until, ...) without a seed,
-   and `quick`: what is different where a result is wanted in minutes;
+   and `quick`: what is different where a result is wanted in minutes. An `extra` arm is run only if it is named;
 3. is run with the seeds 1, 2, ..., N in every arm: first weights and data follow from the seed. A training stops as its
    configuration says; ``until="loss<0.1 twice"`` waits for evaluations on the way, which should be of the validation split;
 4. has measures: a `Measure` has a name (as a variable's), words, a unit, and a function of an `Outcome` that gives a number,
@@ -88,6 +88,7 @@ class Arm:
     config: dict
     quick: dict = field(default_factory=dict)
     published: dict = field(default_factory=dict)  # name of a measure -> Published
+    extra: bool = False  # is run only if it is named
 
     def settings(self, quick=False):
         """The training configuration, in full or with what is different in quick ones; without a seed."""
@@ -122,8 +123,16 @@ class Experiment:
 
     @property
     def arm_names(self):
-        """The names of the arms, in their order."""
+        """The names of all arms, in their order."""
         return tuple(arm.name for arm in self.arms)
+
+    def chosen(self, names=None):
+        """The names of the arms to run, in their order: None for all that are not extra, "all" among them for all."""
+        if names is None:
+            return tuple(arm.name for arm in self.arms if not arm.extra)
+        wanted = self.arm_names if "all" in names else [self.arm(name).name for name in names]
+        require(wanted, f"arms: none is named, expected some of {', '.join(self.arm_names)} or all")
+        return tuple(name for name in self.arm_names if name in wanted)
 
     def arm(self, name):
         """The arm of a name; `RnnsimError` with the nearest name if there is none."""

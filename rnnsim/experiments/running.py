@@ -59,23 +59,23 @@ def reproduce(experiment, seeds=None, jobs=1, quick=False, out=None, arms=None, 
     jobs : trainings side by side
     quick : the settings that take minutes
     out : folder; None: runs/reproduce/NAME, or NAME-quick. Results that are there are used, trainings that were stopped go on
-    arms : names of the arms to run; None: all
+    arms : names of the arms to run; None: all but the extra ones; ["all"]: all
     watch : function of (event, arm, seed, fields), called as trainings begin, report and end
     draw : write the pictures
 
     Returns a `Reproduction`. Raises `RnnsimError` for bad arguments, for a folder with results of other settings, and if a
     training cannot begin; `Interrupted` after Ctrl-C, when all trainings have written their checkpoints.
     """
+    from rnnsim.experiments import EXPERIMENTS
     from rnnsim.experiments.worker import find
     from rnnsim.training import config as configuration
     from rnnsim.training.run import Lock
 
-    spec, experiment = experiment, find(experiment)
+    spec = experiment if ":" in experiment else EXPERIMENTS.place(experiment)
+    experiment = find(spec)
     seeds = (experiment.quick_seeds if quick else experiment.seeds) if seeds is None else at_least("seeds", seeds, 1)
     at_least("jobs", jobs, 1)
-    chosen = experiment.arm_names if arms is None else [experiment.arm(name).name for name in arms]
-    chosen = [name for name in experiment.arm_names if name in chosen]
-    require(chosen, "arms: none is named")
+    chosen = experiment.chosen(arms)
     folder = Path(out or Path("runs", "reproduce", experiment.name + ("-quick" if quick else "")))
     began = time.perf_counter()
     store = Store(folder)

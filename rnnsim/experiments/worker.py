@@ -26,13 +26,12 @@ _EVERY = 0.5  # seconds between two reports of steps
 
 
 def find(name):
-    """The experiment of a name, or of ``module:attribute`` for one that is in no registry."""
-    if ":" in name:
-        module, attribute = name.split(":")
+    """The experiment that ``module:attribute`` names. Raises `RnnsimError` if there is none."""
+    module, _, attribute = name.partition(":")
+    try:
         return getattr(importlib.import_module(module), attribute)
-    from rnnsim.experiments import EXPERIMENTS
-
-    return EXPERIMENTS.load(name)
+    except (ImportError, AttributeError) as error:
+        raise RnnsimError(f"experiment {name}: {error}") from None
 
 
 def warm(config):
