@@ -26,8 +26,9 @@ _NAMES = {
     "load_weights": "rnnsim.training.run",
     "objective": "rnnsim.interop.scipy_objective",
     "open_run": "rnnsim.training.run",
+    "reproduce": "rnnsim.experiments.running",
     "set_threads": "rnnsim.core.threads",
     "train": "rnnsim.training.loop",
 }
-_MODULES = ("cells", "learning", "networks", "optimizers", "plotting", "tasks", "training")
+_MODULES = ("cells", "experiments", "learning", "networks", "optimizers", "plotting", "tasks", "training")
 __getattr__, __dir__ = lazy(__name__, _NAMES, _MODULES)
