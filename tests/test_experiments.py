@@ -130,6 +130,15 @@ def test_contract_is_checked():
             Experiment(**{**{key: getattr(good, key) for key in ("name", "about", "paper", "arms", "measures")}, **bad})
 
 
+def test_example_of_the_docs():
+    page = (Path(__file__).parents[1] / "docs" / "experiments.md").read_text(encoding="utf-8")
+    names = {}
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], names)
+    for arm in names["SHORT_COPY"].arms:
+        for quick in (False, True):
+            assert configuration.build(arm.settings(quick)).settings["until"] == "loss<0.1 twice"
+
+
 # -- figures over seeds ------------------------------------------------------------------------------------------------
 
 
