@@ -153,6 +153,20 @@ def test_same_bits_for_any_number_of_threads(tmp_path):
         np.testing.assert_array_equal(theta, found[0])
 
 
+def test_interrupt_while_the_run_begins(tmp_path, monkeypatch):
+    save, asked = run.Writer.save, []
+
+    def interrupted(writer, *arguments, **parts):
+        if not asked:
+            asked.append(signal.raise_signal(signal.SIGINT))
+        return save(writer, *arguments, **parts)
+
+    monkeypatch.setattr(run.Writer, "save", interrupted)
+    result = small(tmp_path / "a")
+    assert result.interrupted and result.steps == 1
+    assert small(tmp_path / "a", resume=True).steps == 4
+
+
 def test_metrics_after_the_checkpoint_are_cut(tmp_path):
     small(tmp_path / "r", steps=10, report_every=1, checkpoint_every=5)
     with open(tmp_path / "r" / "metrics.jsonl", "a") as file:

@@ -269,6 +269,7 @@ def test_runs_in_another_thread():
         ({"batch": 0}, "batch=0"),
         ({"steps": -1}, "steps=-1"),
         ({"report_every": -1}, "report_every=-1"),
+        ({"time_limit": -0.5}, "time_limit=-0.5: expected a number of at least 0"),
         ({"until": "forever"}, "until=forever"),
         ({"rng": -1}, "rng=-1"),
         ({"rng": "a"}, "rng=a"),

@@ -280,6 +280,7 @@ def train(
         at_least(key, value, 0)
     at_least("report_every", report_every, 0)
     at_least("batch", batch, 1)
+    require(time_limit is None or time_limit >= 0, f"time_limit={time_limit}: expected a number of at least 0, or none")
     goal = until_(until)
     require(goal != "solved" or task.criterion, "until=solved: the task has no criterion of success")
     waits = isinstance(goal, Goal)
@@ -339,13 +340,13 @@ def _run(training, limits, every, callback, writer, evaluation):
     def done():
         return reached or (goal == "solved" and training.solved_at is not None)
 
-    if writer and not writer.checkpoints():
-        save()  # from now on there is always one to fall back to
-    elif writer:
-        path = writer.checkpoints()[-1]
-    saved_step = training.step
     message, interrupted = "all steps are done", False
     with _Interrupt() as interrupt:
+        if writer and not writer.checkpoints():
+            save()  # from now on there is always one to fall back to
+        elif writer:
+            path = writer.checkpoints()[-1]
+        saved_step = training.step
         while training.step < limits["steps"]:
             if done():
                 break
