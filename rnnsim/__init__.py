@@ -16,6 +16,7 @@ __version__ = VERSION
 _NAMES = {
     "Adam": "rnnsim.optimizers",
     "Momentum": "rnnsim.optimizers",
+    "NTM": "rnnsim.networks.ntm",
     "RMSProp": "rnnsim.optimizers",
     "RMSPropGraves": "rnnsim.optimizers",
     "Recurrent": "rnnsim.networks.recurrent",

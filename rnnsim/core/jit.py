@@ -23,6 +23,8 @@ Switches
 import contextlib
 import functools
 import hashlib
+import importlib
+import inspect
 import os
 import pathlib
 import pickle
@@ -152,7 +154,7 @@ def _cache_class():
 
         def save_overload(self, sig, data):
             with contextlib.suppress(OSError):
-                super().save_overload(sig, data)
+                super().save_overload(sig, _with_links(data))
 
     return Cache
 
@@ -208,3 +210,74 @@ def symbol(name, signature):
         return compiled
 
     return decorate
+
+
+_LINKED = {}  # linker name: (module, function, argument types) of every kernel that was linked in this process
+
+
+def linked(kernel):
+    """A kernel as other kernels call it when it shall not be compiled again into each of them, but only linked.
+
+    A kernel that calls another one carries a copy of it, optimised again: in the serial driver, in the parallel one and in
+    its region. For a large kernel that is seconds of compile time for nothing. ::
+
+        @jit_exact
+        def walk(...): ...
+
+        _walk = linked(walk)        # for use in kernels; `walk` itself stays what Python calls
+    """
+    if not ENABLED:
+        return kernel
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+    function = kernel.py_func
+
+    def call(typing, *given):
+        name, compiled = _link(kernel, given)
+
+        def generate(context, builder, signature, arguments):
+            description = compiled.fndesc
+            form = context.call_conv.get_function_type(description.restype, description.argtypes)
+            target = cgutils.get_or_insert_function(builder.module, form, name)
+            return context.call_conv.call_function(
+                builder, target, description.restype, description.argtypes, arguments
+            )[1]
+
+        return compiled.signature, generate
+
+    # Numba reads a kernel's arguments off its signature.
+    first = list(inspect.signature(call).parameters.values())[:1]
+    call.__signature__ = inspect.Signature(first + list(inspect.signature(function).parameters.values()))
+    call.__name__ = call.__qualname__ = function.__name__
+    return intrinsic(call)
+
+
+def _link(kernel, types):
+    """(linker name, compiled kernel) for these argument types, known to the linker from now on."""
+    from llvmlite import binding
+    from numba.core.types import unliteral
+
+    types = tuple(unliteral(kind) for kind in types)
+    kernel.compile(types)
+    compiled = kernel.overloads[types]
+    module, name = kernel.py_func.__module__, kernel.py_func.__name__
+    symbol_name = f"{module}.{name}.{hashlib.sha256(str(types).encode()).hexdigest()[:16]}"
+    if symbol_name not in _LINKED:
+        address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        binding.add_symbol(symbol_name, address)
+        _LINKED[symbol_name] = (module, name, types)
+    return symbol_name, compiled
+
+
+def _link_again(module, name, types):
+    """What a kernel that comes out of the cache needs before it is loaded: the kernels it is linked with."""
+    _link(getattr(importlib.import_module(module), name), types)
+
+
+def _with_links(compiled):
+    """A compiled kernel that, when it is loaded from the cache, first loads those it is linked with."""
+    module = compiled.library._final_module
+    names = [function.name for function in module.functions if function.is_declaration and function.name in _LINKED]
+    calls = [functools.partial(_link_again, *_LINKED[name]) for name in names]
+    return compiled._replace(reload_init=[*compiled.reload_init, *calls])

@@ -9,9 +9,11 @@ NETWORKS = Registry(
         "rnn": ("rnnsim.networks.recurrent:Recurrent", "stacked fully recurrent layers with a readout"),
         "lstm": ("rnnsim.networks.recurrent:Recurrent", "stacked LSTM layers with a readout"),
         "gru": ("rnnsim.networks.recurrent:Recurrent", "stacked GRU layers with a readout"),
+        "ntm": ("rnnsim.networks.ntm:NTM", "neural Turing machine (Graves, Wayne & Danihelka 2014)"),
     },
 )
 _GIVEN = ("self", "cell", "n_inputs", "n_outputs", "tokens", "dtype", "rng", "cell_options")
+_OF_CELL = ("n_inputs", "hidden", "dtype")
 
 
 def options_of(name):
@@ -19,7 +21,7 @@ def options_of(name):
     from rnnsim.cells import CELLS
 
     table = option_table(NETWORKS.load(name), _GIVEN)
-    return {**table, **option_table(CELLS.load(name), ("n_inputs", "hidden", "dtype"))}
+    return {**table, **option_table(CELLS.load(name), _OF_CELL)} if name in CELLS else table
 
 
 def build(name, n_inputs, n_outputs, options=None, dtype="float32", tokens=False, seed=0):
@@ -30,19 +32,21 @@ def build(name, n_inputs, n_outputs, options=None, dtype="float32", tokens=False
     >>> build("gru", 28, 10, {"hidden": 100, "variant": "gru1"}).n_recurrent_parameters
     33100
     """
+    from rnnsim.cells import CELLS
+
     cls = NETWORKS.load(name)
     known = options_of(name)
     for key in options or {}:
         if key not in known:
             raise unknown(f"option of network '{name}'", key, known)
     own = option_table(cls, _GIVEN)
+    values = {key: value for key, value in (options or {}).items() if key in own}
+    values = checked(f"network '{name}'", cls, values, _GIVEN)
+    given = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, dtype=dtype, rng=seed)
+    if name not in CELLS:
+        return cls(**given, **values)
     for_cell = {key: value for key, value in (options or {}).items() if key not in own}
-    for_network = {key: value for key, value in (options or {}).items() if key in own}
-    from rnnsim.cells import CELLS
-
-    values = checked(f"network '{name}'", cls, for_network, _GIVEN)
-    values |= checked(f"cell '{name}'", CELLS.load(name), for_cell, ("n_inputs", "hidden", "dtype"))
-    return cls(name, n_inputs, n_outputs, tokens=tokens, dtype=dtype, rng=seed, **values)
+    return cls(name, **given, **values, **checked(f"cell '{name}'", CELLS.load(name), for_cell, _OF_CELL))
 
 
 def from_config(config):
