@@ -28,6 +28,17 @@ def test_another_name_drops_the_options():
     assert config.with_names(plan)["rule"]["name"] == "bptt" and "rule" not in plan
 
 
+def test_a_name_given_later_keeps_the_options():
+    plan = config.with_names({"task": {"name": "adding"}, "network": {"options": {"hidden": 3}}}, network="gru")
+    assert plan["network"] == {"name": "gru", "options": {"hidden": 3}} and config.build(plan).net.hidden == 3
+
+
+def test_values_that_flags_replace_are_checked_too(tmp_path):
+    (tmp_path / "config.toml").write_text("steps = 'many'")
+    with pytest.raises(RnnsimError, match="config.toml: steps=many: expected a whole number"):
+        config.load(tmp_path / "config.toml")
+
+
 def test_seed_and_dtype_reach_the_network():
     first, second = (config.build({**PLAIN, "seed": seed, "dtype": "float64"}).net for seed in (1, 2))
     assert first.theta.dtype == np.float64 and not np.array_equal(first.theta, second.theta)
@@ -66,6 +77,8 @@ def test_configuration_of_a_run_makes_the_run_again(tmp_path):
         ("[evaluation]\ncont = 3", "unknown option of the evaluation 'cont'; did you mean 'count'"),
         ("[rule]\nname = 'bp'", "unknown rule 'bp'"),
         ("steps = [", "config.toml: "),
+        ("seed = -4", "seed=-4: expected a value of at least 0"),
+        ("[task]\nname = 3", "config.toml: task.name=3: expected a text"),
     ],
 )
 def test_refused(text, message, tmp_path):

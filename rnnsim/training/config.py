@@ -18,7 +18,7 @@ The `config.toml` of a run is such a configuration with nothing left out, so it 
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rnnsim.core.registry import convert, option_table
+from rnnsim.core.registry import at_least, convert, option_table
 from rnnsim.errors import RnnsimError, unknown
 from rnnsim.training import goal
 
@@ -86,12 +86,14 @@ def load(path):
 
 
 def check(config, source=""):
-    """`config`, if all its keys are known and tables are tables; values of options are checked when they are used."""
+    """`config`, if all its keys are known and hold what they should; values of options are checked when they are used."""
     for key, value in config.items():
         if key not in (*PARTS, *SETTINGS, "evaluation"):
             raise RnnsimError(f"{source}{unknown('key', key, [*PARTS, *SETTINGS, 'evaluation'])}")
         if (key in PARTS or key == "evaluation") != isinstance(value, dict):
             raise RnnsimError(f"{source}{key}: expected {'a value' if key in SETTINGS else f'a table [{key}]'}")
+        if key in SETTINGS:
+            convert(value, SETTINGS[key], f"{source}{key}")
     for part in PARTS:
         known = ("name", "options") + (("n_inputs", "n_outputs", "tokens", "dtype") if part == "network" else ())
         for key, value in config.get(part, {}).items():
@@ -99,6 +101,8 @@ def check(config, source=""):
                 raise RnnsimError(f"{source}{part}: {unknown('key', key, known)}")
             if (key == "options") != isinstance(value, dict):
                 raise RnnsimError(f"{source}{part}.{key}: expected {'a table' if key == 'options' else 'a value'}")
+            if key == "name":
+                convert(value, str, f"{source}{part}.name")
     for key in config.get("evaluation", {}):
         if key not in EVALUATION:
             raise RnnsimError(f"{source}{unknown('option of the evaluation', key, EVALUATION)}")
@@ -106,7 +110,8 @@ def check(config, source=""):
 
 
 def with_names(config, **names):
-    """A copy in which the named parts are replaced where another name is given; options of a part that stays are kept.
+    """A copy in which the named parts are replaced where another name is given; options of a part that stays, or had no name
+    yet, are kept.
 
     >>> with_names({"rule": {"name": "bptt", "options": {"a": 1}}}, rule="tbptt")["rule"]
     {'name': 'tbptt', 'options': {}}
@@ -115,8 +120,10 @@ def with_names(config, **names):
     for part, default in DEFAULTS.items():
         config.setdefault(part, {**default, "options": dict(default["options"])})
     for part, name in names.items():
-        if name is not None and config.get(part, {}).get("name") != name:
+        if name is not None and config.get(part, {}).get("name", name) != name:
             config[part] = {"name": name, "options": {}}
+        elif name is not None:
+            config[part] = {"options": {}, **config.get(part, {}), "name": name}
     return config
 
 
@@ -154,7 +161,7 @@ def build(config):
             raise RnnsimError(f"no {part} is named: expected one of {', '.join(registry(part).names())}")
     settings = {key: convert(config[key], kind, key) for key, kind in SETTINGS.items() if key in config}
     goal.until(settings.get("until", "steps"))
-    dtype, seed = settings.pop("dtype", "float32"), settings.pop("seed", 0)
+    dtype, seed = settings.pop("dtype", "float32"), at_least("seed", settings.pop("seed", 0), 0)
     parts = {name: registry(name).build(config[name]["name"], config[name].get("options")) for name in PARTS[2:]}
     task = registry("task").build(config["task"]["name"], config["task"].get("options"))
     net = _network(config["network"], task, dtype, seed)
