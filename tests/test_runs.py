@@ -203,6 +203,54 @@ def refused(message, call):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("config.toml", "x = 1", "config.toml: 'steps' is missing or damaged"),
+        ("config.toml", "steps = ", "config.toml: Invalid value"),
+        ("config.toml", None, r"config.toml: \[task\] needs a name and options"),
+        ("manifest.json", "{", "manifest.json is damaged"),
+        ("manifest.json", "[1]", "manifest.json is damaged"),
+    ],
+)
+def test_damaged_files_are_named(name, content, message, tmp_path):
+    small(tmp_path / "a")
+    path = tmp_path / "a" / name
+    path.write_text(path.read_text().replace('name = "adding"', "") if content is None else content)
+    for again in (lambda: open_run(tmp_path / "a"), lambda: small(tmp_path / "a", resume=True)):
+        with pytest.raises(RnnsimError, match=message):
+            again()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"loss": 1}'])
+def test_damaged_result(content, tmp_path):
+    small(tmp_path / "a")
+    (tmp_path / "a" / "result.json").write_text(content)
+    with pytest.raises(RnnsimError, match="result.json is damaged"):
+        open_run(tmp_path / "a").result()
+
+
+def test_checkpoint_of_another_network(tmp_path):
+    small(tmp_path / "a")
+    small(tmp_path / "b", hidden=5)
+    name = "checkpoints/step-00000004.safetensors"
+    (tmp_path / "a" / name).write_bytes((tmp_path / "b" / name).read_bytes())
+    before = files(tmp_path / "a")
+    for use in (open_run(tmp_path / "a").net, lambda: small(tmp_path / "a", resume=True)):
+        with pytest.raises(RnnsimError, match="holds another network: options.hidden is 5, not 3"):
+            use()
+    changed = {path for path, content in files(tmp_path / "a").items() if before.get(path) != content}
+    assert changed <= {Path("manifest.json")}
+
+
+def test_fewer_steps_than_are_done(tmp_path):
+    small(tmp_path / "a", steps=4)
+    before = files(tmp_path / "a")
+    with pytest.raises(RnnsimError, match="steps=3: .* has done 4 already"):
+        small(tmp_path / "a", steps=3, resume=True)
+    assert files(tmp_path / "a") == before and small(tmp_path / "a", steps=4, resume=True).steps == 4
+
+
 def test_existing_folder_is_left_alone(tmp_path):
     out = tmp_path / "r"
     small(out)

@@ -150,11 +150,11 @@ def test_all_finite(shape, dtype):
 
 
 def test_plain_python_gives_the_same_numbers():
-    program = """
+    program = f"""
 import numpy as np
 from rnnsim.core import vmath
 for dtype in (np.float32, np.float64):
-    for name in ("exp", "tanh", "sigmoid", "softplus"):
+    for name in {tuple(NAIVE)}:
         for x in (-np.inf, -90.0, -3.0, -1e-5, 0.0, 0.7, 200.0, np.inf, np.nan):
             print(repr(float(getattr(vmath, name)(dtype(x)))))
 """

@@ -74,18 +74,20 @@ def train_one(experiment, config, folder, callback=None):
 
 
 def _train(order, say):
-    last = 0.0
+    last, known = 0.0, {}
 
     def step(progress):
         nonlocal last
+        # The loss of one batch says little where batches are small: the last mean and the last evaluation say more.
+        report = progress.report or {}
+        known.update({"loss": report["loss"]} if "loss" in report else {})
+        known.update({"evaluated": report["evaluation"]["loss"]} if "evaluation" in report else {})
         now = time.monotonic()
         if now - last < _EVERY:
             return
         last = now
-        found = {name: getattr(progress, name) for name in ("step", "steps", "sequences", "loss", "correct", "seconds")}
-        if progress.report and progress.report.get("evaluation"):
-            found["evaluated"] = progress.report["evaluation"]["loss"]
-        say("step", **found)
+        found = {name: getattr(progress, name) for name in ("step", "steps", "sequences", "loss", "seconds")}
+        say("step", **{**found, **known})
 
     record = train_one(find(order["experiment"]), order["config"], order["folder"], step)
     if record is None:

@@ -106,7 +106,7 @@ class Network(ABC):
             fits = np.shape(theta) == self.theta.shape
             require(fits, f"theta: expected {self.n_parameters} numbers in one vector, got shape {np.shape(theta)}")
             self.theta[...] = theta
-        learn_state = self.learned_initial_state and state is None
+        learn_state = state is None
         outputs, state, features = self._outputs(batch, loss, state)
         d_outputs = self._space.array("d_outputs", outputs.shape)
         value = loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths, gradient=d_outputs)

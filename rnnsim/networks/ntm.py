@@ -21,7 +21,7 @@ The paper leaves open what heads emit exactly, in which order they work and how 
                     N(0, 1/4), drawn once and kept
     learned_initial_state   h, c, r and the weightings before the first tick are parameters (the weightings as a softmax that
                     begins on row 0); else zero, and all on row 0
-    clip            what heads emit is clipped to +-clip before the functions above; "inf" for none
+    clip_heads      what heads emit is clipped to +-clip_heads before the functions above; "inf" for none
     recompute       0: one memory a tick is kept for the backward pass; k: one every k ticks, and the ticks between are
                     computed again, which takes a third more time
 
@@ -70,7 +70,7 @@ class NTM(Network):
         order: Literal["write-first", "read-first"] = "write-first",
         memory_start: Literal["constant", "learned", "random"] = "constant",
         learned_initial_state: bool = True,
-        clip: float = 20.0,
+        clip_heads: float = 20.0,
         recompute: int = 0,
         tokens: bool = False,
         dtype: str = "float32",
@@ -78,14 +78,14 @@ class NTM(Network):
     ):
         structure = dict(controller=controller, hidden=hidden, layers=layers, memory=memory, read_heads=read_heads)
         structure |= dict(write_heads=write_heads, shift_range=shift_range, order=order, memory_start=memory_start)
-        structure |= dict(learned_initial_state=learned_initial_state, clip=clip, recompute=recompute)
+        structure |= dict(learned_initial_state=learned_initial_state, clip_heads=clip_heads, recompute=recompute)
         given = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, **structure)
         given = checked("network 'ntm'", NTM, given)
         for key in ("n_inputs", "n_outputs", "hidden", "layers", "read_heads", "write_heads"):
             at_least(key.removeprefix("n_"), given[key], 1)
         at_least("shift_range", given["shift_range"], 0)
         at_least("recompute", given["recompute"], 0)
-        require(given["clip"] > 0, f"clip={clip}: expected a number above 0")
+        require(given["clip_heads"] > 0, f"clip_heads={clip_heads}: expected a number above 0")
         self.rows, self.columns = given["memory"]
         shifts = 2 * given["shift_range"] + 1
         require(min(given["memory"]) >= 1, f"memory={memory}: expected at least 1 row and 1 column")
@@ -96,7 +96,7 @@ class NTM(Network):
         self.n_inputs, self.n_outputs, self.tokens = given["n_inputs"], given["n_outputs"], given["tokens"]
         self.lstm, self.hidden, self.layers = given["controller"] == "lstm", given["hidden"], given["layers"]
         self.read_heads, self.write_heads, self.shifts = given["read_heads"], given["write_heads"], shifts
-        self.read_first, self.clip = given["order"] == "read-first", given["clip"]
+        self.read_first, self.clip_heads = given["order"] == "read-first", given["clip_heads"]
         self.memory_start, self.recompute = given["memory_start"], given["recompute"]
         self.learned_initial_state, self.dtype = given["learned_initial_state"], floating_type(dtype)
         self.config = dict(
@@ -334,7 +334,7 @@ class NTM(Network):
             shifts=self.shifts,
             read_first=self.read_first,
             lstm=self.lstm,
-            clip=float(self.clip),
+            clip=float(self.clip_heads),
         )
         if self.tokens:
             walk.x[:, : self.n_inputs] = 0

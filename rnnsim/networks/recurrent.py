@@ -311,6 +311,7 @@ class Recurrent(Network):
         return d_features
 
     def _backward(self, d_outputs, features, learn_state):
+        learn_state = learn_state and self.learned_initial_state
         steps, batch = self._shape
         d_features = self._read_backward(d_outputs, features)
         width, n = self.directions * self.hidden, self.hidden

@@ -31,6 +31,7 @@ from rnnsim.training.checkpoint import Damaged, cannot, write_atomically
 KEPT = 2  # checkpoints
 _LEFT_OVER = re.compile(r"\..*\.tmp|lock")
 _STEP = re.compile(r"step-(\d+)\.safetensors")
+_CONFIG = dict(steps=int, batch=int, seed=int, task=dict, network=dict, rule=dict, optimizer=dict)
 
 
 class Run:
@@ -46,8 +47,17 @@ class Run:
             raise RnnsimError(f"{folder} is not a run: there is no {Path(error.filename).name}") from None
         except OSError as error:
             raise cannot("read", folder, error) from None
+        except RnnsimError:
+            raise
         except ValueError as error:
-            raise error if isinstance(error, RnnsimError) else RnnsimError(f"{folder}: {error}") from None
+            raise RnnsimError(f"{self.folder / 'manifest.json'} is damaged ({error})") from None
+        if not isinstance(self.manifest, dict):
+            raise RnnsimError(f"{self.folder / 'manifest.json'} is damaged")
+        for name, kind in _CONFIG.items():
+            if not isinstance(self.config.get(name), kind):
+                raise RnnsimError(f"{self.folder / 'config.toml'}: '{name}' is missing or damaged")
+            if kind is dict and not {"name", "options"} <= set(self.config[name]):
+                raise RnnsimError(f"{self.folder / 'config.toml'}: [{name}] needs a name and options")
 
     def __repr__(self):
         return f"<run {self.folder}: {self.config['network']['name']} on {self.config['task']['name']}>"
@@ -65,8 +75,12 @@ class Run:
         return _newest(self.folder)[0]
 
     def net(self):
-        """The network, rebuilt, with the weights of the newest checkpoint."""
-        return _network(*_newest(self.folder))
+        """The network of the configuration, rebuilt, with the weights of the newest checkpoint."""
+        from rnnsim.networks import from_config
+
+        net = from_config(self.config["network"])
+        checkpoint.restore(net, *_newest(self.folder))
+        return net
 
     def task(self):
         """The task, rebuilt from its name and options."""
@@ -76,14 +90,18 @@ class Run:
 
     def result(self):
         """What the training ended with (`write_result`), or None if it has not ended."""
+        path = self.folder / "result.json"
         try:
-            return json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+            found = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise cannot("read", self.folder / "result.json", error) from None
+            raise cannot("read", path, error) from None
         except ValueError:
-            raise RnnsimError(f"{self.folder / 'result.json'} is damaged") from None
+            found = None
+        if not isinstance(found, dict) or "message" not in found:
+            raise RnnsimError(f"{path} is damaged")
+        return found
 
     def rule(self):
         """The learning rule, rebuilt from its name and options."""
@@ -252,6 +270,9 @@ class Writer:
             different = checkpoint.difference(*fixed)
             if different:
                 raise RnnsimError(f"{self.folder} is another run: {different}")
+            done = max((int(_STEP.fullmatch(path.name)[1]) for path in self.checkpoints()), default=0)
+            if done > self._config["steps"]:
+                raise RnnsimError(f"steps={self._config['steps']}: {self.folder} has done {done} already")
             here = {**before.manifest, "resumed": [*before.manifest.get("resumed", []), here]}
         else:
             here = {**here, "seed": self._config["seed"]}
