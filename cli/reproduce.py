@@ -92,9 +92,9 @@ class _Display:
             if now - self._last[arm, seed] < _QUIET:
                 return
             self._last[arm, seed] = now
-            text = (
-                f"step {fields['step']:,}/{fields['steps']:,}  loss {number(fields['loss'])}  {fields['seconds']:.0f} s"
-            )
+            text = f"step {fields['step']:,}/{fields['steps']:,}  loss {number(fields['loss'])}"
+            text += f"  validation {number(fields['evaluated'])}" if "evaluated" in fields else ""
+            text += f"  {fields['seconds']:.0f} s"
         elif event == "finished":
             text = f"{fields['message']} after {fields['sequences']:,} sequences, {fields['seconds']:.1f} s"
         else:
@@ -169,7 +169,7 @@ def _rows(arm, measure, data, notes):
     """The rows of one measure: one for every criterion that is about it, at least one."""
     published, text = measure["published"], "-"
     if published:
-        text = f"{_short(published['value'])} ({published['tag']})"
+        text = f"{_exact(published['value'])} ({published['tag']})"
         if published["note"]:
             notes.append(f"published, {arm['name']}, {measure['name']}: {published['note']}")
     unit = f" ({measure['unit']})" if measure["unit"] else ""
@@ -195,6 +195,15 @@ def _short(value):
     ('17,312', '0.01235', '74,000')
     """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _exact(value):
+    """A published figure, as it was published.
+
+    >>> _exact(133.75), _exact(1273000), _exact(0.5)
+    ('133.75', '1,273,000', '0.5')
+    """
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.6g}"
 
 
 # -- what an experiment is ---------------------------------------------------------------------------------------------
@@ -234,7 +243,7 @@ def _description(data):
     criteria = [(entry["arm"], entry["measure"], entry["criterion"]) for entry in data["criteria"]]
     yield from ("", *table(criteria, ("arm", "measure", "criterion")))
     figures = [
-        (arm["name"], name, f"{_short(figure['value'])} {figure['unit']}", figure["tag"], figure["note"])
+        (arm["name"], name, f"{_exact(figure['value'])} {figure['unit']}", figure["tag"], figure["note"])
         for arm in data["arms"]
         for name, figure in arm["published"].items()
     ]
