@@ -8,6 +8,7 @@ import errno
 import importlib
 import os
 import sys
+import warnings
 
 import click
 
@@ -61,7 +62,9 @@ class LazyGroup(click.Group):
             return super().main(*arguments, standalone_mode=False, **options)
         from rnnsim.errors import RnnsimError
 
+        warnings.showwarning = _warn
         try:
+            _check_environment()
             code = super().main(*arguments, standalone_mode=False, **options)
             sys.stdout.flush()
             sys.exit(code if isinstance(code, int) else 0)
@@ -87,6 +90,19 @@ class LazyGroup(click.Group):
             _fail(f"{place}{error.strerror or error}")
         except MemoryError as error:
             _fail(f"not enough memory: {error}")
+
+
+def _check_environment():
+    """Numba reads this when it is imported, and would fail there."""
+    threads = os.environ.get("NUMBA_NUM_THREADS")
+    if threads is not None and not (threads.isdecimal() and int(threads) > 0):
+        from rnnsim.errors import RnnsimError
+
+        raise RnnsimError(f"NUMBA_NUM_THREADS={threads}: expected a whole number of at least 1")
+
+
+def _warn(message, *_, **__):
+    click.echo("rnnsim: warning: " + " ".join(str(message).split()), err=True)
 
 
 def _fail(message):

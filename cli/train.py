@@ -68,6 +68,8 @@ def command(
     from rnnsim.training import config as configuration
 
     flags = {key: value for key, value in flags.items() if value is not None}
+    if out is not None and not out.strip():
+        raise RnnsimError("--out: expected the name of a folder, got nothing")
     if resume and not out:
         raise RnnsimError("--resume: needs --out, the folder of the run")
     if resume and config_file:
@@ -105,7 +107,10 @@ def _begin(configuration, config_file, run, task):
         from rnnsim.training.run import open_run
 
         if Path(run, "config.toml").exists() or not task:
-            return configuration.check(open_run(run).config, f"{run}: ")
+            config = configuration.check(open_run(run).config, f"{run}: ")
+            if task not in (None, config["task"]["name"]):
+                raise RnnsimError(f"{run} is another run: its task is {config['task']['name']}, not {task}")
+            return config
     return {}
 
 

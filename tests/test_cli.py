@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -345,6 +346,8 @@ BAD = {
     "train digits --network gru --out full": "full: the folder is not empty",
     "train digits --network gru --out file": "file: there is a file of this name",
     "train --resume": "--resume: needs --out",
+    "train digits --network gru --out=": "--out: expected the name of a folder",
+    "train digits --network gru --time-limit -1": "time_limit=-1.0: expected a number of at least 0",
     "train --resume --out none": "none is not a run",
     "train --resume --out full": "full is not a run",
     "train --resume --out none --config x.toml": "--config cannot be given too",
@@ -408,6 +411,28 @@ def test_existing_run_is_not_overwritten(shell, trained):
     before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
     code, _, error = shell("train", "digits", "--network", "gru", "--out", trained)
     assert code == 2 and "not empty; resume the run or choose another folder" in error
+    code, _, error = shell("train", "adding", "--resume", "--out", trained)
+    assert code == 2 and "another run: its task is digits, not adding" in error
+    code, _, error = shell("train", "--resume", "--out", trained, "--steps", "5")
+    assert code == 2 and "has done 60 already" in error
     code, _, error = shell("train", "--resume", "--out", trained, "-o", "hidden=9")
     assert code == 2 and "another run: network.options.hidden is 8, not 9" in error
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_a_damaged_checkpoint_is_one_line_and_the_one_before_it_serves(shell, trained, tmp_path):
+    shutil.copytree(trained, "r")
+    first, last = sorted(Path("r/checkpoints").iterdir())
+    last.write_bytes(last.read_bytes()[:100])
+    code, _, error = shell("eval", "r")
+    assert code == 0 and re.fullmatch(r"rnnsim: warning: \S+ is damaged, .*; the checkpoint before it is used\n", error)
+    first.write_bytes(b"")
+    code, _, error = shell("eval", "r")
+    assert code == 2 and error.splitlines()[-1].endswith("and no checkpoint before it is left") and "Trace" not in error
+
+
+@pytest.mark.parametrize("value", ["0", "two"])
+def test_number_of_threads_in_the_environment(value, shell, monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", value)
+    code, _, error = shell("info")
+    assert code == 2 and error == f"rnnsim: NUMBA_NUM_THREADS={value}: expected a whole number of at least 1\n"
