@@ -16,6 +16,8 @@ from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import NETWORKS, build, from_config
 from rnnsim.networks.recurrent import Recurrent
+from rnnsim.training.checkpoint import save_weights
+from rnnsim.training.run import load_weights
 
 T, B, I, K, H = 4, 3, 2, 2, 3
 TOKENS = dict(tokens=True)
@@ -216,6 +218,23 @@ def test_connections_that_are_not_trained(options):
     assert not gradient[~net.trainable].any() and gradient[net.trainable].all()
     assert 0 < (~net.trainable).sum() and trained["weight_out"].all()
     assert network("rnn", {}).trainable is None
+
+
+@pytest.mark.parametrize("form", (np.asarray, np.ndarray.tolist, "file"), ids=("array", "lists", "file"))
+def test_a_table_of_connections_is_kept_with_the_weights(form, tmp_path):
+    given = str(tmp_path / "table.npy") if form == "file" else form(TABLE)
+    np.save(tmp_path / "table.npy", TABLE)
+    net = network("rnn", {}, connections=given)
+    (tmp_path / "table.npy").unlink()
+    save_weights(net, tmp_path / "w.safetensors")
+    twin = load_weights(tmp_path / "w.safetensors")
+    assert twin.config == net.config and np.array_equal(twin.trainable, net.trainable)
+    assert np.array_equal(twin.theta, net.theta)
+
+
+def test_a_network_beyond_all_memory_is_one_clear_line():
+    with pytest.raises(RnnsimError, match=r"^3,000,0\d\d,\d{3},.* parameters: more than fit into memory$"):
+        build("gru", 1, 1, {"hidden": 10**9})
 
 
 def test_density_is_about_the_share_and_belongs_to_its_seed():

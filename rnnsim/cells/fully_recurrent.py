@@ -26,7 +26,7 @@ from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel
 from rnnsim.core.lanes import first, limited, load, store, where_positive, width
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
-from rnnsim.core.registry import one_of, require
+from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.vmath import sigmoid, tanh
 from rnnsim.errors import RnnsimError
 
@@ -188,7 +188,7 @@ class FullyRecurrent(interface.Cell):
         input_delay: bool = False,
         density: float = 1.0,
         connection_seed: int = 0,
-        connections: Any = None,
+        connections: Any | None = None,
         bias: Literal["single", "double", "none"] = "single",
     ):
         super().__init__(n_inputs, hidden, dtype)
@@ -196,10 +196,17 @@ class FullyRecurrent(interface.Cell):
         require(0 <= density <= 1, f"density={density}: expected a number from 0 to 1")
         self.kind, self.leak, self.bias = ACTIVATIONS.index(one_of("activation", activation, ACTIVATIONS)), leak, bias
         self.input_delay = input_delay
+        at_least("connection_seed", connection_seed, 0)
         self.connections = _connection_table(connections, density, connection_seed, hidden, n_inputs)
         biases = tuple((name, 0) for name, _ in interface.bias_shapes(bias, 1))
         self.groups = (interface.Group("f", 0, 0, biases),)
         self._walk = None
+
+    @staticmethod
+    def kept(options):
+        """Options as a configuration keeps them: the table of connections itself, not the file that it was read from."""
+        table = _read_table(options.get("connections"))
+        return options if table is None else {**options, "connections": np.asarray(table).tolist()}
 
     def shapes(self):
         shapes = [("weight_ih", (self.hidden, self.n_inputs)), ("weight_hh", (self.hidden, self.hidden))]
@@ -291,13 +298,18 @@ def _connection_table(connections, density, seed, hidden, n_inputs):
         table = np.ones((hidden, n_inputs + hidden), np.int8)
         table[:, n_inputs:][np.random.default_rng(seed).random((hidden, hidden)) >= density] = -1
         return table
-    if isinstance(connections, str):
-        try:
-            connections = np.load(connections, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise RnnsimError(f"connections={connections}: cannot be read as an .npy file ({error})") from None
-    table = np.asarray(connections)
+    table = np.asarray(_read_table(connections))
     shape = (hidden, n_inputs + hidden)
     require(table.shape == shape, f"connections: expected a table of shape {shape}, got {table.shape}")
     require(np.isin(table, (-1, 0, 1)).all(), "connections: expected 1 (trainable), 0 (frozen) or -1 (absent)")
     return table.astype(np.int8)
+
+
+def _read_table(connections):
+    """What is in the file that `connections` names; anything but a name as it is."""
+    if not isinstance(connections, str):
+        return connections
+    try:
+        return np.load(connections, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RnnsimError(f"connections={connections}: cannot be read as an .npy file ({error})") from None

@@ -3,7 +3,8 @@
 A cell is one recurrent layer in one direction. A class that fulfils these points works in every network and under every
 learning rule, and is entered in the registry with one line of ``rnnsim/cells/__init__.py``:
 
-1. ``__init__(n_inputs, hidden, dtype, **options)`` checks its options; each option is annotated.
+1. ``__init__(n_inputs, hidden, dtype, **options)`` checks its options; each option is annotated. If some of them may be arrays
+   or names of files, ``kept(options)`` gives them as a configuration keeps them, in numbers, texts and lists.
 2. ``shapes()`` lists ``(name, shape)`` of its parameters, in PyTorch's names without the layer suffix (``weight_ih``,
    ``weight_hh``, ``bias_ih``, ...); rows lie gate by gate.
 3. ``initialise(weights, rng)`` fills the parameters.

@@ -20,6 +20,7 @@ Rows of the weights lie gate by gate in the order i, f, g, o of PyTorch; absent 
 learning rule of 1997 (memory blocks, truncated gradient) is another system with another file.
 """
 
+import math
 from typing import Literal, NamedTuple
 
 import numba
@@ -30,7 +31,7 @@ from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import diagonal_gradient, multiply_rows, packed, weight_gradient
-from rnnsim.core.registry import one_of
+from rnnsim.core.registry import one_of, require
 from rnnsim.core.vmath import sigmoid, tanh
 
 FULL, NO_FORGET, COUPLED = 0, 1, 2
@@ -248,6 +249,7 @@ class LSTM(interface.Cell):
     ):
         super().__init__(n_inputs, hidden, dtype)
         self.gates, self.kind = GATES[one_of("gates", gates, GATES)], list(GATES).index(gates)
+        require(math.isfinite(forget_bias), f"forget_bias={forget_bias}: expected a finite number")
         self.peepholes, self.bias, self.forget_bias = peepholes, bias, forget_bias
         # The peephole vectors p_i, p_f, p_o that there are, and the gate that each belongs to.
         self._looking = [gate for gate in "ifo" if gate in self.gates] if peepholes else []

@@ -9,6 +9,7 @@ on the vector; cells see the views. A layout is the table of names, shapes and o
 (8, array([6., 7.]))
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ class Layout:
         self._entries = {}
         offset = 0
         for name, shape in shapes:
-            size = int(np.prod(shape, dtype=np.int64))
+            size = math.prod(map(int, shape))
             self._entries[name] = Entry(name, tuple(shape), offset, size)
             offset += size
         self.size = offset

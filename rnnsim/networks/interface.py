@@ -80,8 +80,11 @@ class Network(ABC):
         """Make theta, gradient and their named views."""
         self.layout = Layout(shapes)
         self.n_parameters = self.layout.size
-        self.theta = np.zeros(self.n_parameters, self.dtype)
-        self.gradient = np.zeros(self.n_parameters, self.dtype)
+        try:
+            self.theta = np.zeros(self.n_parameters, self.dtype)
+            self.gradient = np.zeros(self.n_parameters, self.dtype)
+        except (ValueError, MemoryError):
+            raise RnnsimError(f"{self.n_parameters:,} parameters: more than fit into memory") from None
         self._weights, self._gradients = self.layout.views(self.theta), self.layout.views(self.gradient)
         self._space = Workspace(self.dtype)
         self._no_lengths = np.zeros(0, np.int64)

@@ -94,6 +94,7 @@ class Recurrent(Network):
         )
         cls = CELLS.load(cell)
         cell_options = checked(f"cell '{cell}'", cls, cell_options, ("n_inputs", "hidden", "dtype"))
+        cell_options = getattr(cls, "kept", dict)(cell_options)
         self.n_inputs, self.n_outputs, self.tokens = given["n_inputs"], given["n_outputs"], given["tokens"]
         self.hidden, self.layers, self.directions = given["hidden"], given["layers"], 1 + given["bidirectional"]
         self.embedding, self.skip, self.readout = given["embedding"], given["skip"], given["readout"]
