@@ -243,6 +243,9 @@ WRONG = {
     "every=0: expected a value of at least 1": lambda: RULES.build("tbptt", {"every": "0"}),
     "every=5: expected at most the horizon, 3 ticks": lambda: RULES.build("tbptt", {"horizon": 3, "every": 5}),
     "rule tbptt: a bidirectional network needs whole sequences": lambda: RULES.build("tbptt").check(both_ways(), None),
+    "bidirectional=True: the batches of this task go on": lambda: RULES.build("bptt").check(
+        both_ways(), rs.tasks.Text()
+    ),
     "sequences of different length with a loss at their end": lambda: learned(
         "tbptt", network("gru"), batch_for(LAST, ragged=True), LAST, options=dict(horizon=3)
     ),

@@ -322,6 +322,8 @@ def test_evaluation_carries_streams():
 def test_evaluation_of_nothing():
     with pytest.raises(RnnsimError, match="count=0"):
         evaluate(network(), RunningSum(), count=0)
+    with pytest.raises(RnnsimError, match="seed=-1: expected a value of at least 0"):
+        evaluate(network(), RunningSum(), seed=-1)
 
 
 # -- TOML, imports -----------------------------------------------------------------------------------------------------

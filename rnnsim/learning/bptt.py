@@ -5,6 +5,7 @@ With y(t) the outputs, E the loss and s(t) the state::
     dE/dtheta = sum_t dE/ds(t) ds(t)/dtheta,     dE/ds(t-1) = dE/ds(t) ds(t)/ds(t-1) + (what the output at t - 1 adds)
 """
 
+from rnnsim.core.registry import require
 from rnnsim.learning.interface import Learned
 
 
@@ -17,7 +18,11 @@ class BPTT:
     """
 
     def check(self, net, task):
-        """Serves every network that gives a gradient."""
+        """Serves every network that gives a gradient; a stream has no end that a bidirectional network could begin at."""
+        require(
+            getattr(net, "directions", 1) == 1 or not getattr(task, "streams", False),
+            "bidirectional=True: the batches of this task go on from one another and hold what is to be predicted",
+        )
 
     def learn(self, net, batch, loss, apply, state=None):
         """One update from the gradient of `batch`; see the contract in `rnnsim.learning.interface`."""

@@ -25,6 +25,7 @@ def evaluate(net, task, seed=0, count=None, batch=100, split="test"):
     from rnnsim.training.loop import _fit
 
     at_least("batch", batch, 1)
+    at_least("seed", seed, 0)
     if count is not None:
         at_least("count", count, 1)
     _fit(net, task)
