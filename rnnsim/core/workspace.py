@@ -21,6 +21,7 @@ class Workspace:
         self.dtype = np.dtype(dtype)
         self._buffers = {}
         self._views = {}
+        self.generation = 0  # grows when a buffer is replaced: views that were given out before are then stale
 
     def array(self, name, shape):
         """The buffer `name` as an array of this shape; its contents are what was left there."""
@@ -31,6 +32,7 @@ class Workspace:
         buffer = self._buffers.get(name)
         if buffer is None or buffer.size < size:
             buffer = self._buffers[name] = _aligned(size, self.dtype)
+            self.generation += 1
         view = self._views[name] = buffer[:size].reshape(shape)
         return view
 

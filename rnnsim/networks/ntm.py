@@ -109,7 +109,7 @@ class NTM(Network):
         )
         self._lay_out(self._shapes())
         self._initialise(generator(rng))
-        self._walk = None
+        self._walk, self._walks, self._backs = None, {}, {}
 
     # -- parameters -------------------------------------------------------------------------------------------------
 
@@ -265,69 +265,90 @@ class NTM(Network):
         length = self.recompute if self.recompute and not whole else steps
         self._starts, self._segments, self._length = [], -(-steps // length), length
         self._inputs, self._lengths = inputs, lengths
-        features = self._space.array("features", (steps * batch, self.hidden + self.read_size))
-        self._pack()
+        walk = self._buffers(min(length, steps), batch)
+        self._features = walk.features
+        if self._segments > 1:
+            self._features = self._space.array("all_features", (steps * batch, walk.features.shape[1]))
+        self._pack(walk)
         for segment in range(self._segments):
             self._starts.append(state)
-            self._forward(segment, features)
+            self._forward(segment)
             state = self._final_state()
-        return features, state
+        return self._features, state
 
-    def _pack(self):
+    def _pack(self, walk):
         """The weights, packed for the products of one tick."""
-        w, n, layers = self._weights, self.hidden, self.layers
-        gates = self.gates
-        self._panels = {"ih": packed(self._space, "panels_ih", w["weight_ih_l0"].T)}
-        for name, count, weight in (
-            ("above", layers - 1, "weight_ih_l"),
-            ("hh", layers if self.lstm else 0, "weight_hh_l"),
-        ):
-            shape = packed_shape(n, gates * n, self.dtype)
-            panels = self._space.array(f"panels_{name}", (count, *shape))
-            for k in range(count):
-                pack(panels[k], w[f"{weight}{k + layers - count}"].T)
-            self._panels[name] = panels
-        self._panels["heads"] = packed(self._space, "panels_heads", w["weight_heads"].T)
-        self._bias = self._space.array("bias", (layers, gates * n))
-        for layer in range(layers):
-            self._bias[layer] = w[f"bias_ih_l{layer}"]
+        w = self._weights
+        pack(walk.panels_ih, w["weight_ih_l0"].T)
+        for layer in range(self.layers):
+            walk.bias[layer] = w[f"bias_ih_l{layer}"]
+            if layer:
+                pack(walk.panels_above[layer - 1], w[f"weight_ih_l{layer}"].T)
+            if self.lstm:
+                pack(walk.panels_hh[layer], w[f"weight_hh_l{layer}"].T)
+        pack(walk.panels_heads, w["weight_heads"].T)
 
     @property
     def gates(self):
         """Rows of the controller's weights a unit."""
         return 4 if self.lstm else 1
 
-    def _forward(self, segment, features):
+    def _forward(self, segment):
         """Walk one segment from its start; its traces stay in the workspace."""
-        state, batch = self._starts[segment], self._inputs.shape[1]
+        batch = self._inputs.shape[1]
         first, last = segment * self._length, min((segment + 1) * self._length, self._inputs.shape[0])
         steps, inputs = last - first, self._inputs[first:last]
-        rows, slots = steps * batch, (steps + 1) * batch
-        array, n, gates = self._space.array, self.hidden, self.gates
-        emitted = self._weights["bias_heads"].size
-        lengths = np.clip(self._lengths - first, 0, steps) if self._segments > 1 else self._lengths
-        self._walk = walk = ntm_walk.Walk(
+        walk = self._buffers(steps, batch)
+        if self._segments > 1 or self._lengths.size:
+            lengths = np.clip(self._lengths - first, 0, steps) if self._segments > 1 else self._lengths
+            walk = walk._replace(features=self._features[first * batch : last * batch], lengths=lengths)
+        self._walk = walk
+        if self.tokens:
+            walk.x[:, : self.n_inputs] = 0
+            walk.x[np.arange(steps * batch), inputs.reshape(-1)] = 1
+        else:
+            walk.x[:, : self.n_inputs] = inputs.reshape(steps * batch, -1)
+        *controller, reads, weights, memory = self._starts[segment]
+        for slots, part in zip((walk.h, walk.c), controller):
+            slots[:, :batch] = part
+        walk.reads[:batch].reshape(batch, self.read_heads, -1)[...] = reads.transpose(1, 0, 2)
+        walk.weights[:batch] = weights.transpose(1, 0, 2)
+        walk.memory[:batch] = memory.transpose(1, 2, 0)
+        sequence.over_rows(ntm_walk.forward, ntm_walk.forward_parallel, self._tasks(steps, batch), batch, walk)
+
+    def _buffers(self, steps, batch):
+        """The arrays of a walk of so many ticks, all of full length; made once a shape."""
+        found = self._walks.get((steps, batch))
+        if found is not None and found[0] == self._space.generation:
+            return found[1]
+        array, n, rows, slots = self._space.array, self.hidden, steps * batch, (steps + 1) * batch
+        emitted, columns = self._weights["bias_heads"].size, self.columns
+        no_peephole = array("no_peephole", (3, n))
+        no_peephole[...] = 0
+        walk = ntm_walk.Walk(
             x=array("x", (rows, self.n_inputs + self.read_size)),
-            z=array("z", (self.layers, rows, gates * n)),
+            z=array("z", (self.layers, rows, self.gates * n)),
             h=array("h", (self.layers, slots, n)),
             c=array("c", (self.layers if self.lstm else 0, slots, n)),
             raw=array("raw", (rows, emitted)),
             emitted=array("emitted", (rows, emitted)),
             reads=array("reads", (slots, self.read_size)),
-            features=features[first * batch : last * batch],
-            memory=array("memory", (slots, self.columns, self.rows)),
+            features=array("features", (rows, n + self.read_size)),
+            memory=array("memory", (slots, columns, self.rows)),
             weights=array("weights", (slots, self.heads, self.rows)),
             trace=array("trace", (rows, self.heads, 3, self.rows)),
             inverse=array("inverse", (slots, self.rows)),
-            panels_ih=self._panels["ih"],
-            panels_above=self._panels["above"],
-            panels_hh=self._panels["hh"],
-            panels_heads=self._panels["heads"],
-            bias=self._bias,
+            panels_ih=array("panels_ih", packed_shape(self.n_inputs + self.read_size, self.gates * n, self.dtype)),
+            panels_above=array("panels_above", (self.layers - 1, *packed_shape(n, self.gates * n, self.dtype))),
+            panels_hh=array(
+                "panels_hh", (self.layers if self.lstm else 0, *packed_shape(n, self.gates * n, self.dtype))
+            ),
+            panels_heads=array("panels_heads", packed_shape(n, emitted, self.dtype)),
+            bias=array("bias", (self.layers, self.gates * n)),
             bias_heads=self._weights["bias_heads"],
-            no_peephole=self._no_peephole(),
-            scratch=array("scratch", (batch, 3, max(self.rows + self.shifts, self.columns))),
-            lengths=lengths,
+            no_peephole=no_peephole,
+            scratch=array("scratch", (batch, 3, max(self.rows + self.shifts, columns))),
+            lengths=self._no_lengths,
             batch=batch,
             inputs=self.n_inputs,
             read_heads=self.read_heads,
@@ -336,27 +357,8 @@ class NTM(Network):
             lstm=self.lstm,
             clip=float(self.clip_heads),
         )
-        if self.tokens:
-            walk.x[:, : self.n_inputs] = 0
-            walk.x[np.arange(rows), inputs.reshape(-1)] = 1
-        else:
-            walk.x[:, : self.n_inputs] = inputs.reshape(rows, -1)
-        parts = iter(state)
-        for slot in (walk.h, walk.c) if self.lstm else ():
-            slot[:, :batch] = next(parts)
-        for slot in (walk.reads, walk.weights, walk.memory):
-            part = next(parts)
-            target = slot[:batch].reshape(batch, -1, part.shape[2]) if slot is not walk.memory else None
-            if target is not None:
-                target[...] = part.transpose(1, 0, 2)
-            else:
-                slot[:batch] = part.transpose(1, 2, 0)
-        sequence.over_rows(ntm_walk.forward, ntm_walk.forward_parallel, self._tasks(steps, batch), batch, walk)
-
-    def _no_peephole(self):
-        zeros = self._space.array("no_peephole", (3, self.hidden))
-        zeros[...] = 0
-        return zeros
+        self._walks[steps, batch] = (self._space.generation, walk)
+        return walk
 
     def _tasks(self, steps, batch):
         return sequence.row_tasks(steps, batch, self.cost_per_step)
@@ -390,21 +392,12 @@ class NTM(Network):
             d_features[self._ends] = part
         else:
             multiply_rows(d_features, d, panels, d[0, :0])
-        back = self._packed_back()
-        state = ntm_walk.StateGradient(
-            h=space.array("d_h", (self.layers, batch, self.hidden)),
-            c=space.array("d_c", (self.layers if self.lstm else 0, batch, self.hidden)),
-            reads=space.array("d_reads", (batch, self.read_size)),
-            weights=space.array("d_weights", (batch, self.heads, self.rows)),
-            memory=space.array("d_memory", (batch, self.columns, self.rows)),
-            emitted=space.array("d_emitted", (batch, w["bias_heads"].size)),
-            prefix=space.array("prefix", (batch, self.write_heads - 1, self.columns, self.rows)),
-        )
+        state, back = self._back_buffers(batch)
         for part in state[:5]:
-            part[...] = 0
+            part.fill(0)
         for segment in reversed(range(self._segments)):
             if segment < self._segments - 1:
-                self._forward(segment, space.array("features", (steps * batch, d_features.shape[1])))
+                self._forward(segment)
             first = segment * self._length * batch
             part = d_features[first : first + self._walk.x.shape[0]]
             tasks = self._tasks(self._walk.x.shape[0] // batch, batch)
@@ -414,20 +407,38 @@ class NTM(Network):
             self._weight_gradients()
         self._start_gradients(state, learn_state)
 
-    def _packed_back(self):
-        w, n, layers, space = self._weights, self.hidden, self.layers, self._space
-        rows = self.gates * n
-        panels_reads = packed(space, "panels_reads", w["weight_ih_l0"][:, self.n_inputs :])
-        found = []
-        for name, count, weight in (
-            ("above", layers - 1, "weight_ih_l"),
-            ("hh", layers if self.lstm else 0, "weight_hh_l"),
-        ):
-            panels = space.array(f"panels_{name}_back", (count, *packed_shape(rows, n, self.dtype)))
-            for k in range(count):
-                pack(panels[k], w[f"{weight}{k + layers - count}"])
-            found.append(panels)
-        return ntm_walk.BackPanels(panels_reads, *found, packed(space, "panels_heads_back", w["weight_heads"]))
+    def _back_buffers(self, batch):
+        """The gradient of the state, and the packed weights of the way back."""
+        found = self._backs.get(batch)
+        if found is None or found[0] != self._space.generation:
+            array, n, gates = self._space.array, self.hidden, self.gates * self.hidden
+            emitted, cells = self._weights["bias_heads"].size, (self.columns, self.rows)
+            state = ntm_walk.StateGradient(
+                h=array("d_h", (self.layers, batch, n)),
+                c=array("d_c", (self.layers if self.lstm else 0, batch, n)),
+                reads=array("d_reads", (batch, self.read_size)),
+                weights=array("d_weights", (batch, self.heads, self.rows)),
+                memory=array("d_memory", (batch, *cells)),
+                emitted=array("d_emitted", (batch, emitted)),
+                prefix=array("prefix", (batch, self.write_heads - 1, *cells)),
+            )
+            panels = ntm_walk.BackPanels(
+                reads=array("panels_reads_back", packed_shape(gates, self.read_size, self.dtype)),
+                above=array("panels_above_back", (self.layers - 1, *packed_shape(gates, n, self.dtype))),
+                hh=array("panels_hh_back", (self.layers if self.lstm else 0, *packed_shape(gates, n, self.dtype))),
+                heads=array("panels_heads_back", packed_shape(emitted, n, self.dtype)),
+            )
+            found = self._backs[batch] = (self._space.generation, state, panels)
+        _, state, panels = found
+        w = self._weights
+        pack(panels.reads, w["weight_ih_l0"][:, self.n_inputs :])
+        for layer in range(self.layers):
+            if layer:
+                pack(panels.above[layer - 1], w[f"weight_ih_l{layer}"])
+            if self.lstm:
+                pack(panels.hh[layer], w[f"weight_hh_l{layer}"])
+        pack(panels.heads, w["weight_heads"])
+        return state, panels
 
     def _weight_gradients(self):
         """From the gradients of all pre-activations, which the walk has left in z and raw."""
