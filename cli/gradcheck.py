@@ -18,6 +18,7 @@ from rnnsim_cli.console import as_json, pairs, report, table
 
 STEP = 1e-5
 TICKS, ROWS = 6, 3
+NUMBERS = {"leak": 0.4, "density": 0.6, "forget_bias": -1.0}  # of cells; values that no equation simplifies at
 FLOAT32_TOLERANCE = 1e-3  # rounding of single precision over a few ticks, with room for cancellation
 
 
@@ -32,7 +33,7 @@ def combinations(name):
     """The option dicts that --all goes over for one network.
 
     Every combination of the cell's own choices on a plain network; then every combination of the network's choices on
-    two layers with the cell as it is by default.
+    two layers with the cell as it is by default; then the options that are numbers, and tokens with and without embedding.
     """
     from rnnsim.cells import CELLS
     from rnnsim.core.registry import option_table
@@ -44,6 +45,12 @@ def combinations(name):
         finite = {key: choices(annotation) for key, (annotation, _) in table_.items() if choices(annotation)}
         for values in itertools.product(*finite.values()):
             yield {**base, **dict(zip(finite, values))}
+    numbers = {key: value for key, value in NUMBERS.items() if key in own}
+    if numbers:
+        yield numbers
+    if "embedding" in outer:
+        for size, skip, bidirectional in itertools.product((0, 3), (False, True), (False, True)):
+            yield {"layers": 2, "tokens": True, "embedding": size, "skip": skip, "bidirectional": bidirectional}
 
 
 def check(name, options, loss_kind="squared_error", entries=200, seed=0):

@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 
 import rnnsim as rs
+from rnnsim.cells import CELLS
+from rnnsim.core.registry import option_table
 from rnnsim.networks import NETWORKS, build
 from rnnsim.tasks import TASKS
 from rnnsim.training.checkpoint import save_weights
 from rnnsim.training.run import load_weights, open_run
+from rnnsim_cli.gradcheck import combinations
 from rnnsim_cli.main import COMMANDS, main
 
 
@@ -244,6 +247,13 @@ def test_gradcheck(ok, shell):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gradcheck_of_every_choice(name, ok):
     assert "FAIL" not in ok("gradcheck", name, "--all", "--entries", "12")
+
+
+def test_gradcheck_of_all_goes_over_every_option():
+    cells = {name: option_table(CELLS.load(name), ("n_inputs", "hidden", "dtype", "connections")) for name in CELLS}
+    for name, own in cells.items():
+        named = set().union(*combinations(name))
+        assert named >= set(own) - {"connection_seed"} and named >= {"embedding", "skip", "readout", "tokens"}
 
 
 def test_info_and_cache(ok):
