@@ -12,7 +12,13 @@ PLAIN = {"task": {"name": "adding"}, "network": {"name": "gru"}}
 
 
 def test_options_find_their_part():
-    options = {"hidden": "7", "length": "30", "learning_rate": "0.01", "task.variant": "modern", "network.variant": "gru1"}
+    options = {
+        "hidden": "7",
+        "length": "30",
+        "learning_rate": "0.01",
+        "task.variant": "modern",
+        "network.variant": "gru1",
+    }
     plan = config.with_options(config.with_names({}, task="adding", network="gru", rule="tbptt"), options)
     setup = config.build(config.with_options(plan, {"horizon": "9"}))
     assert setup.net.hidden == 7 and setup.net.config["options"]["variant"] == "gru1"
@@ -49,7 +55,9 @@ def test_configuration_of_a_run_makes_the_run_again(tmp_path):
     plan = config.with_options(PLAIN, {"hidden": 4, "length": 9, "schedule": "linear:20"})
     results = []
     for folder in ("a", "b"):
-        setup = config.build({**plan, "steps": 7, "batch": 3, "seed": 5, "evaluation": {"count": 10}, "evaluate_every": 4})
+        setup = config.build(
+            {**plan, "steps": 7, "batch": 3, "seed": 5, "evaluation": {"count": 10}, "evaluate_every": 4}
+        )
         results.append(rs.train(setup.net, setup.task, out=tmp_path / folder, **setup.settings))
         plan = config.load(tmp_path / folder / "config.toml")
     np.testing.assert_array_equal(results[0].net.theta, results[1].net.theta)
