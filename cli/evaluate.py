@@ -3,6 +3,7 @@
 import click
 
 from rnnsim.errors import RnnsimError
+from rnnsim_cli import sweeps as sweeping
 from rnnsim_cli.console import as_json, number, pairs, report, table
 
 
@@ -31,29 +32,62 @@ def measured(evaluation):
     return rows
 
 
+def sweep_lines(found, names):
+    """A table with one line a measurement of `rnnsim.training.evaluate.generalisation`; a line comes when it is measured."""
+    widths = None
+    for one in found:
+        row = {name: str(one["options"][name]) for name in names} | _figures(one)
+        if widths is None:
+            # What is still to come is not known: a number has up to eleven characters.
+            widths = [max(len(title), 8 if title in names else 11) for title in row]
+            yield from (
+                "  ".join(cells) for cells in ([t.rjust(w) for t, w in zip(row, widths)], ["-" * w for w in widths])
+            )
+        yield "  ".join(cell.rjust(width) for cell, width in zip(row.values(), widths))
+
+
+def _figures(evaluation):
+    """{title: text} of the figures of an evaluation, as columns of a table."""
+    unit = "" if evaluation["unit"] == "squared" else f" ({evaluation['unit']})"
+    figures = {f"{evaluation['split']} loss{unit}": number(evaluation["loss"])}
+    if evaluation["trivial_loss"] is not None:
+        figures["without inputs"] = number(evaluation["trivial_loss"])
+    if evaluation["correct"] is not None:
+        figures["right"] = f"{100 * evaluation['correct']:.2f} %"
+    figures |= {name: number(value) for name, value in evaluation["metrics"].items() if name != "correct"}
+    return figures | {"sequences": number(evaluation["sequences"])}
+
+
 @click.command("eval", short_help="Measure a trained network.")
 @click.argument("source", metavar="RUN|WEIGHTS")
 @click.option(
     "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option of the task, instead of the run's."
 )
+@sweeping.option
 @click.option("--task", "task_name", metavar="NAME", help="Another task; needed for a file of weights.")
 @click.option("--split", default="test", show_default=True, help="Part of the data.")
 @click.option("--count", type=int, help="Sequences. [default: as many as the task has]")
 @click.option("--batch", type=int, default=100, show_default=True, help="Sequences at a time.")
 @click.option("--seed", type=int, help="Of the sequences, where they are made up. [default: the run's]")
 @as_json
-def command(source, options, task_name, split, count, batch, seed, json_wanted):
+def command(source, options, sweeps, task_name, split, count, batch, seed, json_wanted):
     """Measure the network of a run, or of a .safetensors file, on its task's test split.
 
     Options change the task: rnnsim eval runs/adding-lstm-1 -o length=200 measures on longer sequences than were trained.
+    A sweep gives a table with one row a value; of several sweeps all combinations are measured.
+
+    \b
+    rnnsim eval runs/copy-ntm-1 --sweep length=10,20,30,50,120
+    rnnsim eval runs/repeat-copy-ntm-1 --sweep length=10,20 --sweep repeats=5:20:5 --count 200 --json
     """
     from pathlib import Path
 
     from rnnsim.tasks import TASKS
-    from rnnsim.training.evaluate import evaluate
+    from rnnsim.training.evaluate import evaluate, generalisation
     from rnnsim.training.run import load_weights, open_run
 
     given = pairs(options, "-o")
+    swept = sweeping.parse(sweeps, given)
     run = open_run(source) if Path(source).is_dir() else None
     if not Path(source).exists():
         raise RnnsimError(f"{source}: there is no such run or file")
@@ -64,6 +98,13 @@ def command(source, options, task_name, split, count, batch, seed, json_wanted):
     task = TASKS.build(task_name, given)
     net = run.net() if run else load_weights(source)
     seed = (run.config["seed"] if run else 0) if seed is None else seed
-    evaluation = evaluate(net, task, seed=seed, count=count, batch=batch, split=split)
-    data = {"source": source, "task": task_name, "options": given, "seed": seed, **evaluation}
+    settings = dict(seed=seed, count=count, batch=batch, split=split)
+    data = {"source": source, "task": task_name, "options": given, "seed": seed}
+    if swept:
+        found = generalisation(net, task, swept, **settings)
+        data |= {"sweep": list(swept), "results": list(found) if json_wanted else []}
+        report(data, json_wanted, lambda: sweep_lines(found, swept))
+        return
+    evaluation = evaluate(net, task, **settings)
+    data |= evaluation
     report(data, json_wanted, lambda: table(measured(evaluation)))

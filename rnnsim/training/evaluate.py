@@ -1,8 +1,10 @@
 """How good a network is at a task, on sequences that it was not trained on."""
 
+import itertools
+
 import numpy as np
 
-from rnnsim.core.registry import at_least, require
+from rnnsim.core.registry import at_least, checked, require
 
 
 def evaluate(net, task, seed=0, count=None, batch=100, split="test"):
@@ -56,6 +58,51 @@ def evaluate(net, task, seed=0, count=None, batch=100, split="test"):
         "sequences": sequences,
         "split": split,
     }
+
+
+def generalisation(net, task, sweep, **settings):
+    """`evaluate` at every value of some options of the task: how far a network carries beyond what it was trained on.
+
+    Parameters
+    ----------
+    net, task : as for `rnnsim.train`
+    sweep : ``{option: values}``; several options are taken in all combinations, the last one fastest
+    settings : seed, count, batch and split of `evaluate`
+
+    Gives an iterator over dicts like those of `evaluate` with ``options`` beside, the values of this measurement. All tasks
+    are made at once: a value that does not fit is refused before anything is measured.
+
+    >>> import rnnsim as rs
+    >>> task = rs.tasks.Copy(width=3)
+    >>> net = rs.NTM(task.n_inputs, task.n_outputs, hidden=5, memory=(8, 4))
+    >>> [(found["options"], found["trivial_loss"]) for found in generalisation(net, task, {"length": [2, 4]}, count=3)]
+    [({'length': 2}, 6.0), ({'length': 4}, 12.0)]
+    """
+    require(sweep and all(len(values) for values in sweep.values()), "sweep: expected options, each with some values")
+    points = [dict(zip(sweep, values)) for values in itertools.product(*sweep.values())]
+    tasks = [varied(task, point) for point in points]
+    chosen = [{name: variant.options[name] for name in sweep} for variant in tasks]
+    return ({"options": point, **evaluate(net, variant, **settings)} for point, variant in zip(chosen, tasks))
+
+
+def varied(task, options):
+    """The task made anew with some other `options`; `RnnsimError` if they do not fit."""
+    name = getattr(task, "name", type(task).__name__)
+    return type(task)(**checked(f"task '{name}'", type(task), {**task.options, **options}))
+
+
+def trained_range(task, option):
+    """(least, most) of a quantity in the sequences of a task, by its options NAME, min_NAME and max_NAME; None if unknown.
+
+    >>> from rnnsim.tasks import Copy
+    >>> trained_range(Copy(), "length"), trained_range(Copy(length=7), "length"), trained_range(Copy(), "repeats")
+    ((1, 20), (7, 7), None)
+    """
+    exactly = task.options.get(option)
+    found = (
+        (task.options.get(f"min_{option}"), task.options.get(f"max_{option}")) if exactly is None else (exactly,) * 2
+    )
+    return found if all(isinstance(value, (int, float)) for value in found) else None
 
 
 def counted_steps(batch, loss):
