@@ -176,6 +176,10 @@ class _Training:
         self._require_finite(self.theta, "")
         self._disturb()
 
+    def finite(self):
+        """Whether all weights are finite; those that a callback has changed may not be."""
+        return self._all_finite(self.theta)
+
     def _require_finite(self, vector, what):
         if not self._all_finite(vector):
             index = int(np.argmin(np.isfinite(vector)))
@@ -353,7 +357,7 @@ def _run(training, limits, every, callback, writer, evaluation):
             try:
                 training.advance()
             except NotFinite as error:
-                if error.untouched and writer and training.step != saved_step:
+                if error.untouched and writer and training.step != saved_step and training.finite():
                     save()
                 raise NotFinite(_not_finite(error, training, path)) from None
             report = None
@@ -424,6 +428,8 @@ def _evaluated(training, options):
 
 
 def _not_finite(error, training, path):
+    cause = training.net.not_finite()
+    error = f"{error}, as {cause}" if cause else error
     kept = f"last good checkpoint: {path}" if path else "there is no checkpoint, as no folder (out) was given"
     return f"step {training.step + 1}: {error}; the weights from before this step are kept; {kept}"
 
