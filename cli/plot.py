@@ -1,62 +1,186 @@
-"""`rnnsim plot`: the pictures of a run."""
+"""`rnnsim plot`: the pictures of a run, and of several runs beside each other."""
 
 import click
 
-from rnnsim.errors import unknown
-from rnnsim_cli.console import as_json, report
+from rnnsim.errors import RnnsimError, unknown
+from rnnsim_cli import sweeps as sweeping
+from rnnsim_cli.console import as_json, pairs, report
 
-KINDS = ("learning-curve", "example", "gates")
+KINDS = ("learning-curve", "example", "gates", "memory", "generalisation")
+_SWEPT = ("example", "generalisation", "all")  # pictures that a sweep changes
+_SHARED = ("learning-curve", "generalisation", "all")  # pictures that show several runs
 
 
-def draw(run, net, task, kind, ending, number=0, record="gates", folder=None):
-    """Draw the pictures of a `rnnsim.training.run.Run`, one kind or all of them, and return their paths as texts."""
+def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, shown=None):
+    """Draw the pictures of a `rnnsim.training.run.Run`, one kind or all that it has, and return their paths as texts.
+
+    `shown` is the task that examples are taken from, if it is not that of the run.
+    """
     from pathlib import Path
 
     from rnnsim import plotting
+    from rnnsim.plotting.episodes import has_memory
 
     folder = run.figures if folder is None else Path(folder)
     title = f"{run.config['network']['name']} on {run.config['task']['name']}"
-    made = []
-    for name in KINDS if kind == "all" else (kind,):
+    made, shown = [], task if shown is None else shown
+    for name in KINDS[:4] if kind == "all" else (kind,):
         path = folder / f"{name}.{ending}"
         if name == "learning-curve":
             history = run.metrics()
             if not history and kind == "all":
                 continue
-            made.append(plotting.learning_curve(history, path, task.trivial_loss, task.loss.unit, title))
+            over = "step" if task.streams else "sequences"
+            made.append(plotting.learning_curve(history, path, task.trivial_loss, unit_of(task), title, over))
         elif name == "example":
-            made.append(plotting.example(net, task, path, task.example(number), title))
-        else:
-            made.append(plotting.gates(net, task, path, task.example(number), record, title))
+            made.append(plotting.example(net, shown, path, shown.example(number), title))
+        elif name == "gates":
+            made.append(plotting.gates(net, shown, path, shown.example(number), record, title))
+        elif kind == "memory" or has_memory(net):
+            picture = plotting.film if ending == "gif" else plotting.memory
+            made.append(picture(net, shown, path, shown.example(number), title))
     return [str(path) for path in made]
 
 
+def draw_swept(run, net, task, kind, ending, number, sweep, folder):
+    """One page with an example at every value of an option of the task."""
+    from rnnsim import plotting
+    from rnnsim.training.evaluate import varied
+
+    if kind == "generalisation" or (kind == "all" and task.loss.when == "last"):
+        return []
+    ((option, values),) = sweep.items()
+    tasks = {f"{option}={value}": varied(task, {option: value}) for value in values}
+    title = f"{run.config['network']['name']} on {run.config['task']['name']}"
+    return [str(plotting.examples(net, tasks, folder / f"examples.{ending}", number, title))]
+
+
+def draw_together(runs, tasks, others, kind, ending, folder, sweep, count):
+    """The pictures of several runs in one: ``{name: run}``, ``{name: its task}``, ``{name: the task it is measured on}``."""
+    from rnnsim import plotting
+    from rnnsim.training.evaluate import generalisation, trained_range
+
+    (task, *_), made = tasks.values(), []
+    title = next(iter(runs.values())).config["task"]["name"]
+    if len(runs) > 1 and kind in ("learning-curve", "all"):
+        histories = {name: run.metrics() for name, run in runs.items()}
+        over = "step" if task.streams else "sequences"
+        path = folder / f"learning-curves.{ending}"
+        made.append(plotting.compared_curves(histories, path, task.trivial_loss, unit_of(task), title, over))
+    if sweep and kind in ("generalisation", "all"):
+        ((option, _),) = sweep.items()
+        curves = {
+            name: generalisation(run.net(), others[name], sweep, seed=run.config["seed"], count=count)
+            for name, run in runs.items()
+        }
+        ranges = {name: trained_range(tasks[name], option) for name in runs}
+        ranges = {name: bounds for name, bounds in ranges.items() if bounds}
+        path = folder / f"generalisation.{ending}"
+        made.append(plotting.generalisation(curves, path, option, ranges, unit_of(task), title))
+    return [str(path) for path in made]
+
+
+def unit_of(task):
+    """The unit of a task's loss, with what it is counted by where that is a whole sequence of bits."""
+    return "bits per sequence" if (task.loss.unit, task.loss.per) == ("bits", "sequence") else task.loss.unit
+
+
 @click.command("plot", short_help="Pictures of a run.")
-@click.argument("run_folder", metavar="RUN")
-@click.option("--what", default="all", show_default=True, help="learning-curve, example, gates or all.")
-@click.option("--format", "ending", default="png", show_default=True, help="png, svg or pdf.")
-@click.option("--out", metavar="DIR", help="Where the pictures go. [default: RUN/figures]")
+@click.argument("run_folders", metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "--what", default="all", show_default=True,
+    help="learning-curve, example, gates, memory, generalisation or all.",
+)  # fmt: skip
+@click.option(
+    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
+    help="Option of the task for what is shown and measured, instead of the run's.",
+)  # fmt: skip
+@click.option("--format", "ending", default="png", show_default=True, help="png, svg, pdf; gif: a film of the memory.")
+@click.option("--out", metavar="DIR", help="Where the pictures go. [default: figures of the (first) RUN]")
 @click.option(
     "--example", "number", type=click.IntRange(0), default=0, show_default=True, help="Which sequence, by number."
 )
 @click.option(
     "--record", default="gates", show_default=True, help="Traces by commas: gates for all, or such as i_l0,h."
 )
+@sweeping.option
+@click.option(
+    "--count", type=click.IntRange(1), default=200, show_default=True, help="Sequences to measure at a value of the sweep."
+)  # fmt: skip
 @as_json
-def command(run_folder, what, ending, out, number, record, json_wanted):
-    """Draw the learning curve of a run; input, target and output of an example; and its gates and states over time."""
+def command(run_folders, what, options, ending, out, number, record, sweeps, count, json_wanted):
+    """Draw the learning curve of a run; input, target and output of an example; its gates and states over time; and what
+    the heads of a network with a memory write and read.
+
+    Several runs come into one picture: their learning curves and, with --sweep, how far they carry beyond what they were
+    trained on. With --sweep a single run also shows an example at every value, on one page.
+
+    \b
+    rnnsim plot runs/copy-ntm-1 runs/copy-lstm-1 --sweep length=10,20,30,50,120
+    rnnsim plot runs/copy-ntm-1 --what example --sweep length=10,20,30,50,120
+    rnnsim plot runs/copy-ntm-1 --what memory --format gif -o length=20
+    """
     from pathlib import Path
 
-    from rnnsim.plotting.canvas import FORMATS
+    from rnnsim.plotting.canvas import FILM, FORMATS
+    from rnnsim.training.evaluate import varied
     from rnnsim.training.run import open_run
 
     if what not in (*KINDS, "all"):
         raise unknown("picture", what, [*KINDS, "all"])
-    if ending not in FORMATS:
-        raise unknown("format", ending, FORMATS)
-    run = open_run(run_folder)
+    if ending not in (*FORMATS, FILM):
+        raise unknown("format", ending, [*FORMATS, FILM])
+    if ending == FILM and what != "memory":
+        raise RnnsimError(f"--format gif: only --what memory is a film, not {what}")
+    if len(run_folders) > 1 and what not in _SHARED:
+        raise RnnsimError(f"--what {what}: expected one run, got {len(run_folders)}")
+    given = pairs(options, "-o")
+    sweep = _one_sweep(sweeps, what, given)
+    runs = _named(run_folders, open_run)
+    first = next(iter(runs.values()))
+    tasks = {name: run.task() for name, run in runs.items()}
+    others = {name: varied(task, given) if given else task for name, task in tasks.items()}
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
-    names = tuple(name.strip() for name in record.split(",") if name.strip())
-    made = draw(run, run.net(), run.task(), what, ending, number, names, out)
+    folder = first.figures if out is None else Path(out)
+    made = []
+    if len(runs) == 1 and what != "generalisation":
+        net, (task,), (shown,) = first.net(), tasks.values(), others.values()
+        if not sweep or what == "all":
+            names = tuple(name.strip() for name in record.split(",") if name.strip())
+            made += draw(first, net, task, what, ending, number, names, folder, shown)
+        if sweep:
+            made += draw_swept(first, net, shown, what, ending, number, sweep, folder)
+    made += draw_together(runs, tasks, others, what, ending, folder, sweep, count)
     report({"figures": made}, json_wanted, made)
+
+
+def _one_sweep(sweeps, what, given):
+    sweep = sweeping.parse(sweeps, given)
+    if sweep and what not in _SWEPT:
+        raise RnnsimError(f"--sweep: expected --what example, generalisation or all, got {what}")
+    if len(sweep) > 1:
+        raise RnnsimError(f"--sweep: a picture has one axis, expected one option, got {', '.join(sweep)}")
+    if what == "generalisation" and not sweep:
+        raise RnnsimError("--what generalisation: needs --sweep, such as --sweep length=10,20,50")
+    return sweep
+
+
+def _named(folders, open_run):
+    """``{name in the legend: run}``: the network and the last part of the folder's name, or the whole of it where two agree."""
+    from pathlib import Path
+
+    if len(set(folders)) < len(folders):
+        raise RnnsimError(f"{next(name for name in folders if folders.count(name) > 1)}: given twice")
+    opened = [open_run(folder) for folder in folders]
+    tasks = {run.config["task"]["name"]: None for run in opened}
+    if len(tasks) > 1:
+        raise RnnsimError(f"the runs are of different tasks: {', '.join(tasks)}")
+    last = [Path(folder).resolve().name for folder in folders]
+    names = last if len(set(last)) == len(last) else folders
+    return {_in_legend(run, name): run for run, name in zip(opened, names)}
+
+
+def _in_legend(run, name):
+    network = run.config["network"]["name"]
+    return name if network in name else f"{network}, {name}"

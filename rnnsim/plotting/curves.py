@@ -1,15 +1,16 @@
-"""The learning curve of a run."""
+"""The learning curve of a run, and those of several runs in one picture."""
 
 import numpy as np
 
-from rnnsim.core.registry import require
+from rnnsim.core.registry import one_of, require
 from rnnsim.plotting import canvas
 
 _LABELS = {"correct": "share of right sequences", "error": "mean error"}
+_AXES = {"step": "training step", "sequences": "training sequences"}
 
 
-def learning_curve(history, path, trivial_loss=None, unit="", title=""):
-    """Training loss over steps, and below it the shares and errors that were reported.
+def learning_curve(history, path, trivial_loss=None, unit="", title="", over="step"):
+    """Training loss over steps or sequences, and below it the shares and errors that were reported.
 
     Parameters
     ----------
@@ -17,13 +18,14 @@ def learning_curve(history, path, trivial_loss=None, unit="", title=""):
     path : where the picture goes
     trivial_loss : loss of the best guess that ignores the inputs, drawn as a line
     unit : of the loss
+    over : "step" or "sequences", what goes from left to right
 
     Returns the path. Raises `RnnsimError` if there is no report.
     """
-    losses = [(line["step"], line["loss"]) for line in history if line.get("loss") is not None]
-    tests = [(line["step"], line["evaluation"]) for line in history if line.get("evaluation")]
+    one_of("over", over, tuple(_AXES))
+    losses, tests = _reported(history, over)
     require(losses or tests, "nothing to plot: the run has no report yet")
-    below = _curves(history, tests)
+    below = _curves(history, tests, over)
     made, axes = canvas.figure([2.8, 2.0] if below else [3.2])
     axis = axes[0]
     values = []
@@ -41,9 +43,7 @@ def learning_curve(history, path, trivial_loss=None, unit="", title=""):
             trivial_loss, color=canvas.GREY, linestyle="--", linewidth=1, label="without looking at the inputs"
         )
         values.append(trivial_loss)
-    if min(values) > 0 and max(values) > 5 * min(values):
-        axis.set_yscale("log")
-    axis.set_ylabel("squared error" if unit == "squared" else f"loss ({unit})" if unit else "loss", fontsize=9)
+    canvas.scale_loss(axis, values, unit)
     axis.set_title(title, fontsize=10, loc="left")
     axis.legend(fontsize=8, frameon=False)
     for name, points, colour, marker in below:
@@ -51,15 +51,56 @@ def learning_curve(history, path, trivial_loss=None, unit="", title=""):
     if below:
         axes[1].set_ylim(0, max(1.0, np.nanmax([value for _, points, _, _ in below for _, value in points])) * 1.02)
         axes[1].legend(fontsize=8, frameon=False)
-    axes[-1].set_xlabel("training step", fontsize=9)
+    canvas.count_axis(axes[-1], _AXES[over])
     return canvas.save(made, path)
 
 
-def _curves(history, tests):
+def compared_curves(histories, path, trivial_loss=None, unit="", title="", over="sequences"):
+    """Loss of several runs in one picture: the training as a line, evaluations on the way as markers.
+
+    Parameters
+    ----------
+    histories : ``{name of a run: its reports}``; all else as in `learning_curve`
+
+    Returns the path. Raises `RnnsimError` if no run has a report.
+    """
+    one_of("over", over, tuple(_AXES))
+    curves = {name: _reported(history, over) for name, history in histories.items()}
+    curves = {name: curve for name, curve in curves.items() if any(curve)}
+    require(curves, "nothing to plot: no run has a report yet")
+    made, (axis,) = canvas.figure([3.4])
+    values = [] if trivial_loss is None else [trivial_loss]
+    for number, (name, (losses, tests)) in enumerate(curves.items()):
+        colour = canvas.COLOURS[number % len(canvas.COLOURS)]
+        marker = canvas.MARKERS[number % len(canvas.MARKERS)]
+        points = [(place, evaluation["loss"]) for place, evaluation in tests]
+        line, dots = "-" if len(losses) > 2 else "", "" if len(losses) > 2 else "."
+        axis.plot(*zip(*(losses or points)), color=colour, linestyle=line, marker=dots, linewidth=1.2, label=name)
+        if points:
+            label = f"{name}, {tests[0][1]['split']}"
+            axis.plot(*zip(*points), color=colour, linestyle="", marker=marker, markersize=4, label=label)
+        values += [loss for _, loss in losses + points]
+    if trivial_loss is not None:
+        label = "without looking at the inputs"
+        axis.axhline(trivial_loss, color=canvas.GREY, linestyle="--", linewidth=1, label=label)
+    canvas.scale_loss(axis, values, unit)
+    canvas.count_axis(axis, _AXES[over])
+    axis.set_title(title, fontsize=10, loc="left")
+    axis.legend(fontsize=8, frameon=False)
+    return canvas.save(made, path)
+
+
+def _reported(history, over):
+    """([(place, loss)], [(place, evaluation)]) of a run."""
+    losses = [(line[over], line["loss"]) for line in history if line.get("loss") is not None]
+    return losses, [(line[over], line["evaluation"]) for line in history if line.get("evaluation")]
+
+
+def _curves(history, tests, over):
     """(label, [(step, value)], colour, marker) of what goes below the loss."""
     found = []
     for key, colour in (("correct", canvas.BLUE), ("error", canvas.GREY)):
-        points = [(line["step"], line[key]) for line in history if line.get(key) is not None]
+        points = [(line[over], line[key]) for line in history if line.get(key) is not None]
         if points:
             found.append((f"{_LABELS[key]}, training", points, colour, "." if len(points) < 3 else ""))
     names = list(tests[0][1]["metrics"]) if tests else []

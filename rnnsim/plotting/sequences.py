@@ -5,6 +5,7 @@ import numpy as np
 from rnnsim.core.registry import require
 from rnnsim.errors import RnnsimError
 from rnnsim.plotting import canvas
+from rnnsim.plotting.locations import label_locations, locations_in_use
 
 _PANELS = 16  # more gates than this on one page cannot be read
 
@@ -21,13 +22,13 @@ def example(net, task, path, batch=None, title=""):
     counts; targets where there are any. A single row is drawn as a line. Returns the path.
     """
     batch = task.example() if batch is None else batch
-    steps = _length(batch)
-    outputs, targets, counted = _seen(net, task, batch, steps)
+    steps = length(batch)
+    outputs, targets, counted = seen(net, task, batch, steps)
     single = targets.shape[1] == 1
     panels = 2 if single else 3
-    heights = [_height(1 if task.tokens else task.n_inputs)] + [_height(targets.shape[1])] * (panels - 1)
+    heights = [height_of(1 if task.tokens else task.n_inputs)] + [height_of(targets.shape[1])] * (panels - 1)
     made, axes = canvas.figure(heights)
-    _draw_input(axes[0], task, batch, steps)
+    draw_input(axes[0], task, batch, steps)
     axes[0].set_title(title, fontsize=10, loc="left")
     names = getattr(task, "target_names", None)
     if single:
@@ -39,13 +40,13 @@ def example(net, task, path, batch=None, title=""):
         )
         axes[1].legend(fontsize=8, frameon=False)
         axes[1].set_xlim(-0.5, steps - 0.5)
-        _label(axes[1], names[0] if names else "output")
+        label(axes[1], names[0] if names else "output")
     else:
         both = (outputs, np.where(counted[:, None], targets, np.nan))
-        low, high = _range(np.concatenate([part[np.isfinite(part)] for part in both]))
+        low, high = canvas.colour_range(np.concatenate([part[np.isfinite(part)] for part in both]))
         for axis, part, text in zip(axes[1:], both, ("output", "target")):
-            _image(axis, part, low, high)
-            _label(axis, text)
+            canvas.image(axis, part, low, high)
+            label(axis, text)
     axes[-1].set_xlabel("tick", fontsize=9)
     return canvas.save(made, path)
 
@@ -53,40 +54,83 @@ def example(net, task, path, batch=None, title=""):
 def gates(net, task, path, batch=None, record="gates", title=""):
     """Gates and states of a network over one sequence: one image a trace, units from top to bottom.
 
+    What heads emit is drawn head by head, one number a tick as a line; of weightings, the locations in use. More than 16
+    traces of units do not fit on a page: the first ones are drawn.
+
     Parameters
     ----------
     net, task, path, batch : as in `example`
-    record : trace names as in `Recurrent.forward`
+    record : names of traces, as in the network's `forward`
 
-    Returns the path. Raises `RnnsimError` for unknown traces and for more of them than fit on one page.
+    Returns the path. Raises `RnnsimError` for unknown traces.
     """
     batch = task.example() if batch is None else batch
-    steps = _length(batch)
+    steps = length(batch)
     traces = net.forward(batch.inputs[:steps], record=record).records
     require(traces, "nothing to plot: no trace is named")
-    if len(traces) > _PANELS:
-        # A deep network: the first layers' traces, as many as can be read.
-        traces = dict(list(traces.items())[:_PANELS])
-    height = min(1.6, 0.7 + 0.02 * net.hidden)
-    made, axes = canvas.figure([_height(1 if task.tokens else task.n_inputs)] + [height] * len(traces))
-    _draw_input(axes[0], task, batch, steps)
+    units = [name for name, trace in traces.items() if trace.ndim == 3]
+    # A deep network: the first layers' traces, as many as can be read.
+    traces = {name: trace[:, 0] for name, trace in traces.items() if name not in units[_PANELS:]}
+    heights = [_trace_height(trace, net.hidden) for trace in traces.values()]
+    made, axes = canvas.figure([height_of(1 if task.tokens else task.n_inputs), *heights])
+    draw_input(axes[0], task, batch, steps)
     axes[0].set_title(title, fontsize=10, loc="left")
     for axis, (name, trace) in zip(axes[1:], traces.items()):
-        low, high = _range(trace)
-        shown = _image(axis, trace[:, 0], low, high)
-        made.colorbar(shown, ax=axis, pad=0.01, aspect=10).ax.tick_params(labelsize=7)
-        _label(axis, name)
+        _draw_trace(made, axis, name, trace)
     axes[-1].set_xlabel("tick", fontsize=9)
     return canvas.save(made, path)
 
 
-def _length(batch):
+def _trace_height(trace, hidden):
+    if trace.ndim == 2:
+        return min(1.6, 0.7 + 0.02 * hidden)
+    heads, size = trace.shape[1:]
+    return 0.9 if size == 1 else min(2.6, 0.7 + heads * min(0.6, 0.03 * size))
+
+
+def _draw_trace(made, axis, name, trace):
+    """A trace of units (T, n) as an image; one of heads (T, heads, n) as images one below the other, or as lines if n = 1.
+
+    The memory (T, rows, columns) is shown by the lengths of its rows.
+    """
+    text = name
+    if name == "memory":
+        trace, text = np.linalg.norm(trace, axis=2), "memory\n(lengths of rows)"
+    if trace.ndim == 3 and trace.shape[2] == 1:
+        for head in range(trace.shape[1]):
+            colour = canvas.COLOURS[head % len(canvas.COLOURS)]
+            axis.plot(trace[:, head, 0], color=colour, linewidth=1.2, label=f"head {head}")
+        if trace.shape[1] > 1:
+            axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        axis.set_xlim(-0.5, len(trace) - 0.5)
+        label(axis, text.replace("_", "\n"))
+        return
+    locations = locations_in_use(trace) if name.endswith("_weights") and trace.ndim == 3 else None
+    trace = trace if locations is None else trace[..., locations]
+    heads, size = trace.shape[1:] if trace.ndim == 3 else (1, trace.shape[1])
+    shown = canvas.image(axis, trace.reshape(len(trace), -1), *canvas.colour_range(trace))
+    for head in range(1, heads):
+        axis.axhline(head * size - 0.5, color="white", linewidth=2)
+    if heads > 1:
+        axis.set_yticks((np.arange(heads) + 0.5) * size - 0.5, [f"head {head}" for head in range(heads)])
+        axis.tick_params(axis="y", length=0)
+    elif locations is not None:
+        label_locations(axis, locations)
+    elif name.endswith("_shift"):
+        axis.set_yticks(
+            np.arange(size), [f"{shift:+d}" if shift else "0" for shift in range(-(size // 2), size // 2 + 1)]
+        )
+    canvas.colour_bar(made, shown, axis)
+    label(axis, text.replace("_", "\n") if trace.ndim == 3 else text)
+
+
+def length(batch):
     if batch.inputs.shape[1] != 1:
         raise RnnsimError(f"expected one sequence to plot, got {batch.inputs.shape[1]}")
     return batch.inputs.shape[0] if batch.lengths is None else max(1, int(batch.lengths[0]))
 
 
-def _seen(net, task, batch, steps):
+def seen(net, task, batch, steps):
     """(outputs (steps, K), targets (steps, K), ticks that count (steps) bool) of one sequence."""
     kind, last = task.loss.kind, task.loss.when == "last"
     given = np.asarray(net.forward(batch.inputs[:steps]).outputs[:, 0], np.float64)
@@ -108,7 +152,7 @@ def _seen(net, task, batch, steps):
     return outputs, targets, counted
 
 
-def _draw_input(axis, task, batch, steps):
+def draw_input(axis, task, batch, steps):
     inputs = batch.inputs[:steps, 0]
     if task.tokens:
         axis.plot(np.arange(steps), inputs, ".", color=canvas.BLUE, markersize=4)
@@ -116,7 +160,7 @@ def _draw_input(axis, task, batch, steps):
         if hasattr(task, "decode") and steps <= 100:
             words = [task.decode(inputs[t : t + 1]).replace("\n", "\\n") for t in range(steps)]
             axis.set_xticks(np.arange(steps), words, fontsize=7)
-        _label(axis, "input token")
+        label(axis, "input token")
     elif inputs.shape[1] <= 2:
         names = getattr(task, "input_names", None) or [f"input {k}" for k in range(inputs.shape[1])]
         for k, (name, colour) in enumerate(zip(names, (canvas.BLUE, canvas.ORANGE))):
@@ -125,34 +169,15 @@ def _draw_input(axis, task, batch, steps):
             )
         axis.legend(fontsize=8, frameon=False, loc="upper right")
         axis.set_xlim(-0.5, steps - 0.5)
-        _label(axis, "input")
+        label(axis, "input")
     else:
-        _image(axis, inputs, *_range(inputs))
-        _label(axis, "input")
+        canvas.image(axis, inputs, *canvas.colour_range(inputs))
+        label(axis, "input")
 
 
-def _image(axis, values, low, high):
-    """Values (T, n) as an image with time from left to right; grey where there are none."""
-    import matplotlib
-
-    colours = matplotlib.colormaps["RdBu_r" if low < 0 else "Blues"].with_extremes(bad="#eeeeee")
-    shown = axis.imshow(values.T, aspect="auto", interpolation="nearest", cmap=colours, vmin=low, vmax=high)
-    axis.spines[:].set_visible(False)
-    return shown
-
-
-def _range(values):
-    """Where the colours begin and end: 0 to 1 or more for what is never negative, else the same to both sides."""
-    values = values[np.isfinite(values)]
-    top = float(np.abs(values).max()) if values.size else 1.0
-    if values.size and values.min() < 0:
-        return -max(top, 1e-12), max(top, 1e-12)
-    return 0.0, max(top, 1.0) if top > 0.5 else max(top, 1e-12)
-
-
-def _height(rows):
+def height_of(rows):
     return 1.3 if rows <= 2 else min(2.6, 0.8 + 0.06 * rows)
 
 
-def _label(axis, text):
+def label(axis, text):
     axis.set_ylabel(text, fontsize=9)
