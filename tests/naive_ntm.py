@@ -3,7 +3,7 @@
 import numpy as np
 from naive import logistic, lstm_tick
 
-EPSILON = 1e-16
+NORM_FLOOR = 1e-8
 
 
 def softmax(x):
@@ -15,8 +15,8 @@ def softplus(x):
     return np.logaddexp(0, x)
 
 
-def content(memory, key, strength):
-    norm = np.sqrt((memory**2).sum(axis=1) + EPSILON) * np.sqrt(key @ key + EPSILON)
+def content(memory, key, strength, floor=NORM_FLOOR):
+    norm = np.sqrt((memory**2).sum(axis=1) + floor**2) * np.sqrt(key @ key + floor**2)
     return softmax(strength * (memory @ key / norm))
 
 
@@ -69,8 +69,8 @@ def emit(raw, columns, shifts, write):
     return found
 
 
-def address(memory, q, before):
-    found = content(memory, q["key"], q["strength"][0])
+def address(memory, q, before, floor):
+    found = content(memory, q["key"], q["strength"][0], floor)
     return sharpen(shift(interpolate(found, before, q["gate"][0]), q["shift"]), q["gamma"][0])
 
 
@@ -94,18 +94,22 @@ def tick(weights, options, x, state):
     columns, readers, writers = options["memory"][1], options["read_heads"], options["write_heads"]
     shifts = 2 * options["shift_range"] + 1
     h, c = controller(weights, options, np.concatenate([x, state["reads"].ravel()]), state["h"], state["c"])
-    raw = np.clip(weights["weight_heads"] @ h[-1] + weights["bias_heads"], -options["clip_heads"], options["clip_heads"])
+    raw = np.clip(
+        weights["weight_heads"] @ h[-1] + weights["bias_heads"], -options["clip_heads"], options["clip_heads"]
+    )
     heads, place = [], 0
     for head in range(readers + writers):
         size = columns + 3 + shifts + (2 * columns if head >= readers else 0)
         heads.append(emit(raw[place : place + size], columns, shifts, head >= readers))
         place += size
     old, before = state["memory"], state["weights"]
-    w = [None] * readers + [address(old, heads[k], before[k]) for k in range(readers, readers + writers)]
+    w = [None] * readers + [
+        address(old, heads[k], before[k], options["norm_floor"]) for k in range(readers, readers + writers)
+    ]
     memory = erase_and_add(old, w[readers:], [q["erase"] for q in heads[readers:]], [q["add"] for q in heads[readers:]])
     seen = old if options["order"] == "read-first" else memory
     for k in range(readers):
-        w[k] = address(seen, heads[k], before[k])
+        w[k] = address(seen, heads[k], before[k], options["norm_floor"])
     reads = np.array([read(seen, w[k]) for k in range(readers)])
     y = weights["weight_out"] @ np.concatenate([h[-1], reads.ravel()]) + weights["bias_out"]
     found = {f"h_l{k}": value for k, value in enumerate(h)} | {f"c_l{k}": value for k, value in enumerate(c)}

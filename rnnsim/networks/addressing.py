@@ -14,10 +14,10 @@ a sharpening exponent gamma >= 1. With the memory rows m_i (M), i = 1 .. N, and 
     m_i  <- m_i + w_i a                                            add                                (eq. 4)
 
 What makes it safe in float32
-    norms are |x| = sqrt(x.x + 1e-16): a zero key or row is similar to nothing (K = 0) and has a bounded gradient; both
-    softmaxes, that of eq. 5 and that over gamma log ws in eq. 9, subtract their largest exponent, so that the largest term is
-    1; log ws is taken of at least the smallest normal number; ws^(gamma - 1), which the gradient of eq. 9 needs, is an
-    exponential of its own and not a quotient.
+    norms are |x| = sqrt(x.x + floor^2), with a floor above 0: a zero key or row is similar to nothing (K = 0), and no
+    gradient of K is larger than 1 / floor; both softmaxes, that of eq. 5 and that over gamma log ws in eq. 9, subtract their
+    largest exponent, so that the largest term is 1; log ws is taken of at least the smallest normal number; ws^(gamma - 1),
+    which the gradient of eq. 9 needs, is an exponential of its own and not a quotient.
 
 The kernels take the memory as (M, N): a vector of the machine then holds one component of many rows, for any M, and only
 reads end in a sum over lanes. The public functions take it as users write it, (N, M).
@@ -29,7 +29,7 @@ from rnnsim.core.jit import jit_exact
 from rnnsim.core.lanes import first, full, larger, largest, load, load_or, root, store, total, width
 from rnnsim.core.vmath import exp, log
 
-EPSILON = 1e-16  # added to squared norms
+NORM_FLOOR = 1e-8  # of keys and rows; so small that it leaves cosines as they are
 _TINY = 1.2e-38  # the smallest normal float32, rounded up
 
 
@@ -37,12 +37,12 @@ _TINY = 1.2e-38  # the smallest normal float32, rounded up
 
 
 @jit_exact
-def inverse_norms(inverse, memory):
+def inverse_norms(inverse, memory, floor=NORM_FLOOR):
     """inverse (N) <- 1 / |m_i| of memory (M, N)."""
     one = full(inverse, 1)
     for j in range(0, inverse.size, width(inverse)):
         live = first(inverse.size - j)
-        square = full(inverse, EPSILON)
+        square = full(inverse, floor * floor)
         for m in range(memory.shape[0]):
             component = load(memory[m], j, live)
             square = square + component * component
@@ -50,9 +50,9 @@ def inverse_norms(inverse, memory):
 
 
 @jit_exact
-def unit_vector(unit, key):
+def unit_vector(unit, key, floor=NORM_FLOOR):
     """unit (M) <- key / |key|; gives 1 / |key|."""
-    square = key.dtype.type(EPSILON)
+    square = key.dtype.type(floor * floor)
     for m in range(key.size):
         square += key[m] * key[m]
     inverse = key.dtype.type(1) / np.sqrt(square)
@@ -245,14 +245,14 @@ def interpolate_backward(d_content, d_before, d_gated, content, before, gate):
 
 
 @jit_exact
-def address_forward(weights, trace, memory, inverse, emitted, before, shifts, scratch):
+def address_forward(weights, trace, memory, inverse, emitted, before, shifts, floor, scratch):
     """weights (N) <- the head's weighting; trace (3, N) <- similarity, content weights, shifted weights.
 
     scratch holds rows of at least max(N + shifts, M).
     """
     size, n = memory.shape
     unit = scratch[0, :size]
-    unit_vector(unit, emitted[:size])
+    unit_vector(unit, emitted[:size], floor)
     content_forward(trace[1], trace[0], memory, inverse, unit, emitted[size])
     ring = scratch[1, : n + shifts - 1]
     interpolate(ring, trace[1], before, emitted[size + 1], shifts // 2)
@@ -262,7 +262,7 @@ def address_forward(weights, trace, memory, inverse, emitted, before, shifts, sc
 
 @jit_exact
 def address_backward(
-    d_memory, d_before, d_emitted, d_weights, weights, trace, memory, inverse, emitted, before, shifts, scratch
+    d_memory, d_before, d_emitted, d_weights, weights, trace, memory, inverse, emitted, before, shifts, floor, scratch
 ):
     """d_memory (M, N) += the gradient; d_before (N) and d_emitted <- theirs. d_weights (N) is that of the weighting."""
     size, n = memory.shape
@@ -277,7 +277,7 @@ def address_backward(
     shift_backward(work, d_emitted[size + 2 : size + 2 + shifts], d_ring, ring, emitted[size + 2 : size + 2 + shifts])
     d_emitted[size + 1] = interpolate_backward(work, d_before, work, trace[1], before, gate)
     unit = scratch[0, :size]
-    inverse_key = unit_vector(unit, emitted[:size])
+    inverse_key = unit_vector(unit, emitted[:size], floor)
     d_emitted[size] = content_backward(
         d_memory, d_emitted[:size], work, trace[1], trace[0], memory, inverse, unit, inverse_key, emitted[size]
     )

@@ -22,6 +22,8 @@ The paper leaves open what heads emit exactly, in which order they work and how 
     learned_initial_state   h, c, r and the weightings before the first tick are parameters (the weightings as a softmax that
                     begins on row 0); else zero, and all on row 0
     clip_heads      what heads emit is clipped to +-clip_heads before the functions above; "inf" for none
+    norm_floor      the smallest norm of keys and rows in the cosine, sqrt(x.x + norm_floor^2). A memory that begins at 1e-6
+                    has gradients of 1e5 without it, which drown all others; 1e-8 leaves the cosine as the paper has it
     recompute       0: one memory a tick is kept for the backward pass; k: one every k ticks, and the ticks between are
                     computed again, which takes a third more time
 
@@ -71,6 +73,7 @@ class NTM(Network):
         memory_start: Literal["constant", "learned", "random"] = "constant",
         learned_initial_state: bool = True,
         clip_heads: float = 20.0,
+        norm_floor: float = 0.01,
         recompute: int = 0,
         tokens: bool = False,
         dtype: str = "float32",
@@ -78,7 +81,8 @@ class NTM(Network):
     ):
         structure = dict(controller=controller, hidden=hidden, layers=layers, memory=memory, read_heads=read_heads)
         structure |= dict(write_heads=write_heads, shift_range=shift_range, order=order, memory_start=memory_start)
-        structure |= dict(learned_initial_state=learned_initial_state, clip_heads=clip_heads, recompute=recompute)
+        structure |= dict(learned_initial_state=learned_initial_state, clip_heads=clip_heads)
+        structure |= dict(norm_floor=norm_floor, recompute=recompute)
         given = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, **structure)
         given = checked("network 'ntm'", NTM, given)
         for key in ("n_inputs", "n_outputs", "hidden", "layers", "read_heads", "write_heads"):
@@ -86,6 +90,7 @@ class NTM(Network):
         at_least("shift_range", given["shift_range"], 0)
         at_least("recompute", given["recompute"], 0)
         require(given["clip_heads"] > 0, f"clip_heads={clip_heads}: expected a number above 0")
+        require(0 < given["norm_floor"] < np.inf, f"norm_floor={norm_floor}: expected a finite number above 0")
         self.rows, self.columns = given["memory"]
         shifts = 2 * given["shift_range"] + 1
         require(min(given["memory"]) >= 1, f"memory={memory}: expected at least 1 row and 1 column")
@@ -97,6 +102,7 @@ class NTM(Network):
         self.lstm, self.hidden, self.layers = given["controller"] == "lstm", given["hidden"], given["layers"]
         self.read_heads, self.write_heads, self.shifts = given["read_heads"], given["write_heads"], shifts
         self.read_first, self.clip_heads = given["order"] == "read-first", given["clip_heads"]
+        self.norm_floor = given["norm_floor"]
         self.memory_start, self.recompute = given["memory_start"], given["recompute"]
         self.learned_initial_state, self.dtype = given["learned_initial_state"], floating_type(dtype)
         self.config = dict(
@@ -221,7 +227,7 @@ class NTM(Network):
     def state_after(self, ticks):
         """The state after so many ticks of the last pass."""
         require(self._walk is not None and self._segments == 1, "recompute: the state in mid-sequence is not kept")
-        return self._states(np.full(self._walk.batch, ticks))
+        return self._states(np.minimum(ticks, self._ends_of_walk()))
 
     # -- the passes -------------------------------------------------------------------------------------------------
 
@@ -356,6 +362,7 @@ class NTM(Network):
             read_first=self.read_first,
             lstm=self.lstm,
             clip=float(self.clip_heads),
+            norm_floor=float(self.norm_floor),
         )
         self._walks[steps, batch] = (self._space.generation, walk)
         return walk
@@ -364,9 +371,12 @@ class NTM(Network):
         return sequence.row_tasks(steps, batch, self.cost_per_step)
 
     def _final_state(self):
+        return self._states(self._ends_of_walk())
+
+    def _ends_of_walk(self):
+        """The ticks of every row in the segment that was walked last."""
         walk = self._walk
-        steps = walk.x.shape[0] // walk.batch
-        return self._states(walk.lengths if walk.lengths.size else np.full(walk.batch, steps))
+        return walk.lengths if walk.lengths.size else np.full(walk.batch, walk.x.shape[0] // walk.batch)
 
     def _states(self, ticks):
         """The state of every row after its number of ticks of the segment that was walked last."""
@@ -501,25 +511,32 @@ class NTM(Network):
 
     def not_finite(self):
         """Tick, head and quantity of the first number of the last forward pass that is not finite, or None."""
-        walk = self._walk
-        if walk is None:
+        if self._walk is None:
             return None
-        steps, batch = walk.x.shape[0] // walk.batch, walk.batch
-        for t in range(steps):
-            for b in range(batch):
-                if walk.lengths.size and t >= walk.lengths[b]:
-                    continue
-                row = t * batch + b
-                for layer in range(self.layers):
-                    if not np.isfinite(walk.h[layer, row + batch]).all():
-                        return f"controller layer {layer} is not finite at tick {t} of sequence {b}"
-                for head, quantity, place, size in self.emitted():
-                    if not np.isfinite(walk.emitted[row, place : place + size]).all():
-                        return f"the {quantity.replace('_', ' ')} of {head} is not finite at tick {t} of sequence {b}"
-                for head in range(self.heads):
-                    if not np.isfinite(walk.weights[row + batch, head]).all():
-                        name = f"read head {head}" if head < self.read_heads else f"write head {head - self.read_heads}"
-                        return f"the weighting of {name} is not finite at tick {t} of sequence {b}"
-                if not np.isfinite(walk.memory[row + batch]).all():
-                    return f"the memory is not finite at tick {t} of sequence {b}"
+        for segment in range(self._segments):
+            if self._segments > 1:
+                self._forward(segment)
+            for t in range(self._walk.x.shape[0] // self._walk.batch):
+                for b in range(self._walk.batch):
+                    found = self._not_finite(t, b)
+                    if found:
+                        return f"{found} not finite at tick {segment * self._length + t} of sequence {b}"
         return None
+
+    def _not_finite(self, t, b):
+        """What is not finite in one tick of one sequence of the segment that was walked last, with its verb."""
+        walk = self._walk
+        if walk.lengths.size and t >= walk.lengths[b]:
+            return None
+        row, slot = t * walk.batch + b, (t + 1) * walk.batch + b
+        for layer in range(self.layers):
+            if not np.isfinite(walk.h[layer, slot]).all():
+                return f"controller layer {layer} is"
+        for head, quantity, place, size in self.emitted():
+            if not np.isfinite(walk.emitted[row, place : place + size]).all():
+                return f"the {quantity} of {head} is"
+        for head in range(self.heads):
+            if not np.isfinite(walk.weights[slot, head]).all():
+                name = f"read head {head}" if head < self.read_heads else f"write head {head - self.read_heads}"
+                return f"the weighting of {name} is"
+        return None if np.isfinite(walk.memory[slot]).all() else "the memory is"

@@ -65,6 +65,7 @@ class Walk(NamedTuple):
     read_first: bool
     lstm: bool
     clip: float
+    norm_floor: float
 
 
 class StateGradient(NamedTuple):
@@ -203,6 +204,7 @@ def read_tick(walk, row, old, new, seen, scratch):
             walk.emitted[row, head * size : (head + 1) * size],
             walk.weights[old, head],
             walk.shifts,
+            walk.norm_floor,
             scratch,
         )
         vector = walk.reads[new, head * columns : (head + 1) * columns]
@@ -226,6 +228,7 @@ def write_tick(walk, row, old, new, scratch):
             q,
             walk.weights[old, head],
             walk.shifts,
+            walk.norm_floor,
             scratch,
         )
         before = walk.memory[old] if head == walk.read_heads else walk.memory[new]
@@ -236,7 +239,7 @@ def write_tick(walk, row, old, new, scratch):
         add = walk.emitted[row, begin + common + columns : begin + size]
         add_forward(walk.memory[new], walk.weights[new, head], add)
         begin += size
-    inverse_norms(walk.inverse[new], walk.memory[new])
+    inverse_norms(walk.inverse[new], walk.memory[new], walk.norm_floor)
 
 
 @jit_exact
@@ -260,6 +263,7 @@ def read_tick_backward(walk, d, b, row, old, new, seen, scratch):
             walk.emitted[row, place : place + size],
             walk.weights[old, head],
             walk.shifts,
+            walk.norm_floor,
             scratch,
         )
 
@@ -307,6 +311,7 @@ def write_tick_backward(walk, d, b, row, old, new, scratch):
             walk.emitted[row, place : place + common],
             walk.weights[old, head],
             walk.shifts,
+            walk.norm_floor,
             scratch,
         )
 
@@ -382,7 +387,7 @@ def forward(walk, lo, hi):
     columns, heads, top = walk.memory.shape[1], walk.weights.shape[1], walk.h.shape[0] - 1
     hidden = walk.h.shape[2]
     for b in range(lo, hi):
-        inverse_norms(walk.inverse[b], walk.memory[b])
+        inverse_norms(walk.inverse[b], walk.memory[b], walk.norm_floor)
     for t in range(steps):
         now, old, new = t * batch, t * batch, (t + 1) * batch
         for b in range(lo, hi):
