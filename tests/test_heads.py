@@ -153,6 +153,7 @@ WRONG = {
     "key: expected numbers, got <U1": lambda: heads.content(EYE, ["a", "b"], 1),
     "strength=-1: expected a finite number of at least 0": lambda: heads.content(EYE, [1, 0], -1),
     "strength=inf: expected a finite number": lambda: heads.content(EYE, [1, 0], np.inf),
+    "norm_floor=0: expected a number above 0": lambda: heads.content(EYE, [1, 0], 1, 0),
     "strength=[1, 2]: expected a number": lambda: heads.content(EYE, [1, 0], [1, 2]),
     "strength=big: expected a number": lambda: heads.content(EYE, [1, 0], "big"),
     "d_weights of shape (2,): expected (3,)": lambda: heads.content_backward([1, 2], EYE, [1, 0], 1),

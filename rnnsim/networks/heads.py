@@ -3,6 +3,7 @@
 The steps of section 3 of Graves, Wayne & Danihelka 2014 (arXiv:1410.5401), with a memory of N rows of M numbers, (N, M)::
 
     content          w_i = exp(beta K_i) / sum_j exp(beta K_j),  K_i = k.m_i / (|k| |m_i|)     eqs. 5, 6
+                     with |x| = sqrt(x.x + norm_floor^2)
     interpolate      w = g c + (1 - g) w'                                                      eq. 7
     shift            ws_i = sum_d s_d w_(i - d mod N)                                          eq. 8
     sharpen          w_i = ws_i^gamma / sum_j ws_j^gamma                                       eq. 9
@@ -27,26 +28,28 @@ import numpy as np
 from rnnsim.core.registry import require
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import addressing
+from rnnsim.networks.addressing import NORM_FLOOR
 
 
-def content(memory, key, strength):
+def content(memory, key, strength, norm_floor=NORM_FLOOR):
     """Weights (N) that prefer the rows of memory (N, M) whose direction is that of key (M); eqs. 5 and 6.
 
-    strength >= 0: 0 prefers none, infinity would take the nearest alone.
+    strength >= 0: 0 prefers none, infinity would take the nearest alone. norm_floor > 0: the smallest norm of keys and rows;
+    1e-8 leaves cosines as they are, a larger one bounds their gradient where the memory is almost empty.
 
     >>> content([[1.0, 0], [0, 1], [-1, 0]], [1, 0], strength=2).round(3)
     array([0.867, 0.117, 0.016])
     """
-    return _content(memory, key, strength)[0]
+    return _content(memory, key, strength, norm_floor)[0]
 
 
-def content_backward(d_weights, memory, key, strength):
+def content_backward(d_weights, memory, key, strength, norm_floor=NORM_FLOOR):
     """(d_memory (N, M), d_key (M), d_strength) from the gradient of the weights, d_weights (N).
 
     >>> [d.shape for d in content_backward([1.0, 0], [[1.0, 0, 0], [1, 1, 0]], [0, 1, 0], strength=1)]
     [(2, 3), (3,), ()]
     """
-    weights, similarity, m, inverse, unit, inverse_key, beta = _content(memory, key, strength)
+    weights, similarity, m, inverse, unit, inverse_key, beta = _content(memory, key, strength, norm_floor)
     d = _like(weights, "d_weights", d_weights).copy()
     d_memory, d_key = np.zeros_like(m), np.empty_like(unit)
     d_strength = addressing.content_backward(
@@ -55,18 +58,20 @@ def content_backward(d_weights, memory, key, strength):
     return d_memory.T, d_key, weights.dtype.type(d_strength)
 
 
-def _content(memory, key, strength):
+def _content(memory, key, strength, norm_floor):
     """Weights, and all that the way back needs."""
     memory, key = _arrays(memory=(memory, 2), key=(key, 1))
     require(
         key.size == memory.shape[1], f"key of {key.size} numbers: expected {memory.shape[1]}, the columns of the memory"
     )
     beta = _number("strength", strength, 0, np.inf, key)
+    floor = float(_number("norm_floor", norm_floor, 0, np.inf, key))
+    require(floor > 0, f"norm_floor={norm_floor}: expected a number above 0")
     m = np.ascontiguousarray(memory.T)
     weights, similarity, inverse = (np.empty(len(memory), key.dtype) for _ in range(3))
     unit = np.empty_like(key)
-    inverse_key = key.dtype.type(addressing.unit_vector(unit, key))
-    addressing.inverse_norms(inverse, m)
+    inverse_key = key.dtype.type(addressing.unit_vector(unit, key, floor))
+    addressing.inverse_norms(inverse, m, floor)
     addressing.content_forward(weights, similarity, m, inverse, unit, beta)
     return weights, similarity, m, inverse, unit, inverse_key, beta
 
