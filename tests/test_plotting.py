@@ -8,8 +8,10 @@ import rnnsim as rs
 from rnnsim import plotting
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import build
-from rnnsim.plotting import canvas, sequences
+from rnnsim.plotting import canvas, episodes, sequences
+from rnnsim.plotting.locations import locations_in_use
 from rnnsim.tasks import TASKS
+from rnnsim.training.evaluate import generalisation, trained_range
 
 HERE = [name for name in TASKS if name not in ("mnist-rows", "mnist-pixels", "fashion-rows", "imdb", "arrays")]
 
@@ -29,6 +31,14 @@ def drawn(monkeypatch):
 
     monkeypatch.setattr(canvas, "save", keep)
     return figures
+
+
+def ntm(task, **options):
+    return network(task, "ntm", **{"memory": (8, 3), **options})
+
+
+def seeded(task, seed):
+    return rs.NTM(task.n_inputs, task.n_outputs, hidden=4, memory=(8, 3), rng=seed)
 
 
 def is_picture(path):
@@ -116,6 +126,30 @@ def test_learning_curve(drawn, tmp_path):
     assert [line.get_label() for line in below.lines] == ["share of right sequences, training", "accuracy, test"]
 
 
+def test_learning_curve_over_sequences(drawn, tmp_path):
+    history = [{"step": 10, "sequences": 160, "loss": 2.0}, {"step": 20, "sequences": 320, "loss": 1.0}]
+    plotting.learning_curve(history, tmp_path / "c.png", over="sequences")
+    assert drawn[0].axes[0].lines[0].get_xdata().tolist() == [160, 320]
+    assert drawn[0].axes[0].get_xlabel() == "training sequences"
+    with pytest.raises(RnnsimError, match="over=ticks: expected one of step, sequences"):
+        plotting.learning_curve(history, tmp_path / "c.png", over="ticks")
+
+
+def test_several_runs_in_one_curve(drawn, tmp_path):
+    first = [{"step": k, "sequences": 4 * k, "loss": 9.0 / k} for k in range(1, 6)]
+    evaluation = {"loss": 0.4, "split": "test", "metrics": {}}
+    second = [{**line, "loss": 0.1, "evaluation": evaluation} for line in first]
+    path = plotting.compared_curves({"a": first, "b": second, "none": []}, tmp_path / "c.png", 9.0, "bits per sequence")
+    assert is_picture(path)
+    (axis,) = drawn[0].axes
+    assert [line.get_label() for line in axis.lines] == ["a", "b", "b, test", "without looking at the inputs"]
+    np.testing.assert_array_equal(axis.lines[0].get_xydata(), [(4 * k, 9.0 / k) for k in range(1, 6)])
+    assert axis.lines[2].get_ydata().tolist() == [0.4] * 5 and axis.get_ylabel() == "loss (bits per sequence)"
+    assert axis.get_yscale() == "log"
+    with pytest.raises(RnnsimError, match="no run has a report yet"):
+        plotting.compared_curves({"a": []}, tmp_path / "none.png")
+
+
 def test_negative_losses_and_single_reports(tmp_path):
     assert is_picture(plotting.learning_curve([{"step": 1, "loss": -3.0}], tmp_path / "c.png"))
 
@@ -133,4 +167,139 @@ def test_refused(tmp_path):
         plotting.example(net, task, tmp_path / "e.png", task.training_batch(0, 0, 2))
     with pytest.raises(RnnsimError, match="cannot write"):
         plotting.example(net, task, tmp_path / "none" / "e.png")
+    assert not list(tmp_path.iterdir())
+
+
+# -- networks with a memory --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["repeat-copy", "ngrams", "text", "temporal-order"])
+def test_memory_and_gates_of_every_kind_of_task(name, tmp_path):
+    task = TASKS.build(name)
+    net = ntm(task)
+    assert is_picture(plotting.memory(net, task, tmp_path / "memory.png", title=name))
+    assert is_picture(plotting.gates(net, task, tmp_path / "gates.png", title=name))
+
+
+HEADS = [dict(), dict(read_heads=2), dict(write_heads=3), dict(read_heads=2, write_heads=2, controller="feedforward")]
+
+
+@pytest.mark.parametrize("options", HEADS)
+def test_memory_shows_vectors_and_weightings(options, drawn, tmp_path):
+    task = rs.tasks.Copy(length=3)
+    net, batch = ntm(task, **options), task.example(1)
+    plotting.memory(net, task, tmp_path / "m.png", batch, "a title")
+    records = net.forward(batch.inputs, record=episodes.TRACES).records
+    shown = {axis.get_ylabel(): images(axis) for axis in drawn[0].axes if axis.images and axis.get_visible()}
+    assert "a title" in drawn[0].get_suptitle()
+    names = {
+        "added": "write_add",
+        "read": "reads",
+        "write weighting": "write_weights",
+        "read weighting": "read_weights",
+    }
+    several = max(net.read_heads, net.write_heads) > 1
+    expected = {
+        f"{text}\nhead {head}" if several else text: records[name][:, 0, head]
+        for text, name in names.items()
+        for head in range(records[name].shape[2])
+    }
+    assert set(shown) - {"<colorbar>", ""} == {"input", "output", *expected}
+    for text, values in expected.items():
+        np.testing.assert_allclose(shown[text], values, atol=1e-6, err_msg=text)
+
+
+def test_locations_in_use():
+    weightings = np.zeros((4, 2, 50))
+    weightings[..., 0] = 1e-3
+    np.testing.assert_array_equal(locations_in_use(weightings), np.arange(50))
+    weightings[1, 0, 10] = weightings[2, 1, 14] = 0.9
+    np.testing.assert_array_equal(locations_in_use(weightings), np.arange(8, 17))
+    weightings[3, 0, 48] = 0.9
+    np.testing.assert_array_equal(locations_in_use(weightings), (46 + np.arange(21)) % 50)
+    np.testing.assert_array_equal(locations_in_use(np.ones((1, 1, 6))), np.arange(6))
+
+
+@pytest.mark.parametrize("options", HEADS[:3])
+def test_film_has_a_frame_a_tick(options, tmp_path):
+    from PIL import Image
+
+    task = rs.tasks.Copy(length=2)
+    path = plotting.film(ntm(task, **options), task, tmp_path / "m.gif", title="copy")
+    with Image.open(path) as film:
+        assert film.n_frames == 5 and film.info["loop"] == 0
+        frames = []
+        for k in range(5):
+            film.seek(k)
+            frames.append(np.asarray(film.convert("RGB"), np.int64))
+    assert all((first != second).any() for first, second in zip(frames, frames[1:]))
+    assert frames[0].std() > 5 and (frames[0][:, 0] == 255).all()
+
+
+def test_gates_of_heads(drawn, tmp_path):
+    task = rs.tasks.Copy(length=3)
+    net, batch = ntm(task, read_heads=2), task.example()
+    plotting.gates(net, task, tmp_path / "g.png", batch, record=("read_key", "read_gate", "memory", "write_shift"))
+    records = net.forward(batch.inputs, record=("read_key", "read_gate", "memory")).records
+    axes = {axis.get_ylabel().replace("\n", " "): axis for axis in drawn[0].axes}
+    np.testing.assert_allclose(images(axes["read key"]), records["read_key"][:, 0].reshape(7, -1), atol=1e-6)
+    for head, line in enumerate(axes["read gate"].lines):
+        np.testing.assert_allclose(line.get_ydata(), records["read_gate"][:, 0, head, 0], atol=1e-6)
+    lengths = np.linalg.norm(records["memory"][:, 0], axis=2)
+    np.testing.assert_allclose(images(axes["memory (lengths of rows)"]), lengths, atol=1e-6)
+    assert [tick.get_text() for tick in axes["write shift"].get_yticklabels()] == ["-1", "0", "+1"]
+
+
+def test_examples_at_several_lengths(drawn, tmp_path):
+    tasks = {f"length={length}": rs.tasks.Copy(length=length) for length in (2, 5, 12)}
+    net = ntm(tasks["length=2"])
+    assert is_picture(plotting.examples(net, tasks, tmp_path / "e.png", 1, "copy"))
+    axes = drawn[0].axes
+    for k, task in enumerate(tasks.values()):
+        batch, length = task.example(1), 2 + 3 * (k > 0) + 7 * (k > 1)
+        np.testing.assert_array_equal(images(axes[3 * k]), batch.inputs[: length + 1, 0])
+        np.testing.assert_array_equal(images(axes[3 * k + 1]), batch.targets[length + 1 :, 0])
+        outputs = task.loss.predictions(net.forward(batch.inputs).outputs)[length + 1 :, 0]
+        np.testing.assert_allclose(images(axes[3 * k + 2]), outputs, atol=1e-6)
+        wrong = np.flatnonzero(((outputs > 0.5) != batch.targets[length + 1 :, 0]).any(axis=1))
+        np.testing.assert_array_equal(axes[3 * k + 2].lines[0].get_xdata(), wrong)
+        assert axes[3 * k].get_title(loc="left").startswith(f"length={length}\n")
+
+
+@pytest.mark.parametrize("name", ["repeat-copy", "associative-recall", "ngrams", "priority-sort", "text", "sine"])
+def test_examples_of_other_tasks(name, tmp_path):
+    task = TASKS.build(name)
+    assert is_picture(plotting.examples(network(task), {"one": task, "again": task}, tmp_path / "e.png"))
+
+
+def test_generalisation(drawn, tmp_path):
+    task = rs.tasks.Copy(width=3, max_length=4)
+    sweep = {"length": [6, 2]}
+    curves = {name: generalisation(seeded(task, k), task, sweep, count=5) for k, name in enumerate("ab")}
+    path = plotting.generalisation(curves, tmp_path / "g.png", "length", {"a": (1, 4), "b": (1, 4)}, "bits", "copy")
+    assert is_picture(path)
+    above, below = drawn[0].axes
+    assert [line.get_label() for line in above.lines] == ["a", "b", "without looking at the inputs"]
+    assert above.lines[0].get_xdata().tolist() == [2, 6] and above.lines[2].get_ydata().tolist() == [6.0, 18.0]
+    found = list(generalisation(seeded(task, 1), task, sweep, count=5))
+    assert above.lines[1].get_ydata().tolist() == [found[1]["loss"], found[0]["loss"]]
+    assert [patch.get_label() for patch in above.patches] == ["trained"] and below.get_xlabel() == "length"
+    assert trained_range(task, "length") == (1, 4) and trained_range(rs.tasks.Adding(length=9), "length") == (9, 9)
+
+
+def test_memory_refused(tmp_path):
+    task, last = rs.tasks.Copy(), rs.tasks.Adding()
+    with pytest.raises(RnnsimError, match="the network has no memory"):
+        plotting.memory(network(task), task, tmp_path / "m.png")
+    with pytest.raises(RnnsimError, match="expected a film that ends in .gif"):
+        plotting.film(ntm(rs.tasks.Copy(length=1)), rs.tasks.Copy(length=1), tmp_path / "m.png")
+    with pytest.raises(RnnsimError, match="the task has one target a sequence"):
+        plotting.examples(network(last), {"a": last}, tmp_path / "e.png")
+    with pytest.raises(RnnsimError, match="nothing was measured"):
+        plotting.generalisation({"a": []}, tmp_path / "g.png", "length")
+    measured = generalisation(network(task), task, {"curriculum": ["none"]}, count=1)
+    with pytest.raises(RnnsimError, match="curriculum: expected numbers"):
+        plotting.generalisation({"a": measured}, tmp_path / "g.png", "curriculum")
+    with pytest.raises(RnnsimError, match="sweep: expected options"):
+        generalisation(network(task), task, {"length": []})
     assert not list(tmp_path.iterdir())

@@ -75,7 +75,14 @@ def _play(axes, seen):
             axes[name].spines[:].set_visible(True)
             axes[name].spines[:].set_color(canvas.GREY)
         axes[name].set_yticks([])
-    axes["memory"].set_xlabel("")
+    for name, head_axis, heads in (
+        ("added", "y", seen.added.shape[1]),
+        ("reads", "y", seen.read.shape[1]),
+        ("write", "x", seen.added.shape[1]),
+        ("read", "x", seen.read.shape[1]),
+    ):
+        if heads > 1:
+            axes[name].set(**{f"{head_axis}ticks": range(heads)})
     axes["outputs"].set_xlabel("tick", fontsize=9)
     axes["inputs"].tick_params(labelbottom=False)
     label_locations(axes["memory"], seen.locations)

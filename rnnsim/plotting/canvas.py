@@ -123,11 +123,27 @@ def save_film(made, artists, show, frames, path, milliseconds, dpi=100):
         for artist in artists:
             made.draw_artist(artist)
         pictures.append(Image.fromarray(np.array(canvas.buffer_rgba())[..., :3]))
-    # One palette, from a frame in the middle, for all: what does not change then costs no bytes.
-    palette = pictures[len(pictures) // 2].quantize(256, dither=Image.Dither.NONE)
+    # One palette for all frames: what does not change then costs no bytes.
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(_film_colours().tobytes())
     first, *others = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
     buffer = io.BytesIO()
     durations = [milliseconds] * len(others) + [1500]
     first.save(buffer, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
     write_atomically(path, buffer.getvalue())
     return path
+
+
+def _film_colours():
+    """(256, 3) uint8: the colours of images, greys for lines and letters, and the highlight."""
+    import matplotlib
+    from matplotlib.colors import to_rgb
+
+    scales = [
+        matplotlib.colormaps["RdBu_r"](np.linspace(0, 1, 127)),
+        matplotlib.colormaps["Blues"](np.linspace(0, 1, 80)),
+    ]
+    greys = np.linspace(0, 1, 40)[:, None] * np.ones(3)
+    highlight = 1 - np.linspace(0, 1, 9)[1:, None] * (1 - np.array(to_rgb(ORANGE)))
+    parts = [scale[:, :3] for scale in scales] + [greys, highlight, np.full((1, 3), 0xEE / 255)]
+    return np.round(255 * np.concatenate(parts)).astype(np.uint8)

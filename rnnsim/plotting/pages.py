@@ -90,9 +90,12 @@ def _wrong(task, targets, outputs):
 
 
 def _lines(shown):
-    """(the examples in lines, in their order; inches of a tick): a line holds as many as are no wider than the longest one."""
+    """(the examples in lines, in their order; inches of a tick).
+
+    The longest is a little narrower than the page, so that those that have as many ticks together fit on one line.
+    """
     page = _WIDTH - _LEFT - _RIGHT
-    inch = min(page / max(one.ticks for one in shown), _NARROWEST / 4)
+    inch = min(page / (1.08 * max(one.ticks for one in shown)), _NARROWEST / 4)
     lines, used = [], np.inf
     for one in shown:
         width = max(one.ticks * inch, _NARROWEST)

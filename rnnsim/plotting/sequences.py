@@ -77,6 +77,9 @@ def gates(net, task, path, batch=None, record="gates", title=""):
     axes[0].set_title(title, fontsize=10, loc="left")
     for axis, (name, trace) in zip(axes[1:], traces.items()):
         _draw_trace(made, axis, name, trace)
+    several = next((axis for axis in axes[1:] if len(axis.lines) > 1 and not axis.images), None)
+    if several is not None:  # the colours of heads, once for all
+        several.legend(fontsize=7, frameon=False, loc="lower right", bbox_to_anchor=(1, 0.95), ncol=len(several.lines))
     axes[-1].set_xlabel("tick", fontsize=9)
     return canvas.save(made, path)
 
@@ -100,8 +103,6 @@ def _draw_trace(made, axis, name, trace):
         for head in range(trace.shape[1]):
             colour = canvas.COLOURS[head % len(canvas.COLOURS)]
             axis.plot(trace[:, head, 0], color=colour, linewidth=1.2, label=f"head {head}")
-        if trace.shape[1] > 1:
-            axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
         axis.set_xlim(-0.5, len(trace) - 0.5)
         label(axis, text.replace("_", "\n"))
         return
@@ -110,7 +111,7 @@ def _draw_trace(made, axis, name, trace):
     heads, size = trace.shape[1:] if trace.ndim == 3 else (1, trace.shape[1])
     shown = canvas.image(axis, trace.reshape(len(trace), -1), *canvas.colour_range(trace))
     for head in range(1, heads):
-        axis.axhline(head * size - 0.5, color="white", linewidth=2)
+        axis.axhline(head * size - 0.5, color=canvas.GREY, linewidth=1)
     if heads > 1:
         axis.set_yticks((np.arange(heads) + 0.5) * size - 0.5, [f"head {head}" for head in range(heads)])
         axis.tick_params(axis="y", length=0)
