@@ -42,15 +42,12 @@ def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, sh
     return [str(path) for path in made]
 
 
-def draw_swept(run, net, task, kind, ending, number, sweep, folder):
-    """One page with an example at every value of an option of the task."""
+def draw_examples(run, net, tasks, kind, ending, number, folder):
+    """One page with an example of every one of ``{name: task}``."""
     from rnnsim import plotting
-    from rnnsim.training.evaluate import varied
 
-    if kind == "generalisation" or (kind == "all" and task.loss.when == "last"):
+    if kind == "all" and any(task.loss.when == "last" for task in tasks.values()):
         return []
-    ((option, values),) = sweep.items()
-    tasks = {f"{option}={value}": varied(task, {option: value}) for value in values}
     title = f"{run.config['network']['name']} on {run.config['task']['name']}"
     return [str(plotting.examples(net, tasks, folder / f"examples.{ending}", number, title))]
 
@@ -140,6 +137,11 @@ def command(run_folders, what, options, ending, out, number, record, sweeps, cou
     first = next(iter(runs.values()))
     tasks = {name: run.task() for name, run in runs.items()}
     others = {name: varied(task, given) if given else task for name, task in tasks.items()}
+    # All tasks of a sweep are made before the first picture: a value that does not fit leaves nothing behind.
+    variants = {
+        name: {f"{option}={value}": varied(task, {option: value}) for option in sweep for value in sweep[option]}
+        for name, task in others.items()
+    }
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
     folder = first.figures if out is None else Path(out)
@@ -150,7 +152,7 @@ def command(run_folders, what, options, ending, out, number, record, sweeps, cou
             names = tuple(name.strip() for name in record.split(",") if name.strip())
             made += draw(first, net, task, what, ending, number, names, folder, shown)
         if sweep:
-            made += draw_swept(first, net, shown, what, ending, number, sweep, folder)
+            made += draw_examples(first, net, *variants.values(), what, ending, number, folder)
     made += draw_together(runs, tasks, others, what, ending, folder, sweep, count)
     report({"figures": made}, json_wanted, made)
 

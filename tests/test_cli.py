@@ -226,6 +226,96 @@ def test_eval_on_other_lengths_and_weights(ok, tmp_path):
     )
 
 
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    """A run of a neural Turing machine on the copy task, with its pictures, and one of an LSTM; the text that was printed."""
+    folder = tmp_path_factory.mktemp("machines")
+    flags = ["--steps", "6", "--batch", "4", "--report-every", "2", "--json", "-o", "hidden=5", "-o", "width=3"]
+    flags += ["-o", "max_length=4", "--seed", "3"]
+    heads = ["-o", "memory=8,3", "-o", "read_heads=2"]
+    with pytest.raises(SystemExit) as end:
+        main(["train", "copy", "--network", "ntm", *flags, *heads, "--out", str(folder / "ntm")], prog_name="rnnsim")
+    assert end.value.code == 0
+    with pytest.raises(SystemExit) as end:
+        main(["train", "copy", "--network", "lstm", *flags, "--no-figures", "--out", str(folder / "lstm")])
+    assert end.value.code == 0
+    return folder
+
+
+def test_eval_over_a_sweep(ok, machine):
+    text = ok("eval", machine / "ntm", "--sweep", "length=2,5:9:2", "--count", "7")
+    titles, _, *rows = text.splitlines()
+    assert titles.split()[:4] == ["length", "test", "loss", "(bits)"] and len({len(row) for row in rows}) == 1
+    found = ok("eval", machine / "ntm", "--sweep", "length=2,5:9:2", "--count", "7", "--json")
+    assert [one["options"] for one in found["results"]] == [{"length": length} for length in (2, 5, 7, 9)]
+    for row, one in zip(rows, found["results"]):
+        length, loss, guess, right, percent, error, wrong, sequences = row.split()
+        assert int(length) == one["options"]["length"] and float(guess) == 3 * int(length) and sequences == "7"
+        assert float(loss) == pytest.approx(one["loss"], rel=1e-5) and float(wrong) == pytest.approx(
+            one["metrics"]["wrong_bits"], rel=1e-5
+        )
+    single = ok("eval", machine / "ntm", "-o", "length=7", "--count", "7", "--json")
+    assert {key: single[key] for key in ("loss", "metrics", "correct")} == {
+        key: found["results"][2][key] for key in ("loss", "metrics", "correct")
+    }
+    save_weights(load_weights(machine / "ntm"), "w.safetensors")
+    flags = ["--task", "copy", "-o", "width=3", "--sweep", "min_length=1,2", "--sweep", "max_length=2:4"]
+    both = ok("eval", "w.safetensors", *flags, "--count", "3", "--json")
+    points = [tuple(one["options"].values()) for one in both["results"]]
+    assert both["sweep"] == ["min_length", "max_length"] and points == [(a, b) for a in (1, 2) for b in (2, 3, 4)]
+
+
+def test_pictures_of_a_memory(ok, machine):
+    pictures = json.loads((machine / "ntm" / "result.json").read_text())
+    assert pictures["message"] and {path.name for path in (machine / "ntm" / "figures").iterdir()} >= {
+        "learning-curve.png", "example.png", "gates.png", "memory.png"
+    }  # fmt: skip
+    assert not list((machine / "lstm" / "figures").iterdir())
+    made = ok("plot", machine / "lstm", "--out", "p", "--json")["figures"]
+    assert [Path(path).name for path in made] == ["learning-curve.png", "example.png", "gates.png"]
+    made = ok("plot", machine / "ntm", "--what", "memory", "--format", "gif", "--out", "p", "-o", "length=2", "--json")
+    assert made["figures"] == ["p/memory.gif"] and Path("p/memory.gif").read_bytes()[:6] == b"GIF89a"
+
+
+def test_pictures_over_a_sweep_and_of_several_runs(ok, machine):
+    flags = ["--sweep", "length=2,8", "--count", "5", "--out", "p", "--format", "svg", "--json"]
+    made = ok("plot", machine / "ntm", "--what", "example", *flags)["figures"]
+    assert made == ["p/examples.svg"]
+    made = ok("plot", machine / "ntm", machine / "lstm", *flags)["figures"]
+    assert made == ["p/learning-curves.svg", "p/generalisation.svg"]
+    assert all(b"<svg" in Path(path).read_bytes() for path in made)
+    assert ok("plot", machine / "ntm", "--what", "generalisation", *flags)["figures"] == ["p/generalisation.svg"]
+
+
+def test_pictures_refused(shell, machine, trained):
+    ntm, lstm = machine / "ntm", machine / "lstm"
+    refused = {
+        ("--what", "memori"): "unknown picture 'memori'; did you mean 'memory'",
+        ("--format", "bmp"): "unknown format 'bmp'",
+        ("--format", "gif"): "--format gif: only --what memory is a film, not all",
+        ("--what", "generalisation"): "--what generalisation: needs --sweep",
+        (
+            "--what",
+            "gates",
+            "--sweep",
+            "length=3",
+        ): "--sweep: expected --what example, generalisation or all, got gates",
+        ("--sweep", "length=3", "--sweep", "width=3"): "a picture has one axis, expected one option, got length, width",
+        ("--sweep", "lenght=3"): "unknown option of task 'copy' 'lenght'; did you mean 'length'",
+        ("-o", "lenght=3"): "unknown option of task 'copy' 'lenght'; did you mean 'length'",
+        ("-o", "length=0"): "length=0: expected a value of at least 1",
+        (lstm, "--what", "memory"): "--what memory: expected one run, got 2",
+        (trained,): "the runs are of different tasks: copy, digits",
+        (ntm,): "given twice",
+    }
+    for arguments, message in refused.items():
+        code, out, error = shell("plot", ntm, *arguments, "--out", "p")
+        assert code == 2 and error.count("\n") == 1 and message in error, error
+        assert not Path("p").exists() or not list(Path("p").iterdir())
+    code, _, error = shell("plot", lstm, "--what", "memory")
+    assert code == 2 and error == "rnnsim: the network has no memory that could be drawn\n"
+
+
 def test_simulate_through_pipes(trained):
     buffer = io.BytesIO()
     inputs = np.random.default_rng(0).random((8, 8)).astype(np.float32)
@@ -369,6 +459,18 @@ BAD = {
     "eval w.safetensors": "name the task with --task",
     "eval w.safetensors --task digits": "the network has 3 inputs, the task has 8",
     "eval broken.safetensors --task digits": "damaged, or not a file of weights",
+    "eval w.safetensors --task copy --sweep length": "--sweep length: expected OPTION=VALUES, such as length=10,20,50",
+    "eval w.safetensors --task copy --sweep length=": "--sweep length=: expected OPTION=VALUES",
+    "eval w.safetensors --task copy --sweep length=3,3": "--sweep length=3,3: the value 3 comes twice",
+    "eval w.safetensors --task copy --sweep length=1:x": "expected whole numbers FROM:TO or FROM:TO:STEP, got 1:x",
+    "eval w.safetensors --task copy --sweep length=9:1": "expected FROM:TO:STEP with FROM up to TO",
+    "eval w.safetensors --task copy --sweep length=1:9:0": "and STEP at least 1, got 1:9:0",
+    "eval w.safetensors --task copy --sweep length=1:9999": "9,999 values; expected at most 1,000",
+    "eval w.safetensors --task copy --sweep length=1:90 --sweep width=1:90": "8,100 measurements; expected at most 1,000",
+    "eval w.safetensors --task copy --sweep length=3 --sweep length=5": "--sweep length: given twice",
+    "eval w.safetensors --task copy --sweep length=3 -o length=5": "--sweep length: length is given by -o too",
+    "eval w.safetensors --task copy --sweep length=3,0": "length=0: expected a value of at least 1",
+    "eval w.safetensors --task copy --sweep length=ten": "length=ten: expected a whole number",
     "show none": "none is not a run",
     "plot none": "none is not a run",
     "describe gruu": "unknown network or task 'gruu'; did you mean 'gru'",
