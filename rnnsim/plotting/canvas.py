@@ -52,7 +52,10 @@ def image(axis, values, low, high):
 
     colours = matplotlib.colormaps["RdBu_r" if low < 0 else "Blues"].with_extremes(bad="#eeeeee")
     shown = axis.imshow(values.T, aspect="auto", interpolation="nearest", cmap=colours, vmin=low, vmax=high)
-    axis.yaxis.get_major_locator().set_params(integer=True)
+    if values.shape[1] == 1:
+        axis.set_yticks([])
+    else:
+        axis.yaxis.get_major_locator().set_params(integer=True)
     axis.spines[:].set_visible(False)
     return shown
 

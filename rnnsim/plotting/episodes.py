@@ -107,13 +107,11 @@ def _both(seen):
 
 
 def _pair(made, axes, left, right, names, span=None):
-    """Two images with one meaning of colours; None where there is no such head."""
-    if span is None:
-        span = canvas.colour_range(np.concatenate([left.reshape(-1), right.reshape(-1)]))
+    """Two images with one meaning of colours, or each with its own, the right one's beside it; None: there is no such head."""
     for axis, values, name in zip(axes, (left, right), names):
         if values is None:
             axis.set_visible(False)
             continue
-        shown = canvas.image(axis, values, *span)
+        shown = canvas.image(axis, values, *(span or canvas.colour_range(values)))
         label(axis, name)
     canvas.colour_bar(made, shown, list(axes))

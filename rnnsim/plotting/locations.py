@@ -29,7 +29,7 @@ def note(locations, rows):
     """Which of the `rows` locations are shown, in words; empty if all are."""
     if locations.size == rows:
         return ""
-    return f"locations {locations[0]} to {locations[-1]} of {rows}; no head uses the others"
+    return f"locations {locations[0]} to {locations[-1]} of {rows}; elsewhere all weights are below {_NOTED}"
 
 
 def label_locations(axis, locations, most=6):

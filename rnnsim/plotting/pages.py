@@ -32,7 +32,7 @@ def examples(net, tasks, path, number=0, title=""):
     spans[1] = spans[2] = max(spans[1:])
     lines, inch = _lines(shown)
     rows = max(max(one.inputs.shape[1], one.outputs.shape[1]) for one in shown)
-    panel = min(1.2, 0.3 + 0.05 * rows)
+    panel = min(1.2, max(0.5, 0.3 + 0.05 * rows))
     pitch = 3 * (panel + _GAP) + _WORDS + _TICKS
     made = canvas.empty(pitch * len(lines) + _TITLE, _WIDTH, layout=None)
     heading = "    ".join(part for part in (title, "triangles: ticks with a wrong output") if part)

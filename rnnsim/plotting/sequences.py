@@ -102,7 +102,8 @@ def _draw_trace(made, axis, name, trace):
     if trace.ndim == 3 and trace.shape[2] == 1:
         for head in range(trace.shape[1]):
             colour = canvas.COLOURS[head % len(canvas.COLOURS)]
-            axis.plot(trace[:, head, 0], color=colour, linewidth=1.2, label=f"head {head}")
+            line = "-" if head < len(canvas.COLOURS) else "--"
+            axis.plot(trace[:, head, 0], color=colour, linestyle=line, linewidth=1.2, label=f"head {head}")
         axis.set_xlim(-0.5, len(trace) - 0.5)
         label(axis, text.replace("_", "\n"))
         return
