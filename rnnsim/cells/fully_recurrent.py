@@ -165,6 +165,16 @@ def rnn_linearise(out, s, y_before, bias, a, kind):
         out.direct[0, 0, j] = one - a
 
 
+@jit_exact
+def rnn_tick(out, theta, x, before, work, structure):
+    """One tick from the flat parameters; options: activation; numbers: leak."""
+    n = before.shape[1]
+    s, none = work[:n], work[n : 2 * n]
+    sequence.pre_activations(s, theta, structure.places, x, before[0])
+    sequence.clear_row(none)
+    rnn_linearise(out, s, before[0], none, structure.numbers[0], structure.options[0])
+
+
 class FullyRecurrent(interface.Cell):
     """The fully recurrent network; equations and options at the top of the file.
 
@@ -207,6 +217,11 @@ class FullyRecurrent(interface.Cell):
         """Options as a configuration keeps them: the table of connections itself, not the file that it was read from."""
         table = _read_table(options.get("connections"))
         return options if table is None else {**options, "connections": np.asarray(table).tolist()}
+
+    tick = staticmethod(rnn_tick)
+
+    def tick_options(self):
+        return [self.kind], [self.leak]
 
     def shapes(self):
         shapes = [("weight_ih", (self.hidden, self.n_inputs)), ("weight_hh", (self.hidden, self.hidden))]

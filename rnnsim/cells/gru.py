@@ -219,6 +219,29 @@ def gru_linearise(out, a, q, h_before, bias, bias_hn, u_n, after):
             out.message_gain[2, 0, j] = h_before[j] * r * (one - r)
 
 
+@jit_exact
+def gru_tick(out, theta, x, before, work, structure):
+    """One tick from the flat parameters; options: reset after, rows of U, whether there is a bias_hh of its own for q."""
+    n, h, places = before.shape[1], before[0], structure.places
+    after, rows, inner = structure.options[0] != 0, structure.options[1], structure.options[2] != 0
+    a, q, none, bias_hn = work[: 3 * n], work[3 * n : 4 * n], work[4 * n : 7 * n], work[7 * n : 8 * n]
+    sequence.pre_activations(a, theta, places, x, h)
+    sequence.clear_row(none)
+    sequence.clear_row(bias_hn)
+    start = places[1] + (rows - n) * n
+    u_n = theta[start : start + n * n].reshape(n, n)
+    for j in range(n):
+        total = h.dtype.type(0)
+        for i in range(n):
+            total += u_n[j, i] * h[i]
+        q[j] = total
+        a[2 * n + j] -= total
+        if inner:
+            bias_hn[j] = theta[places[3] + places[8] - n + j]
+            a[2 * n + j] -= bias_hn[j]
+    gru_linearise(out, a, q, h, none, bias_hn, u_n, after)
+
+
 class GRU(interface.Cell):
     """Gated recurrent unit; equations and options at the top of the file.
 
@@ -268,6 +291,12 @@ class GRU(interface.Cell):
         if not self.after:
             return (r, z, group("n", 2, True, True, biases))
         return (r, z, group("n", 2, True, False, biases[:1]), group("q", 2, False, True, biases[1:]))
+
+    tick = staticmethod(gru_tick)
+
+    def tick_options(self):
+        rows = (3 if self.gates_see_state else 1) * self.hidden
+        return [int(self.after), rows, int(self.bias == "double" and self.after)], []
 
     def shapes(self):
         n = self.hidden

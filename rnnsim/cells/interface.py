@@ -17,7 +17,10 @@ learning rule, and is entered in the registry with one line of ``rnnsim/cells/__
    receives the gradient of the inputs. Parameter gradients are added to the bound gradient views.
 8. ``traces()`` gives every gate and state of the last forward walk by name, (T, B, H) each: names in `trace_names`.
 9. ``linearise(x, state)`` gives one tick as a `Linearised`; `groups` says which parameter rows make which pre-activation.
-10. The walk of a row does not depend on the other rows, on the number of threads or on what the workspace held before.
+10. ``tick(out, theta, x, before, work, structure)``, a kernel, does the same from the flat parameters, for
+    `rnnsim.learning.online`; ``tick_options()`` gives the whole numbers and the numbers that it finds in ``structure.options``
+    and ``structure.numbers``. ``work`` has 8 H numbers.
+11. The walk of a row does not depend on the other rows, on the number of threads or on what the workspace held before.
 """
 
 from abc import ABC, abstractmethod
@@ -126,6 +129,10 @@ class Cell(ABC):
     @abstractmethod
     def linearise(self, x, state):
         """One tick x (I), state (k, H) as a `Linearised`."""
+
+    @abstractmethod
+    def tick_options(self):
+        """(whole numbers, numbers) that the kernel `tick` needs."""
 
     def initialise(self, weights, rng):
         """Uniform in +-1/sqrt(hidden), as PyTorch does for its recurrent layers."""

@@ -224,6 +224,19 @@ def lstm_linearise(out, z, c_before, h_before, p, kind):
             out.message_direct[group, 0, j] = one
 
 
+@jit_exact
+def lstm_tick(out, theta, x, before, work, structure):
+    """One tick from the flat parameters; options: gate arrangement, gates, rows of the peepholes of i, f, o or -1."""
+    n, kind, rows = before.shape[1], structure.options[0], structure.options[1] * before.shape[1]
+    z, p = work[:rows], work[4 * n : 7 * n].reshape(3, n)
+    sequence.pre_activations(z, theta, structure.places, x, before[0])
+    for gate in range(3):
+        row = structure.options[2 + gate]
+        for j in range(n):
+            p[gate, j] = theta[structure.places[4] + row * n + j] if row >= 0 else 0
+    lstm_linearise(out, z, before[1], before[0], p, kind)
+
+
 class LSTM(interface.Cell):
     """Long short-term memory; equations and options at the top of the file.
 
@@ -260,6 +273,12 @@ class LSTM(interface.Cell):
         )
         self.own_groups = tuple(self.gates.index(gate) for gate in self._looking)
         self._walk = None
+
+    tick = staticmethod(lstm_tick)
+
+    def tick_options(self):
+        rows = [self._looking.index(gate) if gate in self._looking else -1 for gate in "ifo"]
+        return [self.kind, len(self.gates), *rows], []
 
     def shapes(self):
         rows = len(self.gates) * self.hidden

@@ -71,6 +71,33 @@ def project_inputs(z, x, panels, s, steps, batch, lo, hi, reverse):
     product_packed(z[first:last], x[first:last], panels, False)
 
 
+@jit_exact
+def pre_activations(z, theta, places, x, h):
+    """z (rows) <- W x + U h + b_ih + b_hh of one tick, from the flat parameters; places as in `rnnsim.learning.online.Structure`.
+
+    W, U and the biases may have fewer rows than z has: those at the end, as the parameters of a GRU whose gates see less.
+    """
+    for j in range(z.size):
+        z[j] = 0
+    for k in range(4):
+        if places[k] < 0:
+            continue
+        start, end = places[k], places[k] + places[5 + k]
+        if k >= 2:
+            skipped = z.size - (end - start)
+            for j in range(end - start):
+                z[skipped + j] += theta[start + j]
+            continue
+        v = x if k == 0 else h
+        rows = (end - start) // v.size
+        weights = theta[start:end].reshape(rows, v.size)
+        for j in range(rows):
+            row, total = weights[j], z[z.size - rows + j]
+            for i in range(v.size):
+                total += row[i] * v[i]
+            z[z.size - rows + j] = total
+
+
 def row_tasks(steps, batch, work_per_row):
     """The number of tasks for a walk of `steps` ticks over `batch` rows with `work_per_row` multiply-adds a tick."""
     return tasks_for(steps * batch * work_per_row, batch)

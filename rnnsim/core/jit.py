@@ -281,3 +281,41 @@ def _with_links(compiled):
     names = [function.name for function in module.functions if function.is_declaration and function.name in _LINKED]
     calls = [functools.partial(_link_again, *_LINKED[name]) for name in names]
     return compiled._replace(reload_init=[*compiled.reload_init, *calls])
+
+
+def pointer(kernel, *arguments):
+    """A kernel, compiled for arguments like these, as a number that `call_pointer` in another kernel can call.
+
+    Thus a driver is compiled once for all kernels of one signature. Kernels give nothing back. Without the compiler the
+    number is the function itself.
+    """
+    if not ENABLED:
+        return kernel
+    import numba
+
+    types = tuple(numba.typeof(value) for value in arguments)
+    _, compiled = _link(kernel, types)
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+def pointer_call(count):
+    """``call(address, a1, ..., a_count)`` for use in kernels: calls what `pointer` gave, with arguments of the same types."""
+    if not ENABLED:
+        return lambda address, *arguments: address(*arguments)
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    def call(typing, address, *given):
+        def generate(context, builder, signature, arguments):
+            kinds = signature.args[1:]
+            form = context.call_conv.get_function_type(types.none, kinds)
+            target = builder.inttoptr(arguments[0], form.as_pointer())
+            context.call_conv.call_function(builder, target, types.none, kinds, arguments[1:])
+            return context.get_dummy_value()
+
+        return types.none(types.intp, *given), generate
+
+    names = [f"a{k}" for k in range(count)]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in ("typing", "address", *names)])
+    return intrinsic(call)

@@ -70,7 +70,7 @@ COPY = Experiment(
         _arm(
             "ntm",
             "LSTM controller 100, one read and one write head, memory 128 x 20",
-            _settings("copy", _ntm(), 1e-4, 100_000, "loss<0.05 twice"),
+            _settings("copy", _ntm(), 1e-4, 100_000, "loss<0.01 twice"),
             40_000,
             {"sequences": Published(100_000, "sequences", "uncertain", f"near zero from there on; {_CURVE}")},
         ),
@@ -167,17 +167,19 @@ ASSOCIATIVE_RECALL = Experiment(
         _arm(
             "ntm",
             "LSTM controller 100, one read and one write head, memory 128 x 20",
-            _settings("associative-recall", _ntm(), 1e-4, 100_000, "loss<0.05 twice"),
+            _settings("associative-recall", _ntm(), 1e-4, 200_000, "loss<0.05 twice"),
             40_000,
-            {"sequences": Published(30_000, "sequences", "read", "about so many until the cost is near zero")},
+            extra=True,
         ),
         _arm(
             "ntm-ff",
             "feed-forward controller 256, four read and four write heads, memory 128 x 20",
-            _settings("associative-recall", _ntm(256, 4, controller="feedforward"), 1e-4, 100_000, "loss<0.05 twice"),
-            40_000,
-            {"loss_15": Published(1.0, "bits", "read", "less than one bit a sequence")},
-            extra=True,
+            _settings("associative-recall", _ntm(256, 4, controller="feedforward"), 1e-4, 200_000, "loss<0.05 twice"),
+            60_000,
+            {
+                "sequences": Published(30_000, "sequences", "read", "about so many until the cost is near zero"),
+                "loss_15": Published(1.0, "bits", "read", "less than one bit a sequence"),
+            },
         ),
         _arm(
             "lstm",
@@ -194,9 +196,9 @@ ASSOCIATIVE_RECALL = Experiment(
         evaluated("loss_12", "loss at 12 items", "bits", options={"items": 12}),
         evaluated("loss_15", "loss at 15 items", "bits", options={"items": 15}),
     ),
-    criteria=(seeds_meet("ntm", "loss<0.1", more_than=0.5),),
+    criteria=(seeds_meet("ntm-ff", "loss<0.1", more_than=0.5),),
     seeds=5,
-    notes=(_HEADS, _STEPS),
+    notes=("The paper says that the feed-forward controller learns faster; it is the one that is judged.", _HEADS, _STEPS),
 )
 
 

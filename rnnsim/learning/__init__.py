@@ -7,5 +7,6 @@ RULES = Registry(
     {
         "bptt": ("rnnsim.learning.bptt:BPTT", "back-propagation through all ticks of the batch"),
         "tbptt": ("rnnsim.learning.truncated_bptt:TruncatedBPTT", "BPTT(h; h'): h ticks back, every h' ticks"),
+        "rtrl": ("rnnsim.learning.rtrl:RTRL", "real-time recurrent learning: the exact gradient, forward in time"),
     },
 )

@@ -1,0 +1,382 @@
+"""Learning while the sequence runs: the engine under all online rules.
+
+A network of one layer with state s(t) (k, H), parameters w of its cell, and a readout y(t) of the units. Every rule carries some
+form of the influence ds(t)/dw forward in time and meets it with the gradient of the loss of this tick::
+
+    dE(t)/dw = dE(t)/ds(t)  ds(t)/dw
+
+A tick of the engine, in one kernel for all cells, rules and losses:
+
+1. the cell's `tick` gives the new state and its linearisation (`rnnsim.cells.interface.Linearised`);
+2. the rule's `advance` takes its influence through the linearisation;
+3. the readout gives y, the loss, and with it dE/ds; the readout's own gradient is exact and added at once;
+4. the rule's `credit` adds its gradient of the cell's parameters.
+
+Cells and rules are called through pointers, so the engine is compiled once. Parameters are told by two tables: parameter i is
+the weight of `source[i]` in the pre-activation `unit[i]`, so that da[unit]/dw_i is the source's value. Sources are the input
+(I), the messages of all groups (G*H), what peepholes see, and a constant 1.
+
+A rule is a class with numbered duties, at `OnlineRule`.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from rnnsim.cells.interface import Linearised
+from rnnsim.core.jit import jit_exact, jit_parallel, linked, pointer_call
+from rnnsim.core.vmath import exp, sigmoid, softplus
+
+SQUARED, BERNOULLI, SOFTMAX = range(3)
+
+
+class Structure(NamedTuple):
+    """What the engine and the rules must know of a network; the same for all its streams."""
+
+    unit: np.ndarray  # (P) int32: pre-activation g*H + j that parameter i of the cell acts on
+    source: np.ndarray  # (P) int32: which source it weighs
+    recurrent: np.ndarray  # (G) offset in theta of the group's (H, H) recurrent block, -1 for none
+    own_group: np.ndarray  # (rows of the peephole parameter) the group that each acts on
+    places: (
+        np.ndarray
+    )  # (10) offsets in theta of weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole, -1: none; sizes
+    options: np.ndarray  # (8) of the cell's tick, whole numbers
+    numbers: np.ndarray  # (4) of the cell's tick
+    first: int  # offset in theta of the cell's parameters
+    readout: int  # offset in theta of weight_out, bias_out; -1: the first units are the outputs
+    chained: bool  # whether a message depends on another pre-activation
+    delayed: bool  # whether the readout sees the state before the tick
+
+
+class Flow(NamedTuple):
+    """One stream: the network at one tick."""
+
+    linear: Linearised
+    theta: np.ndarray  # all parameters of the network
+    gradient: np.ndarray  # like theta
+    x: np.ndarray  # (I)
+    before: np.ndarray  # (k, H) the state before the tick
+    sources: np.ndarray  # what the parameters weigh
+    credit: np.ndarray  # (H) dE/dh of this tick
+    error: np.ndarray  # (K) dE/dy of this tick
+    work: np.ndarray  # scratch of the cell and the rule
+    structure: Structure
+
+
+class Memory(NamedTuple):
+    """What a rule carries from tick to tick; each rule says what stands where."""
+
+    a: np.ndarray  # 2-D
+    b: np.ndarray  # 2-D
+    c: np.ndarray  # 2-D
+    panels: np.ndarray  # 3-D, packed
+    whole: np.ndarray  # int64
+    numbers: np.ndarray  # 1-D
+    clock: np.ndarray  # (2) int64: key of the stream's random numbers, tick
+
+
+call_tick = pointer_call(6)
+call_rule = pointer_call(2)
+
+
+# -- the linearisation as the rules use it -----------------------------------------------------------------------------------
+
+
+@jit_exact
+def fill_sources(flow):
+    """The vector that the parameters of the cell weigh, from the input and the linearisation."""
+    place = flow.x.size
+    for i in range(place):
+        flow.sources[i] = flow.x[i]
+    for array in (flow.linear.message, flow.linear.own_source):
+        for row in range(array.shape[0]):
+            for j in range(array.shape[1]):
+                flow.sources[place] = array[row, j]
+                place += 1
+    flow.sources[place] = 1
+
+
+@jit_exact
+def jacobian_times(out, work, flow, v):
+    """out (k, H) <- (ds'/ds) v for a change v (k, H) of the state; work (G, H) <- the change of the pre-activations."""
+    linear, structure = flow.linear, flow.structure
+    states, groups, hidden = linear.gain.shape
+    for g in range(groups):
+        for j in range(hidden):
+            work[g, j] = 0
+        place = structure.recurrent[g]
+        if place < 0:
+            continue
+        for i in range(hidden):
+            change = v.dtype.type(0)
+            for q in range(states):
+                change += linear.message_direct[g, q, i] * v[q, i]
+            if structure.chained:
+                for e in range(g):
+                    change += linear.message_gain[g, e, i] * work[e, i]
+            out[0, i] = change
+        weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
+        for j in range(hidden):
+            total = v.dtype.type(0)
+            row = weights[j]
+            for i in range(hidden):
+                total += row[i] * out[0, i]
+            work[g, j] = total
+    for p in range(states):
+        for j in range(hidden):
+            total = v.dtype.type(0)
+            for q in range(states):
+                total += linear.direct[p, q, j] * v[q, j]
+            for g in range(groups):
+                total += linear.gain[p, g, j] * work[g, j]
+            out[p, j] = total
+
+
+@jit_exact
+def times_jacobian(out, work, flow, v):
+    """out (k, H) <- v (ds'/ds) for a gradient v (k, H) of the new state; work (G, H) <- dE/da of the pre-activations."""
+    linear, structure = flow.linear, flow.structure
+    states, groups, hidden = linear.gain.shape
+    for g in range(groups):
+        for j in range(hidden):
+            total = v.dtype.type(0)
+            for p in range(states):
+                total += v[p, j] * linear.gain[p, g, j]
+            work[g, j] = total
+    for q in range(states):
+        for j in range(hidden):
+            total = v.dtype.type(0)
+            for p in range(states):
+                total += v[p, j] * linear.direct[p, q, j]
+            out[q, j] = total
+    for g in range(groups - 1, -1, -1):
+        place = structure.recurrent[g]
+        if place < 0:
+            continue
+        weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
+        for i in range(hidden):
+            total = v.dtype.type(0)
+            for j in range(hidden):
+                total += work[g, j] * weights[j, i]
+            for q in range(states):
+                out[q, i] += total * linear.message_direct[g, q, i]
+            if structure.chained:
+                for e in range(g):
+                    work[e, i] += total * linear.message_gain[g, e, i]
+
+
+@jit_exact
+def immediate_times(out, d_units, flow, scale):
+    """out (P) += scale * d_units (G*H) (da/dw): the gradient of the parameters through this tick alone."""
+    unit, source = flow.structure.unit, flow.structure.source
+    for i in range(unit.size):
+        out[i] += scale * d_units[unit[i]] * flow.sources[source[i]]
+
+
+# -- readout and loss -----------------------------------------------------------------------------------------------------------
+
+
+@jit_exact
+def read_out(y, flow, h, hidden):
+    """y (K) from the units h (H)."""
+    place, outputs = flow.structure.readout, y.size
+    for k in range(outputs):
+        if place < 0:
+            y[k] = h[k]
+        else:
+            total = flow.theta[place + outputs * hidden + k]
+            row = flow.theta[place + k * hidden : place + (k + 1) * hidden]
+            for j in range(hidden):
+                total += row[j] * h[j]
+            y[k] = total
+
+
+@jit_exact
+def loss_of_tick(error, y, target, kind, scale):
+    """Loss of one tick, times scale, and error (K) <- its gradient; as in `rnnsim.core.losses`."""
+    loss, n = 0.0, y.size
+    if kind == SQUARED:
+        for k in range(n):
+            d = y[k] - target[k]
+            loss += d * d
+            error[k] = 2 * d * scale
+    elif kind == BERNOULLI:
+        for k in range(n):
+            wrong = target[k] if y[k] < 0 else 1 - target[k]
+            loss += abs(y[k]) * wrong + softplus(-abs(y[k]))
+            error[k] = (sigmoid(y[k]) - target[k]) * scale
+    else:
+        top = y[0]
+        for k in range(1, n):
+            top = max(top, y[k])
+        total, mass = 0.0, 0.0
+        for k in range(n):
+            error[k] = exp(y[k] - top)
+            total += error[k]
+            mass += target[k]
+        for k in range(n):
+            if target[k] != 0:
+                loss -= target[k] * (y[k] - top - np.log(total))
+            error[k] = (error[k] / total * mass - target[k]) * scale
+    return loss * scale
+
+
+@jit_exact
+def readout_backward(flow, h, hidden):
+    """credit (H) <- dE/dh, and the readout's own gradient is added."""
+    place, outputs = flow.structure.readout, flow.error.size
+    for j in range(hidden):
+        flow.credit[j] = 0
+    for k in range(outputs):
+        e = flow.error[k]
+        if place < 0:
+            flow.credit[k] = e
+            continue
+        start = place + k * hidden
+        row, d_row = flow.theta[start : start + hidden], flow.gradient[start : start + hidden]
+        for j in range(hidden):
+            flow.credit[j] += e * row[j]
+            d_row[j] += e * h[j]
+        flow.gradient[place + outputs * hidden + k] += e
+
+
+# -- the walk -----------------------------------------------------------------------------------------------------------------
+
+
+@jit_exact
+def walk(flow, memory, state, xs, targets, weights, outputs, cell, advance, credit, forget, kind, scale, rate, forced):
+    """One stream through xs (T, I): state (k, H) goes on, outputs (T, K) are filled; gives the loss.
+
+    The gradient is added up in flow.gradient, or with a rate above 0 used at every tick, theta -= rate * gradient, and
+    cleared. With `forced`, units that have a target (not NaN) are set to it after the tick, and `forget` clears their influence.
+    """
+    hidden, loss = state.shape[1], 0.0
+    structure, linear = flow.structure, flow.linear
+    for t in range(xs.shape[0]):
+        for i in range(flow.x.size):
+            flow.x[i] = xs[t, i]
+        for p in range(state.shape[0]):
+            for j in range(hidden):
+                flow.before[p, j] = state[p, j]
+        call_tick(cell, linear, flow.theta, flow.x, flow.before, flow.work, structure)
+        fill_sources(flow)
+        if not structure.delayed:
+            call_rule(advance, flow, memory)
+        for p in range(state.shape[0]):
+            for j in range(hidden):
+                state[p, j] = linear.state[p, j]
+        h = flow.before[0] if structure.delayed else state[0]
+        read_out(outputs[t], flow, h, hidden)
+        if weights[t] != 0:
+            loss += loss_of_tick(flow.error, outputs[t], targets[t], kind, weights[t] * scale)
+            readout_backward(flow, h, hidden)
+            call_rule(credit, flow, memory)
+        if structure.delayed:
+            call_rule(advance, flow, memory)
+        if forced:
+            for k in range(targets.shape[1]):
+                if weights[t] != 0:
+                    state[0, k] = targets[t, k]
+            if weights[t] != 0:
+                call_rule(forget, flow, memory)
+        if rate > 0:
+            for i in range(flow.theta.size):
+                flow.theta[i] -= rate * flow.gradient[i]
+                flow.gradient[i] = 0
+        memory.clock[1] += 1
+    return loss
+
+
+# -- many streams ---------------------------------------------------------------------------------------------------------------
+
+
+class Streams(NamedTuple):
+    """The arrays of `Flow` for S streams, with the stream as first axis, and the states."""
+
+    theta: np.ndarray  # (1 or S, parameters): one for all, or one for each
+    gradient: np.ndarray
+    x: np.ndarray
+    before: np.ndarray
+    sources: np.ndarray
+    credit: np.ndarray
+    error: np.ndarray
+    work: np.ndarray
+    state: np.ndarray  # (S, k, H)
+
+
+@jit_exact
+def flow_of(streams, every, structure, s):
+    """The arrays of one stream; `every` is the `Linearised` of all."""
+    linear = Linearised(
+        every.state[s],
+        every.direct[s],
+        every.gain[s],
+        every.message[s],
+        every.message_direct[s],
+        every.message_gain[s],
+        every.own_source[s],
+    )
+    return Flow(
+        linear,
+        streams.theta[s if streams.theta.shape[0] > 1 else 0],
+        streams.gradient[s],
+        streams.x[s],
+        streams.before[s],
+        streams.sources[s],
+        streams.credit[s],
+        streams.error[s],
+        streams.work[s],
+        structure,
+    )
+
+
+@jit_exact
+def memory_of(m, s):
+    """What the rule carries for one stream."""
+    return Memory(m.a[s], m.b[s], m.c[s], m.panels[s], m.whole, m.numbers, m.clock[s])
+
+
+@jit_exact
+def walk_streams(
+    losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls, kind, scale, rate, forced, lo, hi
+):
+    """Streams lo..hi through xs (S, T, I); calls holds the pointers of tick, advance, credit, forget."""
+    for s in range(lo, hi):
+        losses[s] = walk(
+            flow_of(streams, linear, structure, s),
+            memory_of(memory, s),
+            streams.state[s],
+            xs[s],
+            targets[s],
+            weights[s],
+            outputs[s],
+            calls[0],
+            calls[1],
+            calls[2],
+            calls[3],
+            kind,
+            scale,
+            rate,
+            forced,
+        )
+
+
+_walk_streams = linked(walk_streams)
+
+
+@jit_parallel
+def walk_streams_parallel(
+    losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls, kind, scale, rate, forced, tasks
+):
+    for task in numba.prange(tasks):
+        lo, hi = losses.size * task // tasks, losses.size * (task + 1) // tasks
+        _walk_streams(
+            losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls, kind, scale, rate, forced,
+            lo, hi,
+        )  # fmt: skip
+
+
+@jit_exact
+def nothing(flow, memory):
+    """A rule's duty that has nothing to do."""

@@ -1,0 +1,211 @@
+"""Real-time recurrent learning (Williams & Zipser 1989): the exact gradient, carried forward.
+
+With the state s(t), the parameters w and the pre-activations a(t) of the cell::
+
+    P(t) = ds(t)/dw = ds(t)/ds(t-1) P(t-1) + ds(t)/da(t) da(t)/dw                 influence
+    dE(t)/dw = dE(t)/ds(t) P(t)
+
+P holds (states) x (parameters) numbers once: n^3 for n fully connected units, and a tick costs n^4. It is kept as P transposed, a
+row a parameter, so that the first term is one matrix product with the transposed Jacobian and the second adds to one
+entry a state and row, or to a whole row where messages depend on gates (a GRU that resets before the product).
+"""
+
+import numba
+import numpy as np
+
+from rnnsim.core.gemm import packed_shape, product_packed
+from rnnsim.core.jit import jit_exact, jit_parallel, linked
+from rnnsim.core.lanes import first, load, store, width
+from rnnsim.core.registry import require
+from rnnsim.core.threads import get_threads
+from rnnsim.learning.online import Memory
+from rnnsim.learning.streams import OnlineRule, available_bytes
+
+_BLOCK = 48  # rows of the influence that are taken through the product together: they stay in the first-level cache
+_WIDE = 2_000_000  # multiply-adds of a tick from which on a second thread is worth its launch
+
+
+@jit_exact
+def fill_jacobian(panels, flow, chain):
+    """panels <- (ds'/ds) transposed and packed; chain (G*H, k*H) <- da/ds, used where messages depend on pre-activations."""
+    linear, structure = flow.linear, flow.structure
+    states, groups, hidden = linear.gain.shape
+    lanes = panels.shape[2]
+    for p in range(states):
+        for j in range(hidden):
+            new = p * hidden + j
+            panel = panels[new // lanes]
+            lane = new % lanes
+            for old in range(states * hidden):
+                panel[old, lane] = 0
+            for q in range(states):
+                panel[q * hidden + j, lane] = linear.direct[p, q, j]
+    for g in range(groups):
+        place = structure.recurrent[g]
+        if place < 0:
+            continue
+        weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
+        if structure.chained:
+            for j in range(hidden):
+                for old in range(states * hidden):
+                    total = linear.message_direct[g, old // hidden, old % hidden] * weights[j, old % hidden]
+                    for e in range(g):
+                        if structure.recurrent[e] >= 0:
+                            for i in range(hidden):
+                                total += weights[j, i] * linear.message_gain[g, e, i] * chain[e * hidden + i, old]
+                    chain[g * hidden + j, old] = total
+        for p in range(states):
+            for j in range(hidden):
+                new = p * hidden + j
+                panel, lane, slope = panels[new // lanes], new % lanes, linear.gain[p, g, j]
+                if slope == 0:
+                    continue
+                for old in range(states * hidden):
+                    if structure.chained:
+                        change = chain[g * hidden + j, old]
+                    else:
+                        change = linear.message_direct[g, old // hidden, old % hidden] * weights[j, old % hidden]
+                    panel[old, lane] += slope * change
+
+
+@jit_exact
+def fill_immediate(units, flow):
+    """units (G*H, k*H) <- ds'/da transposed, through the messages that depend on a as well."""
+    linear, structure = flow.linear, flow.structure
+    states, groups, hidden = linear.gain.shape
+    for u in range(groups * hidden):
+        for new in range(states * hidden):
+            units[u, new] = 0
+    for g in range(groups - 1, -1, -1):
+        for j in range(hidden):
+            row = units[g * hidden + j]
+            for p in range(states):
+                row[p * hidden + j] = linear.gain[p, g, j]
+            for later in range(g + 1, groups):
+                slope, place = linear.message_gain[later, g, j], structure.recurrent[later]
+                if slope == 0 or place < 0:
+                    continue
+                weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
+                for i in range(hidden):
+                    for new in range(states * hidden):
+                        row[new] += slope * weights[i, j] * units[later * hidden + i, new]
+
+
+@jit_exact
+def _advance_rows(linear, structure, sources, memory, lo, hi):
+    """Rows lo..hi of the influence, a block at a time: copied out, and multiplied back in their place."""
+    influence, units = memory.a, memory.b
+    states, _, hidden = linear.gain.shape
+    old = np.empty((_BLOCK, influence.shape[1]), influence.dtype)
+    for start in range(lo, hi, _BLOCK):
+        end = min(hi, start + _BLOCK)
+        for r in range(start, end):
+            row, kept = influence[r], old[r - start]
+            for j in range(0, row.size, width(row)):
+                live = first(row.size - j)
+                store(kept, j, live, load(row, j, live))
+        product_packed(influence[start:end], old[: end - start], memory.panels, False)
+        for r in range(start, end):
+            value = sources[structure.source[r]]
+            if value == 0:
+                continue
+            u = structure.unit[r]
+            if structure.chained:
+                row, change = influence[r], units[u]
+                for j in range(0, row.size, width(row)):
+                    live = first(row.size - j)
+                    store(row, j, live, load(row, j, live) + load(change, j, live) * value)
+            else:
+                g, j = u // hidden, u % hidden
+                for p in range(states):
+                    influence[r, p * hidden + j] += value * linear.gain[p, g, j]
+
+
+_rows = linked(_advance_rows)
+
+
+@jit_exact
+def _prepare(flow, memory):
+    fill_jacobian(memory.panels, flow, memory.c)
+    if flow.structure.chained:
+        fill_immediate(memory.b, flow)
+
+
+@jit_exact
+def advance(flow, memory):
+    """Influence of a tick, on one thread."""
+    _prepare(flow, memory)
+    _rows(flow.linear, flow.structure, flow.sources, memory, 0, memory.a.shape[0])
+
+
+@jit_parallel
+def advance_wide(flow, memory):
+    """The same on all threads; the blocks of rows are the same, so the bits are."""
+    _prepare(flow, memory)
+    linear, structure, sources = flow.linear, flow.structure, flow.sources
+    blocks = (memory.a.shape[0] + _BLOCK - 1) // _BLOCK
+    tasks = min(memory.whole[0], blocks)
+    for task in numba.prange(tasks):
+        lo, hi = blocks * task // tasks * _BLOCK, blocks * (task + 1) // tasks * _BLOCK
+        _rows(linear, structure, sources, memory, lo, min(hi, memory.a.shape[0]))
+
+
+@jit_exact
+def credit(flow, memory):
+    """gradient += influence times dE/dh."""
+    d = flow.gradient[flow.structure.first : flow.structure.first + memory.a.shape[0]]
+    hidden = flow.credit.size
+    for r in range(d.size):
+        row = memory.a[r, :hidden]
+        total = d[r]
+        for j in range(hidden):
+            total += row[j] * flow.credit[j]
+        d[r] = total
+
+
+@jit_exact
+def forget(flow, memory):
+    """The units that were set to their targets depend on nothing."""
+    for r in range(memory.a.shape[0]):
+        for k in range(flow.error.size):
+            memory.a[r, k] = 0
+
+
+class RTRL(OnlineRule):
+    """Exact gradient, forward in time; equations at the top of the file.
+
+    Options as in `OnlineRule`. Influence: k n (parameters of the cell) numbers a stream.
+
+    >>> from rnnsim.learning import RULES
+    >>> RULES.build("rtrl", {"every": 1}).every
+    1
+    """
+
+    forces = True
+
+    def memory(self, net, structure, shape, streams):
+        """a: the influence (P, k*H); b: ds'/da; c: da/ds; both only where messages depend on gates."""
+        size, units = shape.states * shape.hidden, shape.groups * shape.hidden
+        chained = units if structure.chained else 0
+        return Memory(
+            np.zeros((streams, shape.parameters, size), shape.dtype),
+            np.zeros((streams, chained, size), shape.dtype),
+            np.zeros((streams, chained, size), shape.dtype),
+            np.zeros((streams, *packed_shape(size, size, shape.dtype)), shape.dtype),
+            np.array([get_threads()], np.int64),
+            np.zeros(1, shape.dtype),
+            None,
+        )
+
+    def check_network(self, net, structure, shape):
+        """Refuses an influence that does not fit into half of this machine's memory."""
+        need = shape.parameters * shape.states * shape.hidden * shape.dtype.itemsize
+        require(
+            need <= available_bytes() // 2,
+            f"rule rtrl: the influence of {shape.parameters:,} parameters on {shape.states * shape.hidden:,} states takes "
+            f"{need / 2**30:.1f} GiB a sequence",
+        )
+
+    def kernels(self, shape):
+        wide = shape.parameters * (shape.states * shape.hidden) ** 2 > _WIDE and get_threads() > 1
+        return advance_wide if wide else advance, credit, forget
