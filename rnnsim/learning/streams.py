@@ -1,6 +1,7 @@
 """A network and an online rule on many streams: the Python side of `rnnsim.learning.online`, and what every rule inherits."""
 
 import os
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -196,7 +197,7 @@ class Engine:
         self.state[...] = state
 
 
-class OnlineRule:
+class OnlineRule(ABC):
     """What a rule that learns while the sequence runs is made of. A rule
 
     1. gives in ``memory(net, structure, shape, streams)`` the arrays that it carries, with the stream as first axis, as a
@@ -217,6 +218,14 @@ class OnlineRule:
     def __init__(self, every: int = 0):
         self.every = at_least("every", every, 0)
         self._engine = None
+
+    @abstractmethod
+    def memory(self, net, structure, shape, streams):
+        """The arrays that the rule carries, with the stream as first axis."""
+
+    @abstractmethod
+    def kernels(self, shape):
+        """The kernels (advance, credit, forget)."""
 
     def check_network(self, net, structure, shape):
         """Refuse a network that the rule cannot serve."""
