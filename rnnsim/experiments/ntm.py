@@ -9,8 +9,9 @@ of the gradient cut off at +-10, one sequence a step. The arms are
     collier-beel    the settings of Collier & Beel 2018 (arXiv:1807.08518): read before write, Adam, batch 32, gradient norm 50
 
 Those that no criterion asks for are run if they are named. The paper trains for up to a million sequences and says nothing of
-stopping; here a training ends when two evaluations in a row, on 200 validation sequences, cost less than the figure in
-`until`, or after `steps` sequences. Losses are bits a sequence, on 1000 test sequences.
+stopping; here the training of an NTM ends as that of the LSTM's own paper does, when the last 2000 training sequences were
+right ("solved"), or after `steps` sequences; a fixed goal on a validation set of 200 leaves networks that fail once in a
+thousand sequences, and one failure costs as much as all others together. Losses are bits a sequence, on 1000 test sequences.
 """
 
 from rnnsim.experiments.criteria import median_below, median_meets, seeds_meet
@@ -70,14 +71,14 @@ COPY = Experiment(
         _arm(
             "ntm",
             "LSTM controller 100, one read and one write head, memory 128 x 20",
-            _settings("copy", _ntm(), 1e-4, 100_000, "loss<0.01 twice"),
+            _settings("copy", _ntm(), 1e-4, 100_000, "solved"),
             40_000,
             {"sequences": Published(100_000, "sequences", "uncertain", f"near zero from there on; {_CURVE}")},
         ),
         _arm(
             "ntm-ff",
             "feed-forward controller 100, one read and one write head, memory 128 x 20",
-            _settings("copy", _ntm(controller="feedforward"), 1e-4, 100_000, "loss<0.05 twice"),
+            _settings("copy", _ntm(controller="feedforward"), 1e-4, 100_000, "solved"),
             40_000,
             extra=True,
         ),
@@ -125,13 +126,13 @@ REPEAT_COPY = Experiment(
         _arm(
             "ntm",
             "LSTM controller 100, one read and one write head, memory 128 x 20",
-            _settings("repeat-copy", _ntm(), 1e-4, 200_000, "loss<0.1 twice"),
+            _settings("repeat-copy", _ntm(), 1e-4, 200_000, "solved"),
             60_000,
         ),
         _arm(
             "ntm-ff",
             "feed-forward controller 100, one read and one write head, memory 128 x 20",
-            _settings("repeat-copy", _ntm(controller="feedforward"), 1e-4, 200_000, "loss<0.1 twice"),
+            _settings("repeat-copy", _ntm(controller="feedforward"), 1e-4, 200_000, "solved"),
             60_000,
             extra=True,
         ),
@@ -167,14 +168,16 @@ ASSOCIATIVE_RECALL = Experiment(
         _arm(
             "ntm",
             "LSTM controller 100, one read and one write head, memory 128 x 20",
-            _settings("associative-recall", _ntm(), 1e-4, 200_000, "loss<0.05 twice"),
+            _settings("associative-recall", _ntm(norm_floor=0.003), 1e-4, 200_000, "solved"),
             40_000,
             extra=True,
         ),
         _arm(
             "ntm-ff",
             "feed-forward controller 256, four read and four write heads, memory 128 x 20",
-            _settings("associative-recall", _ntm(256, 4, controller="feedforward"), 1e-4, 200_000, "loss<0.05 twice"),
+            _settings(
+                "associative-recall", _ntm(256, 4, controller="feedforward", norm_floor=0.003), 1e-4, 200_000, "solved"
+            ),
             60_000,
             {
                 "sequences": Published(30_000, "sequences", "read", "about so many until the cost is near zero"),
@@ -198,7 +201,11 @@ ASSOCIATIVE_RECALL = Experiment(
     ),
     criteria=(seeds_meet("ntm-ff", "loss<0.1", more_than=0.5),),
     seeds=5,
-    notes=("The paper says that the feed-forward controller learns faster; it is the one that is judged.", _HEADS, _STEPS),
+    notes=(
+        "The paper says that the feed-forward controller learns faster; it is the one that is judged.",
+        _HEADS,
+        _STEPS,
+    ),
 )
 
 

@@ -73,7 +73,7 @@ class NTM(Network):
         memory_start: Literal["constant", "learned", "random"] = "constant",
         learned_initial_state: bool = True,
         clip_heads: float = 20.0,
-        norm_floor: float = 0.003,
+        norm_floor: float = 0.01,
         recompute: int = 0,
         tokens: bool = False,
         dtype: str = "float32",
