@@ -20,7 +20,7 @@ What makes it safe in float32
     which the gradient of eq. 9 needs, is an exponential of its own and not a quotient.
 
 The kernels take the memory as (M, N): a vector of the machine then holds one component of many rows, for any M, and only
-reads end in a sum over lanes. The public functions take it as users write it, (N, M).
+reads end in a sum over lanes. `rnnsim.networks.heads` has every step as a function on arrays, with the memory as (N, M).
 """
 
 import numpy as np
