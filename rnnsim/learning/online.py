@@ -249,16 +249,23 @@ def walk(flow, memory, state, xs, targets, weights, outputs, cell, advance, cred
     """One stream through xs (T, I): state (k, H) goes on, outputs (T, K) are filled; gives the loss.
 
     The gradient is added up in flow.gradient, or with a rate above 0 used at every tick, theta -= rate * gradient, and
-    cleared. With `forced`, units that have a target (not NaN) are set to it after the tick, and `forget` clears their influence.
+    cleared. With `forced` the units that are the outputs are set to their targets, at every tick that counts, once the error
+    has been taken and before the next tick sees them, and `forget` clears their influence (Williams & Zipser 1989).
     """
     hidden, loss = state.shape[1], 0.0
     structure, linear = flow.structure, flow.linear
     for t in range(xs.shape[0]):
+        teach = forced and weights[t] != 0
         for i in range(flow.x.size):
             flow.x[i] = xs[t, i]
         for p in range(state.shape[0]):
             for j in range(hidden):
                 flow.before[p, j] = state[p, j]
+        if structure.delayed:
+            read_out(outputs[t], flow, flow.before[0], hidden)
+            if teach:
+                for k in range(targets.shape[1]):
+                    flow.before[0, k] = targets[t, k]
         call_tick(cell, linear, flow.theta, flow.x, flow.before, flow.work, structure)
         fill_sources(flow)
         if not structure.delayed:
@@ -267,19 +274,19 @@ def walk(flow, memory, state, xs, targets, weights, outputs, cell, advance, cred
             for j in range(hidden):
                 state[p, j] = linear.state[p, j]
         h = flow.before[0] if structure.delayed else state[0]
-        read_out(outputs[t], flow, h, hidden)
+        if not structure.delayed:
+            read_out(outputs[t], flow, h, hidden)
         if weights[t] != 0:
             loss += loss_of_tick(flow.error, outputs[t], targets[t], kind, weights[t] * scale)
             readout_backward(flow, h, hidden)
             call_rule(credit, flow, memory)
+        if teach:
+            call_rule(forget, flow, memory)
         if structure.delayed:
             call_rule(advance, flow, memory)
-        if forced:
+        elif teach:
             for k in range(targets.shape[1]):
-                if weights[t] != 0:
-                    state[0, k] = targets[t, k]
-            if weights[t] != 0:
-                call_rule(forget, flow, memory)
+                state[0, k] = targets[t, k]
         if rate > 0:
             for i in range(flow.theta.size):
                 flow.theta[i] -= rate * flow.gradient[i]

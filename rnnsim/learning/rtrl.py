@@ -174,7 +174,7 @@ def forget(flow, memory):
 class RTRL(OnlineRule):
     """Exact gradient, forward in time; equations at the top of the file.
 
-    Options as in `OnlineRule`. Influence: k n (parameters of the cell) numbers a stream.
+    Options as in `OnlineRule`, and `force`: teacher forcing. Influence: k n (parameters of the cell) numbers a stream.
 
     >>> from rnnsim.learning import RULES
     >>> RULES.build("rtrl", {"every": 1}).every
@@ -182,6 +182,10 @@ class RTRL(OnlineRule):
     """
 
     forces = True
+
+    def __init__(self, every: int = 0, force: bool = False):
+        super().__init__(every)
+        self.force = force
 
     def memory(self, net, structure, shape, streams):
         """a: the influence (P, k*H); b: ds'/da; c: da/ds; both only where messages depend on gates."""

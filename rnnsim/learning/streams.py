@@ -211,9 +211,13 @@ class OnlineRule(ABC):
     Options of all rules
 
     every   ticks between two updates; 0: one update a batch, at its end. The influence is carried on over updates.
+
+    Teacher forcing (Williams & Zipser 1989): a rule with ``forces = True`` has an option ``force: bool = False`` and keeps it in
+    `force`. Units that have a target at a tick are set to it for the next one, and depend on nothing then.
     """
 
     forces = False
+    force = False
 
     def __init__(self, every: int = 0):
         self.every = at_least("every", every, 0)
@@ -238,11 +242,15 @@ class OnlineRule(ABC):
     def check(self, net, task):
         """See the contract in `rnnsim.learning.interface`."""
         structure, shape = structure_of(net)
+        check_paths(net, self.force)
         self.check_network(net, structure, shape)
+        if task is not None:
+            check_forcing(self, net, task.loss)
 
     def learn(self, net, batch, loss, apply, state=None):
         """One update every `every` ticks, or one at the end; see the contract in `rnnsim.learning.interface`."""
         xs, targets, weights = stream_arrays(net, batch, loss)
+        check_forcing(self, net, loss, targets, weights)
         engine = self._engine_for(net, len(xs))
         if state is None:
             engine.reset()
@@ -258,7 +266,7 @@ class OnlineRule(ABC):
             share = counted if loss.per == "step" else float(len(xs))
             scale = factor / share if counted else 0.0
             arrays = (np.ascontiguousarray(array[:, part]) for array in (xs, targets, weights))
-            losses, outputs = engine.run(*arrays, loss.kind, scale)
+            losses, outputs = engine.run(*arrays, loss.kind, scale, forced=self.force)
             parts.append(outputs)
             total, amount = total + float(losses.sum()) * share, amount + (counted if loss.per == "step" else 0.0)
             if counted:
@@ -275,6 +283,49 @@ class OnlineRule(ABC):
         if engine is None or engine.net is not net or len(engine.state) != streams:
             engine = self._engine = Engine(net, self, streams)
         return engine
+
+
+def check_forcing(rule, net, loss, targets=None, weights=None):
+    """Raises `RnnsimError` if the rule forces outputs to targets and there is no output, or no target, that it could take."""
+    if not rule.force:
+        return
+    require(
+        net.readout == "units",
+        f"force=True: teacher forcing sets units to their targets and needs readout=units, not readout={net.readout}",
+    )
+    require(
+        loss.kind == "squared_error", f"force=True: units have no targets under a {loss.kind} loss, take squared_error"
+    )
+    require(
+        loss.when == "every",
+        "force=True: teacher forcing needs a target at every tick, and this task has one at the end",
+    )
+    if targets is None:
+        return
+    missing = ~np.isfinite(targets).all(axis=2) & (weights != 0)
+    if missing.any():
+        s, t = (int(i) for i in np.argwhere(missing)[0])
+        require(
+            False,
+            f"force=True: tick {t} of sequence {s} has no full target; teacher forcing needs one for every output",
+        )
+
+
+def check_paths(net, forced=False):
+    """Raises `RnnsimError` if a table of connections cuts all paths from the inputs to the outputs.
+
+    With teacher forcing the targets come in at the outputs, so an oscillator may do without inputs.
+    """
+    (cell,) = net.cells.values()
+    table = getattr(cell, "connections", None)
+    if table is None or forced:
+        return
+    there = np.asarray(table) >= 0
+    reached = there[:, : cell.n_inputs].any(axis=1)
+    for _ in range(cell.hidden):
+        reached = reached | (there[:, cell.n_inputs :] & reached).any(axis=1)
+    outputs = reached[: net.n_outputs] if net.readout == "units" else reached
+    require(outputs.any(), "connections: the absent ones cut every path from an input to an output")
 
 
 def stream_arrays(net, batch, loss):
