@@ -79,6 +79,17 @@ def test_gradients_are_finite_differences(rows, columns):
             assert np.abs(rough - wanted).max() <= 1e-4 * max(np.abs(wanted).max(), 1), name
 
 
+def test_the_floor_of_norms():
+    rng = np.random.default_rng(0)
+    memory, key, d = rng.normal(size=(7, 3)), rng.normal(size=3), rng.normal(size=7)
+    for floor in (1e-3, 0.5, 30.0):
+        assert distance(heads.content(memory, key, 3, floor), naive_ntm.content(memory, key, 3, floor)) <= 1e-13
+        found = heads.content_backward(d, memory, key, 3, floor)
+        for x, gradient in zip((memory, key), found):
+            wanted = differences(lambda: float(heads.content(memory, key, 3, floor) @ d), x)  # noqa: B023
+            assert distance(gradient, wanted) <= 1e-7
+
+
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(0, 50))
 def test_weightings_stay_weightings(seed, rows, reach):
     rng = np.random.default_rng(seed)
