@@ -319,3 +319,27 @@ def pointer_call(count):
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in ("typing", "address", *names)])
     return intrinsic(call)
+
+
+def array_at():
+    """``at(address, shape, dtype)`` for use in kernels: the C-contiguous array that begins at an address.
+
+    A kernel with many arrays spends more time on taking them from Python than on a small network's tick; the same arrays
+    can be given as one table of addresses. Whoever makes the table keeps the arrays alive.
+    """
+    import numba
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def place(typing, address):
+        def generate(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+        return types.voidptr(types.intp), generate
+
+    @jit_exact
+    def at(address, shape, dtype):
+        return numba.carray(place(address), shape, dtype)
+
+    return at
