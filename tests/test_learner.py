@@ -73,9 +73,8 @@ def test_forcing_every_tick_adds_up_over_updates():
     inputs, targets = items()
     parts = []
     for every in (0, 1, 4):
-        gradients = []
-        rule = RULES.build("rtrl", {"force": True, "every": every})
-        rule.learn(net, Batch(inputs, targets), EVERY, lambda g: gradients.append(g.copy()))
+        gradients, rule = [], RULES.build("rtrl", {"force": True, "every": every})
+        rule.learn(net, Batch(inputs, targets), EVERY, lambda g, kept=gradients: kept.append(g.copy()))
         assert len(gradients) == (1 if not every else -(-T // every))
         parts.append(sum(gradients))
     assert distance(parts[1], parts[0]) <= 1e-13 and distance(parts[2], parts[0]) <= 1e-13
@@ -117,3 +116,154 @@ def test_what_cannot_be_learned_is_one_clear_line(message):
 
 def test_an_oscillator_needs_no_path_from_the_input():
     RULES.build("rtrl", {"force": True}).check(cut(readout="units"), None)
+
+
+# -- learners ----------------------------------------------------------------------------------------------------------
+
+OPTIMIZERS = {"sgd": rs.SGD(0.1), "clipped": rs.SGD(0.1, clip_norm=0.1), "adam": None}
+ONLINE = [name for name in RULES if name not in ("bptt", "tbptt")]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("every", (1, 3))
+def test_steps_are_the_rule_on_a_batch(optimizer, every):
+    """Item by item, the learner does what the rule does on a batch with an update every so many ticks."""
+    inputs, targets = items(12)
+    ours, theirs = network("gru"), network("gru")
+    chosen = OPTIMIZERS[optimizer] or rs.Adam(1e-3, clip_norm=1.0)
+    learner = rs.online(ours, RULES.build("rtrl", {"every": every}), chosen, streams=S)
+    outputs = np.array([learner.step(x, d).copy() for x, d in zip(inputs, targets)])
+    state, count = chosen.init(theirs.theta), iter(range(99))
+    found = RULES.build("rtrl", {"every": every}).learn(
+        theirs,
+        Batch(inputs, targets),
+        Loss("squared_error"),
+        lambda g: chosen.step(theirs.theta, g, state, next(count)),
+    )
+    assert distance(outputs, found.outputs) <= 1e-12 and distance(ours.theta, theirs.theta) <= 1e-12
+    assert learner.items == 12 and learner.updates == 12 // every
+
+
+@pytest.mark.parametrize("rule", ONLINE)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_run_is_step_after_step(optimizer, rule):
+    for options in (dict(), dict(streams=S), dict(streams=S, own=True)):
+        streams = options.get("streams", 1)
+        inputs, targets = items(streams=streams)
+        by_step, at_once = (
+            rs.online(network("lstm", dtype="float32"), rule, OPTIMIZERS[optimizer], rng=5, **options) for _ in range(2)
+        )
+        outputs = np.array([by_step.step(x, d).copy() for x, d in zip(inputs, targets)])
+        assert np.array_equal(at_once.run(inputs, targets), outputs)
+        assert by_step.theta.tobytes() == at_once.theta.tobytes()
+        assert by_step.state.tobytes() == at_once.state.tobytes()
+        assert at_once.loss == pytest.approx(by_step.loss, rel=1e-6)
+        assert (by_step.items, by_step.updates) == (at_once.items, at_once.updates) == (T, T)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_own_learners_are_learners_on_their_own(optimizer):
+    inputs, targets = items()
+    together = rs.online(network(), "rtrl", OPTIMIZERS[optimizer], streams=S, own=True)
+    together.run(inputs, targets)
+    for s in range(S):
+        alone = rs.online(network(), "rtrl", OPTIMIZERS[optimizer])
+        alone.run(inputs[:, s], targets[:, s])
+        assert np.array_equal(alone.theta[0], together.theta[s])
+    assert not np.array_equal(together.theta[0], together.theta[1])
+
+
+@pytest.mark.parametrize("rule", ONLINE)
+@pytest.mark.parametrize("own", (False, True))
+def test_a_saved_learner_goes_on_bit_for_bit(tmp_path, rule, own):
+    inputs, targets = items(20, 2)
+    for optimizer in OPTIMIZERS.values():
+        for every in (1, 3):
+            built = RULES.build(rule, {"every": every})
+            learner = rs.online(network("gru"), built, optimizer, streams=2, own=own, rng=3)
+            learner.run(inputs[:10], targets[:10])
+            learner.save(tmp_path / "learner.safetensors")
+            expected = learner.run(inputs[10:], targets[10:])
+            again = rs.learner_from(tmp_path / "learner.safetensors")
+            assert np.array_equal(again.run(inputs[10:], targets[10:]), expected)
+            assert again.theta.tobytes() == learner.theta.tobytes()
+            assert (again.items, again.updates, again.loss) == (learner.items, learner.updates, learner.loss)
+    if not own:
+        assert rs.load_weights(tmp_path / "learner.safetensors").n_parameters == learner.net.n_parameters
+
+
+def test_without_a_target_it_only_predicts():
+    net = network("lstm")
+    learner, inputs, before = rs.online(net, streams=S), items()[0], net.theta.copy()
+    outputs = np.array([learner.step(x).copy() for x in inputs])
+    assert distance(outputs, net.forward(inputs).outputs) <= 1e-13
+    assert np.array_equal(net.theta, before) and learner.updates == 0
+    learner.reset()
+    assert np.array_equal(learner.step(inputs[0]), outputs[0])
+
+
+def test_classes_tokens_and_lists():
+    net = rs.Recurrent("gru", 3, 4, hidden=H, tokens=True, rng=1)
+    learner = rs.online(net, loss="softmax")
+    assert learner.step(2, 1).shape == (4,) and learner.loss == pytest.approx(np.log(4), rel=0.3)
+    one = learner.net.theta.copy()
+    other = rs.online(rs.Recurrent("gru", 3, 4, hidden=H, tokens=True, rng=1), loss="softmax")
+    other.step(np.array([2]), [0, 1, 0, 0])
+    assert np.array_equal(one, other.net.theta)
+    vectors = rs.online(network())
+    assert vectors.step([0.5, 1], [0, 1]).shape == (K,) and vectors.step([[0.5, 1]]).shape == (1, K)
+
+
+def test_forced_learners_go_on_from_their_targets():
+    net = network(readout="units")
+    learner = rs.online(net, RULES.build("rtrl", {"force": True}), rs.SGD(0.1))
+    learner.step([1.0, 0.0], [0.25, -0.5])
+    assert learner.state[0, 0, :K].tolist() == [0.25, -0.5]
+    learner.step([1.0, 0.0])
+    assert learner.state[0, 0, :K].tolist() != [0.25, -0.5]
+
+
+def test_wrong_items_leave_the_learner_as_it_was():
+    learner = rs.online(network(), optimizer=rs.SGD(0.1))
+    learner.run(*(array[:, 0] for array in items()))
+
+    def kept():
+        arrays, numbers = learner.parts()
+        return [array.tobytes() for array in arrays.values()], numbers
+
+    before = kept()
+    wrong = {
+        "x: expected finite numbers": ([np.nan, 1], [1, 1]),
+        "target: expected finite numbers": ([1, 1], [1, np.inf]),
+        "x: expected shape (2,), got (3,)": ([1, 1, 1], [1, 1]),
+        "target: expected shape (2,), got ()": ([1, 1], 1),
+        "x: expected numbers, got ab": ("ab", None),
+    }
+    for message, given in wrong.items():
+        with pytest.raises(RnnsimError) as error:
+            learner.step(*given)
+        assert message in str(error.value)
+        assert kept() == before
+
+
+def test_wrong_learners_are_one_clear_line(tmp_path):
+    rs.online(network()).save(tmp_path / "good")
+    rs.training.checkpoint.save_weights(network(), tmp_path / "weights")
+    (tmp_path / "cut").write_bytes((tmp_path / "good").read_bytes()[:-9])
+    wrong = {
+        "looks back over a batch": lambda: rs.online(network(), "bptt"),
+        "weight_noise=0.1: a learner adds no": lambda: rs.online(network(), optimizer=rs.SGD(0.1, weight_noise=0.1)),
+        "streams=0: expected a value of at least 1": lambda: rs.online(network(), streams=0),
+        "unknown loss 'square'": lambda: rs.online(network(), loss="square"),
+        "rng=-1": lambda: rs.online(network(), rng=-1),
+        "holds weights, but no learner": lambda: rs.learner_from(tmp_path / "weights"),
+        "is damaged": lambda: rs.learner_from(tmp_path / "cut"),
+        "cannot read": lambda: rs.learner_from(tmp_path / "nothing"),
+        "the learner has diverged": lambda: rs.online(network(activation="identity"), optimizer=rs.SGD(1e9)).run(
+            *(array[:, 0] for array in items(200))
+        ),
+    }
+    for message, call in wrong.items():
+        with pytest.raises(RnnsimError) as error, np.errstate(all="ignore"):
+            call()
+        assert message in str(error.value) and "\n" not in str(error.value)

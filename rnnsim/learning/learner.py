@@ -1,0 +1,326 @@
+"""Learning from data that arrive one item at a time.
+
+A `Learner` holds a network, an online rule, an optimiser and what they carry from tick to tick. An item is an input x(t) and
+perhaps a target; a step predicts, learns and goes on::
+
+    y(t), s(t) = net(x(t), s(t-1));    theta <- optimizer(theta, dE(t)/dtheta)       after every item, or every `every` of them
+
+With several streams, one learner sees them side by side and learns from their mean; with ``own=True`` every stream is a
+learner with parameters of its own. Nothing is made anew in a step: outputs are overwritten by the next one.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from rnnsim.core.losses import Loss
+from rnnsim.core.registry import at_least, require
+from rnnsim.core.vmath import all_finite
+from rnnsim.errors import RnnsimError
+from rnnsim.learning import RULES
+from rnnsim.learning.direct import GOOD, WRONG_INPUT, Tick
+from rnnsim.learning.streams import Engine, OnlineRule, check_forcing, check_paths
+from rnnsim.optimizers import OPTIMIZERS, SGD, Adam
+
+
+class Learner:
+    """A network that learns one item at a time; made by `online`.
+
+    theta       (1, P), the network's own vector, or with own=True (S, P)
+    loss        of the last item that had a target, the mean over streams
+    items       items seen; `updates` made
+    state       (S, k, H) of the network, before the next item
+    """
+
+    def __init__(self, net, rule="rtrl", optimizer=None, loss=None, streams=1, rng=0, own=False):
+        self.net = net
+        self.rule = rule = RULES.build(rule) if isinstance(rule, str) else rule
+        require(
+            isinstance(rule, OnlineRule),
+            f"rule {_name(RULES, rule)}: looks back over a batch; a learner needs a rule that goes forward, such as rtrl",
+        )
+        optimizer = OPTIMIZERS.build(optimizer) if isinstance(optimizer, str) else optimizer
+        self.optimizer = optimizer = Adam(1e-3, clip_norm=1.0) if optimizer is None else optimizer
+        require(optimizer.weight_noise == 0, f"weight_noise={optimizer.weight_noise:g}: a learner adds no weight noise")
+        loss = "squared_error" if loss is None else loss
+        self.criterion = loss = Loss(loss) if isinstance(loss, str) else replace(loss, when="every")
+        self.streams, self.own = at_least("streams", streams, 1), bool(own)
+        self.seed = _seed(rng)
+        self._engine = Engine(net, rule, self.streams, self.own, self.seed)
+        check_paths(net, rule.force)
+        check_forcing(rule, net, loss)
+        self.theta, self.state = self._engine.theta, self._engine.state
+        self.every = rule.every or 1
+        self.items = self.updates = 0
+        self.loss = float("nan")
+        self._pending = 0  # items with a target since the last update
+        self._optimizer_states = [optimizer.init(theta) for theta in self.theta]
+        # Plain gradient descent is done by the engine, inside the tick.
+        plain = optimizer == SGD(optimizer.learning_rate) if type(optimizer) is SGD else False
+        alone = self.streams == 1 or self.own
+        self._plain = plain and alone and self.every == 1 and net.trainable is None
+        self._factor = 1 / np.log(2) if loss.unit == "bits" else 1.0
+        scale = self._factor if alone else self._factor / self.streams
+        self._rate = optimizer.learning_rate if self._plain else 0.0
+        self._tick = tick = Tick(self._engine, loss.kind, scale, self._rate, rule.force)
+        self._mean = 1 / self.streams if alone else 1.0
+        self.losses = tick.losses
+        self.losses.fill(np.nan)
+        self._x, self._target = tick.xs[:, 0], tick.targets[:, 0]
+        self._outputs = tick.outputs[:, 0]
+        self._single = self._outputs[0] if self.streams == 1 else None
+        self._shapes = {(self.streams, net.n_inputs), *([(net.n_inputs,)] if self.streams == 1 else [])}
+        self._wanted = {(self.streams, net.n_outputs), *([(net.n_outputs,)] if self.streams == 1 else [])}
+
+    def __repr__(self):
+        return (
+            f"<learner: {self.net.config['name']}, {_name(RULES, self.rule)}, {self.items} items, loss {self.loss:.6g}>"
+        )
+
+    # -- one item ----------------------------------------------------------------------------------------------------------
+
+    def step(self, x, target=None):
+        """One item: the outputs for x; with a target the learner learns from it.
+
+        x : (I,) or (S, I); whole numbers, () or (S,), for a network that reads tokens
+        target : (K,) or (S, K); with a softmax loss also a class, or (S,) classes; None: only predict
+
+        Returns the outputs (K,) or (S, K), which the next step overwrites. Raises `RnnsimError` for an item that does not
+        fit or is not finite, and the learner is as it was; and when it has diverged.
+        """
+        single = self._take_input(x)
+        tick = self._tick
+        if target is None:
+            tick.weights.fill(0)
+        else:
+            self._take_target(target)
+            tick.weights.fill(1)
+        verdict = tick()
+        if verdict != GOOD:
+            raise RnnsimError(f"{'x' if verdict == WRONG_INPUT else 'target'}: expected finite numbers")
+        self.items += 1
+        if target is not None:
+            self.loss = float(self.losses[0] if self.streams == 1 else self.losses.sum() * self._mean)
+            self._pending += 1
+        if self._pending and self.items % self.every == 0:
+            self._update()
+        return self._single if single else self._outputs
+
+    def _take_input(self, x):
+        if self.net.tokens:
+            return self._take_tokens(x)
+        if type(x) is not np.ndarray:
+            x = _numbers("x", x)
+        if x.shape not in self._shapes:
+            require(False, f"x: expected shape {self._expected(self.net.n_inputs)}, got {x.shape}")
+        self._x[...] = x
+        return x.ndim == 1
+
+    def _take_tokens(self, x):
+        tokens = _numbers("x", x)
+        _check_classes("x", tokens, self.streams, self.net.n_inputs)
+        self._x[...] = 0
+        self._x[np.arange(self.streams), tokens] = 1
+        return tokens.ndim == 0 and self.streams == 1
+
+    def _take_target(self, target):
+        if type(target) is not np.ndarray:
+            target = _numbers("target", target)
+        if target.shape in self._wanted:
+            self._target[...] = target
+        elif self.criterion.kind == "softmax" and target.shape in ((), (self.streams,)):
+            _check_classes("target", target, self.streams, self.net.n_outputs)
+            self._target[...] = 0
+            self._target[np.arange(self.streams), target] = 1
+        else:
+            classes = " or a class" if self.criterion.kind == "softmax" else ""
+            require(False, f"target: expected shape {self._expected(self.net.n_outputs)}{classes}, got {target.shape}")
+
+    def _expected(self, size):
+        return f"({size},)" if self.streams == 1 else f"({self.streams}, {size})"
+
+    def _update(self):
+        """What the gradient of the last `every` items does to the parameters."""
+        pending, self._pending = self._pending, 0
+        engine, trainable = self._engine, self.net.trainable
+        if self._plain:
+            self.updates += 1
+            if not np.isfinite(self.loss):
+                self._diverged("the loss", self.loss)
+            return
+        gradients = engine.gradient
+        if not self.own and self.streams > 1:
+            gradients = gradients.sum(axis=0, keepdims=True)
+        if pending > 1:
+            gradients *= 1 / pending
+        if not all_finite(gradients.reshape(-1)):
+            engine.gradient.fill(0)
+            self._diverged("the gradient", "not finite")
+        for theta, gradient, state in zip(self.theta, gradients, self._optimizer_states):
+            self.optimizer.step(theta, gradient, state, self.updates, trainable)
+        engine.gradient.fill(0)
+        self.updates += 1
+
+    def _diverged(self, what, value):
+        raise RnnsimError(
+            f"item {self.items}: {what} is {value}; the learner has diverged, take a smaller learning rate"
+        )
+
+    # -- many items --------------------------------------------------------------------------------------------------------
+
+    def run(self, xs, targets=None):
+        """Items one after the other: xs (T, S, I) or tokens (T, S), targets (T, S, K) or classes (T, S), or None.
+
+        The axis of streams may be missing if there is one. Returns the outputs (T, S, K), or (T, K). The same as `step` on
+        every item, bit for bit; with plain gradient descent in one call of the kernel.
+        """
+        xs = _numbers("xs", xs)
+        axes = 2 if self.net.tokens else 3
+        single = xs.ndim == axes - 1 and self.streams == 1
+        xs = xs[:, None] if single else xs
+        require(xs.ndim == axes and xs.shape[1] == self.streams, f"xs: expected (T, {self.streams}, I), got {xs.shape}")
+        if targets is not None:
+            targets = _numbers("targets", targets)
+            fits = len(targets) == len(xs)
+            require(fits, f"targets: expected {len(xs)}, as many as there are inputs, got {len(targets)}")
+        if not len(xs):
+            return np.zeros((0, self.net.n_outputs) if single else (0, *self._outputs.shape), self.net.dtype)
+        direct = self._plain and not self.net.tokens and (targets is None or targets.ndim == 3 or single)
+        outputs = self._run_whole(xs, targets, single) if direct else self._run_steps(xs, targets)
+        return outputs[:, 0] if single else outputs
+
+    def _run_steps(self, xs, targets):
+        outputs = np.empty((len(xs), *self._outputs.shape), self.net.dtype)
+        for t in range(len(xs)):
+            self.step(xs[t], None if targets is None else targets[t])
+            outputs[t] = self._outputs
+        return outputs
+
+    def _run_whole(self, xs, targets, single):
+        dtype, streams = self.net.dtype, self.streams
+        steps, outputs = len(xs), self.net.n_outputs
+        require(xs.shape[2] == self.net.n_inputs, f"xs: expected {self.net.n_inputs} inputs, got {xs.shape[2]}")
+        require(np.isfinite(xs).all(), "xs: expected finite numbers")
+        weights = np.full((streams, steps), 0 if targets is None else 1, dtype)
+        if targets is None:
+            wanted = np.zeros((streams, steps, outputs), dtype)
+        else:
+            if self.criterion.kind == "softmax" and targets.ndim == 1:
+                require(targets.dtype.kind in "iu", "targets: expected whole numbers as classes")
+                _check_classes("targets", targets, steps, outputs)
+                targets = np.eye(outputs)[targets]
+            targets = targets[:, None] if single and targets.ndim == 2 else targets
+            fits = targets.shape == (steps, streams, outputs)
+            require(fits, f"targets: expected shape {(steps, streams, outputs)}, got {targets.shape}")
+            require(np.isfinite(targets).all(), "targets: expected finite numbers")
+            wanted = np.ascontiguousarray(targets.swapaxes(0, 1), dtype)
+        inputs = np.ascontiguousarray(xs.swapaxes(0, 1), dtype)
+        scale = self._tick.numbers[0]
+        losses, found = self._engine.run(
+            inputs, wanted, weights, self.criterion.kind, scale, self._rate, self.rule.force
+        )
+        self.items += steps
+        if targets is not None:
+            self.updates += steps
+            for s in range(streams):
+                self.losses[s] = self.criterion.evaluate(found[s, -1:, None], wanted[s, -1:, None])
+            self.loss = float(self.losses.mean())
+            if not np.isfinite(losses).all():
+                self._diverged("the loss", losses[~np.isfinite(losses)][0])
+        return found.swapaxes(0, 1)
+
+    # -- begin anew, keep ---------------------------------------------------------------------------------------------------
+
+    def reset(self):
+        """A new sequence: state and influence as before the first item; what was learned stays."""
+        self._engine.reset()
+        self._pending = 0
+
+    def save(self, path):
+        """Write all that the learner is to a .safetensors file, whole or not at all; `learner_from` reads it."""
+        from rnnsim.training.learners import save
+
+        save(self, path)
+
+    def parts(self):
+        """(arrays by name, numbers by name): what a learner that goes on needs beside its settings."""
+        arrays = {"gradient": self._engine.gradient, "theta": self.theta}
+        arrays |= {f"carried{i}": array for i, array in enumerate(self._engine.carried())}
+        for s, state in enumerate(self._optimizer_states):
+            arrays |= {f"optimizer{s}.{name}": array for name, array in state.items()}
+        numbers = dict(items=self.items, updates=self.updates, pending=self._pending, loss=self.loss)
+        return arrays, numbers
+
+    def restore(self, arrays, numbers):
+        """Go on from what `parts` gave; raises `RnnsimError` if it is another learner's."""
+        mine, _ = self.parts()
+        for name, array in mine.items():
+            given = arrays.get(name)
+            fits = given is not None and given.shape == array.shape and given.dtype == array.dtype
+            require(fits, f"this is another learner: its array '{name}' does not fit")
+        for name, array in mine.items():
+            array[...] = arrays[name]
+        self.items, self.updates, self._pending = (int(numbers[key]) for key in ("items", "updates", "pending"))
+        self.loss = float(numbers["loss"])
+
+
+def online(net, rule="rtrl", optimizer=None, loss=None, streams=1, rng=0, own=False):
+    """A learner for data that arrive one item at a time.
+
+    Parameters
+    ----------
+    net : a network of one layer; it learns in place (with own=True it stays as it is)
+    rule, optimizer : names or objects of `rnnsim.learning.RULES`, a rule that goes forward in time, and of
+        `rnnsim.optimizers.OPTIMIZERS`; by default Adam with learning rate 0.001 and the gradient clipped to norm 1
+    loss : "squared_error" (default), "bernoulli", "softmax", or a `Loss`
+    streams : streams side by side
+    rng : seed of the random numbers that a rule draws
+    own : whether every stream is a learner with parameters of its own
+
+    Updates are made after every item, or after every `every` of them if the rule has this option. Raises `RnnsimError` if they do
+    not fit each other.
+
+    >>> import numpy as np, rnnsim as rs
+    >>> net = rs.Recurrent("rnn", 1, 1, hidden=8, rng=1)
+    >>> learner = online(net, rule="rtrl", optimizer=rs.SGD(0.1))
+    >>> wave = np.sin(np.arange(801) * 0.5).astype(np.float32)[:, None]
+    >>> for now, next_ in zip(wave, wave[1:]):
+    ...     y = learner.step(now, next_)
+    >>> y.shape, learner.items, learner.loss < 0.1
+    ((1,), 800, True)
+    """
+    return Learner(net, rule, optimizer, loss, streams, rng, own)
+
+
+def _numbers(name, values):
+    """An array of numbers of what was given."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        array = None
+    require(array is not None and array.dtype.kind in "fiub", f"{name}: expected numbers, got {str(values)[:40]}")
+    return array
+
+
+def _check_classes(name, classes, count, size):
+    fits = classes.dtype.kind in "iu" and classes.shape in ((count,), () if count == 1 else (count,))
+    require(
+        fits, f"{name}: expected {count} whole number{'s' * (count > 1)}, got shape {classes.shape} of {classes.dtype}"
+    )
+    low, high = (int(classes.min()), int(classes.max())) if classes.size else (0, 0)
+    require(0 <= low and high < size, f"{name}: {low if low < 0 else high} is outside 0..{size - 1}")
+
+
+def _name(registry, thing):
+    """The name under which the class of a thing is entered, or that of the class."""
+    place = f"{type(thing).__module__}:{type(thing).__name__}"
+    return next((name for name in registry if registry.place(name) == place), type(thing).__name__)
+
+
+def _seed(rng):
+    """A whole number from what stands for a seed."""
+    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0:
+        return int(rng)
+    fits = isinstance(rng, (np.random.SeedSequence, np.random.Generator))
+    require(fits, f"rng={rng}: expected a whole number of at least 0, a SeedSequence or a Generator")
+    return int(np.random.default_rng(rng).integers(2**63))

@@ -1,0 +1,52 @@
+"""Learners on disk: one safetensors file, from which a learner goes on bit for bit. Nothing is pickled.
+
+The file is a checkpoint as in `rnnsim.training.checkpoint`: the weights stand under their own names, so that every command that
+reads weights reads it; what the learner carries stands in ``window.*`` and its settings in ``progress``.
+"""
+
+from dataclasses import asdict
+
+from rnnsim.core.losses import Loss
+from rnnsim.core.registry import require
+from rnnsim.learning import RULES
+from rnnsim.learning.learner import Learner
+from rnnsim.optimizers import OPTIMIZERS
+from rnnsim.training import checkpoint
+from rnnsim.training.run import described
+
+
+def save(learner, path):
+    """Write a learner, whole or not at all. Raises `RnnsimError` if the system refuses."""
+    arrays, numbers = learner.parts()
+    settings = {
+        "rule": described(RULES, learner.rule),
+        "optimizer": described(OPTIMIZERS, learner.optimizer),
+        "loss": asdict(learner.criterion),
+        "streams": learner.streams,
+        "own": learner.own,
+        "rng": learner.seed,
+    }
+    numbers |= {"loss": repr(numbers["loss"])}  # NaN is no JSON
+    checkpoint.save(path, learner.net, window=arrays, progress={"learner": settings, "numbers": numbers})
+
+
+def learner_from(path):
+    """The learner in a file that `Learner.save` wrote; it goes on bit for bit.
+
+    Raises `RnnsimError` if the file is damaged or holds no learner.
+    """
+    from rnnsim.networks import from_config
+
+    stored = checkpoint.load(path)
+    settings = stored.progress.get("learner")
+    require(settings, f"{path} holds weights, but no learner: Learner.save writes one")
+    net = from_config(stored.network)
+    checkpoint.restore(net, stored, path)
+    rule, optimizer = (
+        registry.build(settings[key]["name"], settings[key]["options"])
+        for key, registry in (("rule", RULES), ("optimizer", OPTIMIZERS))
+    )
+    given = {key: settings[key] for key in ("streams", "rng", "own")}
+    learner = Learner(net, rule, optimizer, Loss(**settings["loss"]), **given)
+    learner.restore(stored.window, stored.progress["numbers"])
+    return learner
