@@ -1,5 +1,12 @@
 """Learners that take one item at a time, and teacher forcing: against twins, the engine and themselves in other pieces."""
 
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import naive
 import numpy as np
 import pytest
@@ -10,6 +17,8 @@ from rnnsim.cells import CELLS
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
+from rnnsim.networks import build
+from rnnsim_cli.main import main
 
 I, K, H, T, S = 2, 2, 4, 9, 3
 EVERY = Loss("squared_error", per="sequence")
@@ -267,3 +276,124 @@ def test_wrong_learners_are_one_clear_line(tmp_path):
         with pytest.raises(RnnsimError) as error, np.errstate(all="ignore"):
             call()
         assert message in str(error.value) and "\n" not in str(error.value)
+
+
+# -- rnnsim stream -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stream(capsys, monkeypatch, tmp_path):
+    """Runs the command on lines of text: (exit code, lines out, the line of the error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(text, *arguments):
+        data = text if isinstance(text, bytes) else text.encode()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main(["stream", *arguments], prog_name="rnnsim")
+        out, error = capsys.readouterr()
+        return end.value.code, out.splitlines(), error.strip()
+
+    return call
+
+
+GRU = ("--network", "gru", "-o", "hidden=4", "--seed", "7", "--dtype", "float64")
+
+
+def lines_of(count, seed=0):
+    numbers = np.random.default_rng(seed).normal(size=(count, 3)).round(3)
+    csv = "".join(f"{a},{b},{d}\n" for a, b, d in numbers.tolist())
+    return numbers, csv, "".join(json.dumps({"input": [a, b], "target": d}) + "\n" for a, b, d in numbers.tolist())
+
+
+def test_stream_answers_as_a_learner_does(stream):
+    numbers, csv, dicts = lines_of(20)
+    learner = rs.online(build("gru", 2, 1, {"hidden": 4}, "float64", seed=7), rng=7)
+    expected = [float(learner.step(row[:2], row[2:])[0]) for row in numbers]
+    assert stream(csv, *GRU, "--inputs", "2") == (0, [f"{y:.17g}" for y in expected], "")
+    assert stream(csv, *GRU, "--outputs", "1")[1] == [f"{y:.17g}" for y in expected]
+    semicolons = "".join(";".join(line.rsplit(",", 1)) + "\n" for line in csv.splitlines())
+    assert stream(semicolons, *GRU)[1] == [f"{y:.17g}" for y in expected]
+    code, out, _ = stream("\n" + dicts, *GRU)
+    assert code == 0 and [json.loads(line)["output"][0] for line in out] == expected
+    assert json.loads(out[-1])["loss"] == pytest.approx(learner.loss)
+
+
+def test_stream_goes_on_from_a_file(stream):
+    _, csv, _ = lines_of(20)
+    lines = csv.splitlines(keepends=True)
+    whole = stream(csv, *GRU, "--inputs", "2")[1]
+    first = stream("".join(lines[:8]), *GRU, "--inputs", "2", "--save", "kept")[1]
+    second = stream("".join(lines[8:]), "--resume", "kept", "--save", "kept")[1]
+    assert first + second == whole
+    assert rs.learner_from("kept").items == 20
+
+
+def test_a_bad_line_is_named_and_was_not_learned(stream):
+    _, csv, _ = lines_of(5)
+    for bad, reason in {
+        "1,x,3": "expected a number, got 'x'",
+        "1": "expected 2 inputs, got 1",
+        "1,2,3,4": "target: expected shape (1,), got (2,)",
+        "nan,1,2": "x: expected finite numbers",
+        "1e999,1,2": "x: expected finite numbers",
+    }.items():
+        code, out, error = stream(csv + bad + "\n" + csv, *GRU, "--inputs", "2", "--save", "kept")
+        assert code == 2 and len(out) == 5 and error == f"rnnsim: line 6: {reason}"
+        rest = stream(csv, "--resume", "kept")[1]
+        assert rest == stream(csv + csv, *GRU, "--inputs", "2")[1][5:]
+    _, _, dicts = lines_of(5)
+    for bad in (
+        '{"input": [1, 2',
+        '{"target": 3}',
+        '{"input": [1, "a"]}',
+        '{"input": [1, 2], "tarjet": 3}',
+        "[1, 2]",
+        "é",
+    ):
+        code, out, error = stream(dicts + bad, *GRU)
+        assert code == 2 and len(out) == 5 and error.startswith("rnnsim: line 6: ") and "\n" not in error
+    assert stream(b"\xff\xfe,1\n", *GRU, "--inputs", "1")[2] == "rnnsim: line 1: expected text in UTF-8"
+
+
+def test_classes_in_a_stream(stream):
+    flags = ("--network", "rnn", "--loss", "softmax", "--outputs", "3")
+    code, out, _ = stream("0.5;2\n0.5;1\n0.1\n", *flags)
+    assert code == 0 and [len(line.split(",")) for line in out] == [3, 3, 3]
+    assert stream("0.5;2\n0.5;3\n", *flags)[2] == "rnnsim: line 2: target: 3 is outside 0..2"
+    assert stream("0.5;2\n0.5;0.5\n", *flags)[2] == "rnnsim: line 2: expected the number of a class, got 0.5"
+
+
+def test_wrong_flags_of_a_stream(stream):
+    stream("1;1\n", *GRU, "--save", "kept")
+    wrong = {
+        ("--network", "gruu"): "unknown network 'gruu'; did you mean 'gru'?",
+        (): "name a network with --network, or a learner with --resume",
+        ("--resume", "kept", "--network", "gru"): "--network cannot be given too",
+        ("--resume", "nothing"): "cannot read nothing",
+        ("--network", "rnn", "--rule", "bptt"): "looks back over a batch",
+        ("--network", "rnn", "-o", "layers=2"): "layers=2: online rules serve one layer",
+        ("--network", "rnn", "-o", "force=true"): "needs readout=units",
+        ("--network", "rnn", "--loss", "square"): "unknown loss 'square'",
+        (*GRU, "--save", "no/where"): "cannot write no/where",
+    }
+    for flags, message in wrong.items():
+        code, _, error = stream("1;1\n", *flags)
+        assert code == 2 and message in error and not error.startswith("rnnsim: line") and "\n" not in error
+
+
+def test_predictions_come_before_the_next_line():
+    code = "import conftest, sys; from rnnsim_cli.main import main; main(sys.argv[1:], prog_name='rnnsim')"
+    paths = os.pathsep.join(
+        [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    )
+    command = [sys.executable, "-c", code, "stream", "--network", "rnn", "--inputs", "1"]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths}, **pipes) as process:
+        for _ in range(3):
+            process.stdin.write("0.5,0.25\n")
+            process.stdin.flush()
+            assert float(process.stdout.readline()) == pytest.approx(0, abs=2)
+        process.stdin.close()
+        assert process.wait(60) == 0

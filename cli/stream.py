@@ -1,0 +1,219 @@
+"""`rnnsim stream`: a learner behind a pipe. Lines with items come in on standard input, a prediction goes out for each.
+
+Lines are CSV, the inputs first and then the targets, or JSON objects ``{"input": [...], "target": [...]}``; the first line
+decides. A line without targets is only answered. Every answer is written before the next line is read.
+"""
+
+import contextlib
+import json
+import sys
+
+import click
+
+from rnnsim.errors import RnnsimError
+from rnnsim_cli.console import pairs
+
+
+@click.command("stream", short_help="Learn from lines on standard input.")
+@click.option("--network", metavar="NAME", help="rnn, lstm, gru, ...: a network of one layer.")
+@click.option(
+    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option of network, rule or optimizer."
+)
+@click.option("--rule", metavar="NAME", help="A rule that goes forward in time. [default: rtrl]")
+@click.option("--optimizer", metavar="NAME", help="[default: adam with clip_norm=1]")
+@click.option("--loss", metavar="KIND", help="squared_error, bernoulli or softmax. [default: squared_error]")
+@click.option("--inputs", type=click.IntRange(1), metavar="N", help="Numbers of an input. [default: as the first line]")
+@click.option(
+    "--outputs", type=click.IntRange(1), metavar="K", help="Numbers of a target. [default: as the first line]"
+)
+@click.option("--seed", type=click.IntRange(0), help="Of the first weights and of a rule's noise. [default: 0]")
+@click.option("--dtype", help="float32 or float64. [default: float32]")
+@click.option("--resume", metavar="FILE", help="Go on with the learner in a file, bit for bit.")
+@click.option("--save", "save_to", metavar="FILE", help="Keep the learner in a .safetensors file at the end.")
+def command(network, resume, save_to, **flags):
+    """Learn from items that arrive as lines on standard input, and print a prediction for each as it comes.
+
+    A line is CSV, the inputs and then the targets, with a semicolon or --inputs to tell them apart; or JSON,
+    {"input": [0.1, 0.2], "target": [0.3]}. The prediction is made before the learner sees the target. Without targets it
+    only predicts. With --loss softmax a target may be the number of a class; predictions are logits then, as with bernoulli.
+
+    A line that does not parse ends the stream with its number and exit code 2; the lines before it were answered, and the
+    learner that --save keeps has not seen it.
+
+    \b
+    some-sensor | rnnsim stream --network lstm -o hidden=32 --inputs 2 --save sensor.safetensors
+    some-sensor | rnnsim stream --resume sensor.safetensors --save sensor.safetensors
+    """
+    if not (network or resume):
+        raise RnnsimError("stream: name a network with --network, or a learner with --resume")
+    if resume:
+        given = [key for key, value in {"network": network, **flags}.items() if value not in (None, ())]
+        if given:
+            flag = "-o" if given[0] == "options" else f"--{given[0]}"
+            raise RnnsimError(f"--resume: the learner has its own settings, {flag} cannot be given too")
+        from rnnsim.training.learners import learner_from
+
+        _answer(_Lines(learner_from(resume)), save_to)
+    else:
+        plan = _planned(network, flags)
+        _answer(_Lines(None, plan, flags["inputs"], flags["outputs"], flags["loss"]), save_to)
+
+
+def _planned(network, flags):
+    """A function (inputs, outputs) that makes the learner; everything that can be wrong before is found now."""
+    from rnnsim import networks
+    from rnnsim.core.registry import one_of
+    from rnnsim.training import config as configuration
+
+    plan = configuration.with_names({}, network=network, rule=flags["rule"] or "rtrl", optimizer=flags["optimizer"])
+    plan = configuration.with_options(plan, pairs(flags["options"], "-o"))
+    parts = [
+        configuration.registry(part).build(plan[part]["name"], plan[part].get("options"))
+        for part in ("rule", "optimizer")
+    ]
+    seed, dtype = flags["seed"] or 0, one_of("--dtype", flags["dtype"] or "float32", ("float32", "float64"))
+
+    def made(inputs, outputs):
+        from rnnsim.learning.learner import online
+
+        net = networks.build(network, inputs, outputs, plan["network"].get("options"), dtype, seed=seed)
+        return online(net, *parts, loss=flags["loss"], rng=seed)
+
+    if flags["loss"]:
+        from rnnsim.core.losses import Loss
+
+        Loss(flags["loss"])
+    return made
+
+
+class _NoLearner(RnnsimError):
+    """The flags and the first line do not fit each other: no fault of a line."""
+
+
+class _Lines:
+    """Lines to items, and outputs to lines; the learner is made with the first line."""
+
+    def __init__(self, learner, plan=None, inputs=None, outputs=None, loss=None):
+        self.learner, self._plan = learner, plan
+        self._inputs, self._outputs = inputs, outputs
+        self._classes = (learner.criterion.kind if learner else loss) == "softmax"
+        if learner:
+            self._inputs, self._outputs = learner.net.n_inputs, learner.net.n_outputs
+            if learner.net.tokens:
+                self._inputs = 1
+            if learner.streams > 1:
+                raise RnnsimError(f"--resume: the learner has {learner.streams} streams, lines are one stream")
+        self._json = None
+
+    def answer(self, line):
+        """The answer to a line. Raises `RnnsimError` if it does not parse or fit, and the learner is as it was."""
+        text = _decoded(line)
+        if self._json is None:
+            self._json = text.startswith(("{", "["))
+        x, target = self._from_json(text) if self._json else self._from_csv(text)
+        if self.learner is None:
+            outputs = self._outputs or (None if target is None or self._classes else len(target))
+            if outputs is None:
+                raise RnnsimError("how many outputs there are cannot be seen from it: give --outputs")
+            try:
+                self.learner = self._plan(len(x), outputs)
+            except RnnsimError as error:
+                raise _NoLearner(str(error)) from None
+        if self._classes and target is not None and len(target) == 1:
+            target = _class(target[0])
+        if self.learner.net.tokens:
+            x = _class(x[0])
+        y = self.learner.step(x, target).tolist()
+        digits = 9 if self.learner.net.dtype.itemsize == 4 else 17
+        if not self._json:
+            return ",".join(f"{value:.{digits}g}" for value in y)
+        answer = {"output": [float(f"{value:.{digits}g}") for value in y]}
+        return json.dumps(answer if target is None else {**answer, "loss": self.learner.loss})
+
+    def _from_json(self, text):
+        try:
+            item = json.loads(text)
+        except (ValueError, RecursionError):
+            raise RnnsimError("expected a JSON object with 'input' and perhaps 'target'") from None
+        if not isinstance(item, dict) or "input" not in item or not {*item} <= {"input", "target"}:
+            raise RnnsimError("expected a JSON object with 'input' and perhaps 'target', and nothing else")
+        target = item.get("target")
+        return _listed("input", item["input"], self._inputs), None if target is None else _listed("target", target)
+
+    def _from_csv(self, text):
+        left, semicolon, right = text.partition(";")
+        fields = [field.strip() for field in left.split(",")]
+        if semicolon:
+            x, target = fields, [field.strip() for field in right.split(",")]
+        else:
+            count = self._inputs
+            if count is None:
+                if self._outputs is None or self._classes or len(fields) <= self._outputs:
+                    raise RnnsimError("which numbers are targets cannot be seen from it: give --inputs, or a semicolon")
+                count = len(fields) - self._outputs
+            x, target = fields[:count], fields[count:]
+        if self._inputs and len(x) != self._inputs:
+            raise RnnsimError(f"expected {self._inputs} inputs, got {len(x)}")
+        self._inputs = len(x)
+        target = None if not any(target) else [_number(field) for field in target]
+        return [_number(field) for field in x], target
+
+
+def _decoded(line):
+    try:
+        return line.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise RnnsimError("expected text in UTF-8") from None
+
+
+def _number(field):
+    try:
+        return float(field)
+    except ValueError:
+        raise RnnsimError(f"expected a number, got '{field[:40]}'") from None
+
+
+def _listed(name, value, count=None):
+    value = value if isinstance(value, list) else [value]
+    if not all(isinstance(part, (int, float)) and not isinstance(part, bool) for part in value):
+        raise RnnsimError(f"'{name}': expected a list of numbers")
+    if not value or (count and len(value) != count):
+        raise RnnsimError(f"'{name}': expected {count or 'some'} numbers, got {len(value)}")
+    return [float(part) if abs(part) < 1e300 else float("inf") for part in value]
+
+
+def _class(value):
+    if not (abs(value) < 2**31 and value == int(value)):
+        raise RnnsimError(f"expected the number of a class, got {value:g}")
+    return int(value)
+
+
+def _answer(lines, save_to):
+    """Line after line; the learner is kept when they end, whatever ends them."""
+    import numpy as np
+
+    if save_to and lines.learner:
+        lines.learner.save(save_to)
+    stdin, stdout = sys.stdin.buffer, sys.stdout
+    fresh = lines.learner is None
+    try:
+        with np.errstate(all="ignore"):
+            for number, line in enumerate(iter(stdin.readline, b""), 1):
+                if not line.strip():
+                    continue
+                try:
+                    answer = lines.answer(line)
+                except _NoLearner:
+                    raise
+                except RnnsimError as error:
+                    raise RnnsimError(f"line {number}: {error}") from None
+                stdout.write(answer + "\n")
+                stdout.flush()
+                if fresh and save_to:  # a place that cannot be written to is found out now
+                    lines.learner.save(save_to)
+                    fresh = False
+    finally:
+        if save_to and lines.learner:
+            lines.learner.save(save_to)
+        with contextlib.suppress(OSError):
+            stdout.flush()
