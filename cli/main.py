@@ -28,6 +28,7 @@ COMMANDS = {
     "plot": ("rnnsim_cli.plot:command", "Pictures of runs: curves, examples, gates and memory over time."),
     "simulate": ("rnnsim_cli.simulate:command", "Run a trained network over inputs from a file or a pipe."),
     "stream": ("rnnsim_cli.stream:command", "Learn from lines on standard input, a prediction for each."),
+    "compare": ("rnnsim_cli.compare:command", "Learning rules side by side on one stream, beside the exact gradient."),
     "reproduce": ("rnnsim_cli.reproduce:command", "Run an experiment of a paper over seeds: its figures beside ours."),
     "gradcheck": ("rnnsim_cli.gradcheck:command", "Compare a network's gradient with finite differences."),
     "data": ("rnnsim_cli.data:command", "Data sets: list them, fetch one."),

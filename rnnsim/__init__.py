@@ -22,6 +22,7 @@ _NAMES = {
     "Recurrent": "rnnsim.networks.recurrent",
     "RnnsimError": "rnnsim.errors",
     "SGD": "rnnsim.optimizers",
+    "compare": "rnnsim.learning.comparison",
     "evaluate": "rnnsim.training.evaluate",
     "get_threads": "rnnsim.core.threads",
     "learner_from": "rnnsim.training.learners",

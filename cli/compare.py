@@ -1,0 +1,105 @@
+"""`rnnsim compare`: learning rules side by side on one stream, each beside the exact gradient."""
+
+import json
+
+import click
+
+from rnnsim.errors import RnnsimError
+from rnnsim_cli.console import as_json, number, pairs, plain, report, table
+
+
+@click.command("compare", short_help="Learning rules beside the exact gradient.")
+@click.argument("task")
+@click.option("--network", metavar="NAME", default="rnn", show_default=True, help="A network of one layer.")
+@click.option(
+    "--rules", metavar="RULE,RULE,...", help="Each with options as in tbptt:horizon=5. [default: all that serve]"
+)
+@click.option("--train-with", metavar="RULE", default="rtrl", show_default=True, help="The rule that trains.")
+@click.option(
+    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option of network, task or optimizer."
+)
+@click.option("--optimizer", metavar="NAME", help="[default: adam with clip_norm=1]")
+@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Batches.")
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Sequences in a batch.")
+@click.option(
+    "--every", type=click.IntRange(0), help="Ticks between updates; 0: a batch. [default: 1 on streams, else 0]"
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first weights and the data.")
+@click.option("--dtype", default="float32", show_default=True, help="float32 or float64.")
+@click.option("--out", metavar="DIR", help="Write alignment.png, comparison.json and comparison.npz there.")
+@as_json
+def command(task, network, rules, train_with, options, optimizer, steps, batch, every, seed, dtype, out, json_wanted):
+    """Train a network on TASK with one rule, and run other rules passively beside it, on the same stream and weights.
+
+    For every update the gradient of each rule is compared with the exact one, that of RTRL: the cosine between them and the ratio
+    of their norms, over the parameters of the cell. "Of sums" is the cosine of the gradients added up over all updates: noise
+    is gone from it, bias is not.
+
+    \b
+    rnnsim compare xor --rules rtrl,bptt,tbptt:horizon=2 --steps 200
+    """
+    from rnnsim.learning.comparison import compare
+    from rnnsim.training import config as configuration
+
+    plan = configuration.with_names({}, task=task, network=network, rule="bptt", optimizer=optimizer)
+    plan = configuration.with_options(plan, pairs(options, "-o"))
+    setup = configuration.build({**plan, "seed": seed, "dtype": dtype, "steps": steps, "batch": batch})
+    labels = None
+    if rules is not None:
+        labels = [label.strip() for label in rules.split(",") if label.strip()]
+        if not labels:
+            raise RnnsimError(f"--rules {rules}: expected names separated by commas, such as rtrl,uoro")
+    settings = dict(train_with=train_with, optimizer=setup.settings["optimizer"], steps=steps, batch=batch, rng=seed)
+    found = compare(setup.net, setup.task, labels, every=every, **settings)
+    data = dict(task=task, network=network, train_with=train_with, every=found.every, updates=found.loss.size)
+    data |= dict(steps=found.steps, first_loss=_mean(found.loss, False), last_loss=_mean(found.loss, True))
+    data |= dict(rules=found.table(), skipped=found.skipped)
+    if out:
+        data["figure"] = _write(out, found, data, f"{network} on {task}")
+
+    def lines():
+        yield f"{network} on {task}: {found.loss.size:,} updates by {train_with}"
+        titles = ("rule", "cosine", "deviation", "norm / exact", "of sums")
+        rows = [
+            (row["rule"], *(_figure(row[key]) for key in ("cosine", "deviation", "ratio", "of_sums")))
+            for row in data["rules"]
+        ]
+        yield from table(rows, titles, right=(1, 2, 3, 4))
+        yield f"loss {number(data['first_loss'])} in the first tenth, {number(data['last_loss'])} in the last"
+        for label, why in found.skipped.items():
+            yield f"left out: {label} ({why})"
+        if out:
+            yield f"figure {data['figure']}"
+
+    report(data, json_wanted, lines)
+
+
+def _mean(losses, at_end):
+    part = max(1, len(losses) // 10)
+    return float((losses[-part:] if at_end else losses[:part]).mean())
+
+
+def _figure(value):
+    return f"{value:.4f}" if value == value and abs(value) < 1000 else "-" if value != value else f"{value:.3g}"
+
+
+def _write(out, found, data, title):
+    """The picture, the table and all figures of a comparison in a folder; gives the picture's path."""
+    import io
+    from pathlib import Path
+
+    import numpy as np
+
+    from rnnsim.plotting.alignment import alignment
+    from rnnsim.training.checkpoint import write_atomically
+
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {"loss": found.loss}
+    for label, values in found.rules.items():
+        arrays |= {f"{label}.{key}": values[key] for key in ("cosine", "ratio")}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_atomically(folder / "comparison.npz", buffer.getvalue())
+    write_atomically(folder / "comparison.json", json.dumps(plain(data), indent=2) + "\n")
+    return str(alignment(found, folder / "alignment.png", title))

@@ -1,0 +1,242 @@
+"""Learning rules side by side: how far the gradient of each is from the exact one, on one stream and at the same weights.
+
+One rule trains. The others run passively: they see the same inputs, states and weights, and their gradients g are not used.
+With G the gradient of RTRL, for every update::
+
+    cosine = g.G / (|g| |G|),    ratio = |g| / |G|
+
+over the parameters of the cell alone; the readout's gradient is exact in every rule. The mean cosine of a noisy rule is small
+even if its gradient is right on average; the cosine of the sums of g and of G tells noise, which averages out, from bias.
+RTRL itself is exact as long as weights do not change within a sequence, and off by terms of the learning rate when they do.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from rnnsim.core.registry import at_least, require
+from rnnsim.errors import RnnsimError
+from rnnsim.learning import RULES
+from rnnsim.learning.streams import OnlineRule
+from rnnsim.optimizers import OPTIMIZERS, Adam
+
+EXACT = "rtrl"
+LOOKING_BACK = ("bptt", "tbptt")
+
+
+class Comparison(dict):
+    """What `compare` gives; its entries are attributes too.
+
+    train_with, every, steps      the rule that trained, ticks between updates (0: a batch), batches
+    loss                          (N,) of every update that had something to learn
+    rules                         ``{label: {"cosine": (N,), "ratio": (N,), "of_sums": float}}``; NaN where a gradient is zero
+    skipped                       ``{label: why}`` of rules that cannot serve the network
+    """
+
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def table(self):
+        """One dict a rule: means and deviations over all updates, the ratio's mean being the geometric one."""
+        rows = []
+        for label, found in self.rules.items():
+            cosine = found["cosine"][np.isfinite(found["cosine"])]
+            ratio = found["ratio"][found["ratio"] > 0]
+            rows.append(
+                {
+                    "rule": label,
+                    "cosine": float(cosine.mean()) if cosine.size else float("nan"),
+                    "deviation": float(cosine.std()) if cosine.size else float("nan"),
+                    "ratio": float(np.exp(np.log(ratio).mean())) if ratio.size else 0.0,
+                    "of_sums": found["of_sums"],
+                }
+            )
+        return rows
+
+    def __repr__(self):
+        rows = [f"{r['rule']:>16}: cosine {r['cosine']:.4f}, ratio {r['ratio']:.4g}" for r in self.table()]
+        return "\n".join([f"{self.loss.size} updates by {self.train_with}, last loss {self.loss[-1]:.6g}", *rows])
+
+
+def compare(
+    net,
+    task,
+    rules=None,
+    train_with=EXACT,
+    optimizer=None,
+    steps=100,
+    batch=1,
+    rng=0,
+    every=None,
+    skip=False,
+    callback=None,
+):
+    """Run learning rules side by side on a task; one of them trains the network, in place.
+
+    Parameters
+    ----------
+    net, task : a network of one layer and what it learns
+    rules : labels with options, such as ``["uoro", "tbptt:horizon=5"]``, or ``{label: rule}``; None: every rule that goes
+        forward in time and serves the network
+    train_with : label of the rule that trains
+    optimizer : as in `rnnsim.train`
+    steps, batch, rng : batches; sequences of a batch, whose gradients are added up; seed of the data
+    every : ticks between updates; 0: one update a batch. By default 1 where streams go on from batch to batch, else 0
+    skip : whether rules that cannot serve the network are left out, or an error
+    callback : function of the batches done, called after every batch; the comparison ends if it returns True
+
+    Returns a `Comparison`. Raises `RnnsimError` for unknown rules, and for networks and tasks that a rule cannot serve.
+
+    >>> import rnnsim as rs
+    >>> task = rs.tasks.XOR()
+    >>> net = rs.Recurrent("rnn", task.n_inputs, task.n_outputs, hidden=4, dtype="float64", rng=1)
+    >>> found = compare(net, task, ["bptt", "tbptt:horizon=1"], steps=3)
+    >>> [f"{row['rule']} {row['cosine']:.3f}" for row in found.table()][:2]
+    ['rtrl 1.000', 'bptt 1.000']
+    """
+    from rnnsim.learning.learner import _seed
+
+    seed = _seed(rng)
+    for key, value in (("steps", steps), ("batch", batch)):
+        at_least(key, value, 1)
+    every = (1 if task.streams else 0) if every is None else at_least("every", every, 0)
+    require(
+        not (every and task.loss.when == "last"),
+        f"every={every}: the loss of this task stands at the end of a sequence",
+    )
+    skip = skip or rules is None
+    built, skipped = _built(net, task, rules, train_with, every, skip)
+    optimizer = OPTIMIZERS.build(optimizer) if isinstance(optimizer, str) else optimizer
+    optimizer = Adam(1e-3, clip_norm=1.0) if optimizer is None else optimizer
+    optimizer_state, updates = optimizer.init(net.theta), 0
+    cell = slice(0, net.n_recurrent_parameters)
+    sums = {label: np.zeros(net.n_recurrent_parameters) for label in built}
+    cosines, ratios, losses = {label: [] for label in built}, {label: [] for label in built}, []
+    states = dict.fromkeys(built)
+    # Summed over ticks, for the windows of a rule to add up to the whole; a mean over ticks is made of it before training.
+    summed = replace(task.loss, per="sequence")
+    for step in range(steps):
+        whole = task.training_batch(seed, step, batch)
+        if not task.streams:
+            states = dict.fromkeys(built)
+        for part in _windows(whole, every):
+            gradients = {}
+            for label, rule in built.items():
+                gradients[label], states[label], value = _gradient(rule, net, part, summed, states[label])
+                if label == train_with:
+                    loss = value
+            exact = gradients[EXACT][cell].astype(np.float64)
+            if not any(gradient.any() for gradient in gradients.values()):
+                continue
+            share = _share(part, task.loss)
+            losses.append(loss * share)
+            for label, gradient in gradients.items():
+                g = gradient[cell].astype(np.float64)
+                cosine, ratio = alignment(g, exact)
+                require(np.isfinite(g).all(), f"step {step + 1}: the gradient of rule {label} is not finite")
+                cosines[label].append(cosine)
+                ratios[label].append(ratio)
+                sums[label] += g
+            gradient = gradients[train_with] * net.dtype.type(share)
+            optimizer.step(net.theta, gradient, optimizer_state, updates, net.trainable)
+            updates += 1
+        if callback is not None and callback(step + 1) is True:
+            break
+    require(losses, "nothing to compare: no tick of these batches has a target")
+    found = {
+        label: {
+            "cosine": np.array(cosines[label]),
+            "ratio": np.array(ratios[label]),
+            "of_sums": alignment(sums[label], sums[EXACT])[0],
+        }
+        for label in built
+    }
+    given = dict(train_with=train_with, every=every, steps=step + 1, loss=np.array(losses))
+    return Comparison(**given, rules=found, skipped=skipped)
+
+
+def alignment(g, exact):
+    """(cosine, norm ratio) of a gradient with the exact one; NaN where a norm is zero.
+
+    >>> [round(float(value), 3) for value in alignment(np.array([2.0, 0.0]), np.array([1.0, 1.0]))]
+    [0.707, 1.414]
+    """
+    norm, wanted = np.linalg.norm(g), np.linalg.norm(exact)
+    cosine = float(g @ exact / (norm * wanted)) if norm > 0 and wanted > 0 else float("nan")
+    return cosine, float(norm / wanted) if wanted > 0 else float("nan")
+
+
+def _gradient(rule, net, batch, loss, state):
+    """(gradient, summed over the rule's updates at unchanged weights; state to go on from; loss)."""
+    total = np.zeros_like(net.theta)
+    learned = rule.learn(net, batch, loss, total.__iadd__, state)
+    return total, learned.state, learned.loss
+
+
+def _share(batch, loss):
+    """What turns the loss summed over ticks, mean over sequences, into that of `loss`."""
+    if loss.per == "sequence":
+        return 1.0
+    steps, rows = batch.inputs.shape[:2]
+    weights = (
+        np.ones(rows if loss.when == "last" else (steps, rows)) if batch.weights is None else np.array(batch.weights)
+    )
+    if batch.lengths is not None and loss.when == "every":
+        weights = weights * (np.arange(steps)[:, None] < batch.lengths)
+    return rows / (float(weights.sum()) or 1.0)
+
+
+def _windows(batch, every):
+    """The batch in pieces of `every` ticks, or whole."""
+    steps = len(batch.inputs)
+    if not every or every >= steps:
+        yield batch
+        return
+    for start in range(0, steps, every):
+        part = slice(start, min(start + every, steps))
+        piece = replace(batch, inputs=batch.inputs[part], targets=batch.targets[part])
+        weights = np.ones(batch.inputs.shape[:2], np.float32) if batch.weights is None else np.asarray(batch.weights)
+        if batch.lengths is not None:
+            weights = weights * (np.arange(steps)[:, None] < batch.lengths)
+        yield replace(piece, weights=np.ascontiguousarray(weights[part]), lengths=None)
+
+
+def parse(label):
+    """The rule of a label: a name, and options after colons.
+
+    >>> parse("tbptt:horizon=5:every=1").windows(2).__next__()
+    (0, 0, 1)
+    """
+    name, *options = label.split(":")
+    pairs = [option.partition("=") for option in options]
+    require(all(equals for _, equals, _ in pairs), f"rule '{label}': expected NAME:OPTION=VALUE")
+    return RULES.build(name, {key: value for key, _, value in pairs})
+
+
+def _built(net, task, rules, train_with, every, skip):
+    """({label: rule}, {label: why it is left out}); the exact one is always there and first."""
+    if rules is None:
+        rules = [name for name in RULES if name not in LOOKING_BACK]
+    labels = dict.fromkeys([EXACT, *rules, train_with])
+    given = rules if isinstance(rules, dict) else {}
+    built, skipped = {}, {}
+    for label in labels:
+        rule = given.get(label) or parse(label)
+        try:
+            if every:
+                require(isinstance(rule, OnlineRule), f"rule {label}: looks back over a batch, compare it with every=0")
+            rule.check(net, task)
+        except RnnsimError as error:
+            if not skip or label in (EXACT, train_with):
+                raise
+            skipped[label] = str(error)
+            continue
+        built[label] = rule
+    forced = {bool(getattr(rule, "force", False)) for rule in built.values()}
+    require(
+        len(forced) == 1, "force: rules can be compared if all or none of them force, for they must see the same states"
+    )
+    return built, skipped
