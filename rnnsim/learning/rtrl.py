@@ -139,15 +139,18 @@ def advance(flow, memory):
 
 
 @jit_parallel
-def advance_wide(flow, memory):
-    """The same on all threads; the blocks of rows are the same, so the bits are."""
-    _prepare(flow, memory)
-    linear, structure, sources = flow.linear, flow.structure, flow.sources
-    blocks = (memory.a.shape[0] + _BLOCK - 1) // _BLOCK
-    tasks = min(memory.whole[0], blocks)
+def _rows_parallel(linear, structure, sources, memory, blocks, tasks):
     for task in numba.prange(tasks):
         lo, hi = blocks * task // tasks * _BLOCK, blocks * (task + 1) // tasks * _BLOCK
         _rows(linear, structure, sources, memory, lo, min(hi, memory.a.shape[0]))
+
+
+@jit_exact
+def advance_wide(flow, memory):
+    """The same on all threads; the blocks of rows are the same, so the bits are."""
+    _prepare(flow, memory)
+    blocks = (memory.a.shape[0] + _BLOCK - 1) // _BLOCK
+    _rows_parallel(flow.linear, flow.structure, flow.sources, memory, blocks, min(memory.whole[0], blocks))
 
 
 @jit_exact
