@@ -222,9 +222,11 @@ def _built(net, task, rules, train_with, every, skip):
         rules = [name for name in RULES if name not in LOOKING_BACK]
     labels = dict.fromkeys([EXACT, *rules, train_with])
     given = rules if isinstance(rules, dict) else {}
+    made = {label: given.get(label) or parse(label) for label in labels}
+    if EXACT not in given and any(getattr(rule, "force", False) for rule in made.values()):
+        made[EXACT] = RULES.build(EXACT, {"force": True})
     built, skipped = {}, {}
-    for label in labels:
-        rule = given.get(label) or parse(label)
+    for label, rule in made.items():
         try:
             if every:
                 require(isinstance(rule, OnlineRule), f"rule {label}: looks back over a batch, compare it with every=0")
