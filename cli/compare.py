@@ -90,7 +90,7 @@ def _write(out, found, data, title):
 
     import numpy as np
 
-    from rnnsim.plotting.alignment import alignment
+    from rnnsim.plotting.alignment import rule_alignment
     from rnnsim.training.checkpoint import write_atomically
 
     folder = Path(out)
@@ -102,4 +102,4 @@ def _write(out, found, data, title):
     np.savez(buffer, **arrays)
     write_atomically(folder / "comparison.npz", buffer.getvalue())
     write_atomically(folder / "comparison.json", json.dumps(plain(data), indent=2) + "\n")
-    return str(alignment(found, folder / "alignment.png", title))
+    return str(rule_alignment(found, folder / "alignment.png", title))

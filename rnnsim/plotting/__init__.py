@@ -15,5 +15,6 @@ _NAMES = {
     "memory": "rnnsim.plotting.episodes",
     "film": "rnnsim.plotting.animation",
     "generalisation": "rnnsim.plotting.sweeps",
+    "rule_alignment": "rnnsim.plotting.alignment",
 }
 __getattr__, __dir__ = lazy(__name__, _NAMES)

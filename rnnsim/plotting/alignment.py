@@ -6,7 +6,7 @@ from rnnsim.core.registry import require
 from rnnsim.plotting import canvas
 
 
-def alignment(comparison, path, title="", window=None):
+def rule_alignment(comparison, path, title="", window=None):
     """Running means of the cosine and of the norm ratio of every rule, and of the training loss.
 
     Parameters
