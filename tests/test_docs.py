@@ -1,5 +1,6 @@
 """README and docs say what is so: commands and flags that exist, code that runs, links that lead somewhere."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -24,6 +25,7 @@ def commands():
             for line in block.splitlines():
                 for part in line.split("&&"):
                     words = shlex.split(part, comments=True)
+                    words = list(itertools.takewhile(lambda word: word not in ("<", ">", "|"), words))
                     if words and Path(words[0]).name == "rnnsim":
                         yield pytest.param(words[1:], id=" ".join(words[1:]))
 
