@@ -397,3 +397,14 @@ def test_predictions_come_before_the_next_line():
             assert float(process.stdout.readline()) == pytest.approx(0, abs=2)
         process.stdin.close()
         assert process.wait(60) == 0
+
+
+def test_the_training_loop_forces_and_the_evaluation_runs_freely():
+    """An oscillator: what W & Z 1989 needed teacher forcing for."""
+    task = rs.tasks.Sine()
+    losses = {}
+    for forced in (False, True):
+        net = rs.Recurrent("rnn", task.n_inputs, task.n_outputs, hidden=4, readout="units", rng=0)
+        rs.train(net, task, RULES.build("rtrl", {"force": forced}), rs.Adam(0.01, clip_norm=1), steps=300, batch=4)
+        losses[forced] = rs.evaluate(net, task, count=20)["loss"]
+    assert losses[True] < 0.05 < 0.3 < losses[False]
