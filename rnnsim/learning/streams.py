@@ -159,11 +159,13 @@ class Engine:
         dtype = self.shape.dtype
         arguments = (losses, self.streams, self.linear, self.structure, self.memory, xs, targets, weights, outputs)
         arguments += (self.calls, KINDS.index(kind), dtype.type(scale), dtype.type(rate), forced)
+        shared = rate > 0 and len(self.theta) < len(xs)
+        require(not shared, "rate: streams that share their parameters cannot each change them at every tick")
         tasks = min(get_threads(), len(xs))
-        if tasks == 1:
-            walk_streams(*arguments, 0, len(xs))
-        else:
-            with parallel_region:
+        with parallel_region:  # also around the serial walk: a wide rule uses all threads by itself
+            if tasks == 1:
+                walk_streams(*arguments, 0, len(xs))
+            else:
                 walk_streams_parallel(*arguments, tasks)
         return losses, outputs
 
