@@ -1,0 +1,116 @@
+"""Influence balancing: what helps at once harms in the long run (Tallec & Ollivier 2017, arXiv:1702.05043).
+
+A linear system with one trained parameter theta is to hold its first number at 1::
+
+    s(t) = A s(t-1) + theta v             A: 1/2 on the diagonal and right above it, 23 numbers
+    v = (+1, ten times; -1, thirteen times)
+
+theta pushes s_1 up within ten ticks, but what comes along the chain from the last thirteen outweighs that: at rest s_1 = -6 theta
+(`at_rest`). The gradient over a short horizon has the wrong sign, and theta, which starts at 1/2, runs away from the solution
+-1/6; rules that keep the whole influence (RTRL; UORO, without bias) come to it.
+
+The task is only this: a constant input 1, a constant target 1 (with normal noise of deviation `noise`; 0: none). The system is a
+network, see `network`: fully recurrent, identity activation, a unit more that says theta. Squared error without the factor 1/2
+of the paper, so a learning rate here is half of one there (the paper's is 1e-5). There is no criterion.
+
+Trivial loss: noise^2, that of the constant 1: the difficulty is the system, not the target.
+"""
+
+import numpy as np
+
+from rnnsim.core.jit import jit_exact
+from rnnsim.core.losses import Loss
+from rnnsim.core.registry import at_least, require
+from rnnsim.core.rng import normal
+from rnnsim.tasks.interface import Batch
+from rnnsim.tasks.streams import StreamTask
+
+POSITIVE, NEGATIVE = 10, 13
+
+
+@jit_exact
+def _draw(targets, key, tick, noise):
+    for b in range(targets.shape[1]):
+        for t in range(targets.shape[0]):
+            targets[t, b, 0] = 1 + noise * normal(key, b, tick + t)
+
+
+def system(positive=POSITIVE, negative=NEGATIVE):
+    """A and v of the top of the module.
+
+    >>> system(1, 1)[0].tolist(), system(1, 1)[1].tolist()
+    ([[0.5, 0.5], [0.0, 0.5]], [1.0, -1.0])
+    """
+    n = positive + negative
+    return 0.5 * np.eye(n) + 0.5 * np.eye(n, k=1), np.repeat([1.0, -1.0], [positive, negative])
+
+
+def at_rest(theta, positive=POSITIVE, negative=NEGATIVE):
+    """s = (1 - A)^-1 v theta, where the system comes to rest.
+
+    >>> float(at_rest(-1 / 6)[0].round(12))
+    1.0
+    """
+    a, v = system(positive, negative)
+    return np.linalg.solve(np.eye(len(v)) - a, v * theta)
+
+
+def network(theta=0.5, positive=POSITIVE, negative=NEGATIVE, dtype="float64"):
+    """The system as a `rnnsim` network with one trained weight.
+
+    Units 0 .. n-1 are s, joined by A. Unit n is theta: its only connection is the trained one from the constant input; v
+    leads from it into the chain, so a change of theta arrives one tick later than in the equations. All connections but
+    the trained one are frozen, or absent where A and v have none.
+
+    >>> net = network()
+    >>> net.theta[net.trainable]
+    array([0.5])
+    """
+    from rnnsim.networks.recurrent import Recurrent
+
+    at_least("positive", positive, 1)
+    at_least("negative", negative, 0)
+    a, v = system(positive, negative)
+    n = len(v)
+    weights = np.zeros((n + 1, n + 2))  # inputs first: the constant, the n numbers, theta
+    weights[:n, 1 : n + 1], weights[:n, n + 1], weights[n, 0] = a, v, theta
+    table = np.where(weights != 0, 0, -1)
+    table[n, 0] = 1
+    options = dict(hidden=n + 1, readout="units", activation="identity", bias="none", connections=table.tolist())
+    net = Recurrent("rnn", 1, 1, dtype=dtype, **options)
+    views = net.layout.views(net.theta)
+    views["weight_ih_l0"][...], views["weight_hh_l0"][...] = weights[:, :1], weights[:, 1:]
+    return net
+
+
+class InfluenceBalancing(StreamTask):
+    """A constant to be held by a system whose parameter acts first one way, then the other; see the top of the module.
+
+    Inputs and targets (steps, B, 1). `RnnsimError` for options out of range.
+
+    Parameters
+    ----------
+    noise : deviation of the noise on the target, at least 0
+    steps : ticks of a batch; the streams go on in the next one
+
+    >>> batch = InfluenceBalancing(steps=3).training_batch(0, 0, 1)
+    >>> batch.inputs[:, 0, 0].tolist(), batch.targets[:, 0, 0].tolist()
+    ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
+    """
+
+    name = "influence-balancing"
+    n_inputs = 1
+    n_outputs = 1
+    loss = Loss("squared_error", when="every", per="step")
+    input_names = ("one",)
+    target_names = ("level",)
+
+    def __init__(self, noise: float = 0.0, steps: int = 1):
+        require(0 <= noise < np.inf, f"noise={noise}: expected a value of at least 0")
+        self.noise, self.steps = float(noise), at_least("steps", steps, 1)
+        self.trivial_loss = self.noise**2
+
+    def stretch(self, key, tick, size, state):
+        targets = np.empty((self.steps, size, 1), np.float32)
+        _draw(targets, key, tick, self.noise)
+        return Batch(np.ones((self.steps, size, 1), np.float32), targets)

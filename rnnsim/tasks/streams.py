@@ -1,0 +1,74 @@
+"""Streams without an end that a generator makes, for learning while they run.
+
+Stream b of a batch is stream b of the seed, whatever the size of the batch; batch s holds its ticks s * steps ..
+(s + 1) * steps - 1. A stream is made from its past (the line it stands in, the state of a hidden source), so the state
+behind the last batch is kept: the next batch goes on from there, any other one walks from the first tick. What comes out
+is the same. With steps=1 a batch is one tick, and a rule may learn from every one.
+"""
+
+import abc
+
+import numpy as np
+
+from rnnsim.core.registry import at_least
+from rnnsim.core.rng import stream_key
+from rnnsim.errors import unknown
+from rnnsim.tasks.interface import SPLITS, Task
+
+TEST_BATCHES = 1000
+
+
+class StreamTask(Task):
+    """A task of generated streams; a task of this kind has a `name`, `steps`, `begin` and `stretch`.
+
+    An evaluation of `count` reads count // n stretches of n = min(size, count) streams that belong to the split alone; without a
+    `count` there are 1000 stretches in all, as far as n divides them.
+    """
+
+    streams = True
+    name: str
+    steps: int
+    _behind = (None, ())  # (key, size, step) of the next batch of training, and the state that it starts from
+
+    def begin(self, key, size):
+        """The state of streams 0 .. size-1 of `key` before the first tick: a tuple of arrays, () if there is none."""
+        return ()
+
+    @abc.abstractmethod
+    def stretch(self, key, tick, size, state):
+        """The batch of ticks tick .. tick + steps - 1; the arrays of `state` become those after it."""
+
+    def training_batch(self, seed, step, size):
+        at_least("batch", size, 1)
+        at_least("step", step, 0)
+        key = stream_key(seed, f"{self.name} training")
+        place, state = self._behind
+        if place != (key, size, step):
+            state = self.begin(key, size)
+            for earlier in range(step if state else 0):
+                self.stretch(key, earlier * self.steps, size, state)
+        self._behind = (None, ())  # an interrupt in the middle leaves no state that is half way
+        batch = self.stretch(key, step * self.steps, size, state)
+        self._behind = ((key, size, step + 1), state)
+        return batch
+
+    def evaluation_batches(self, seed, size, count=None, split="test"):
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+        at_least("batch", size, 1)
+        count = TEST_BATCHES if count is None else at_least("count", count, 1)
+        key, size = stream_key(seed, f"{self.name} {split}"), min(size, count)
+        state = self.begin(key, size)
+        for number in range(count // size):
+            yield self.stretch(key, number * self.steps, size, state)
+
+
+def entropy_of(shares):
+    """Entropy of a distribution, in nats; shares of 0 add nothing.
+
+    >>> round(float(entropy_of([0.5, 0.5]) / np.log(2)), 12)
+    1.0
+    """
+    shares = np.asarray(shares, np.float64)
+    shares = shares[shares > 0]
+    return abs(float((shares * np.log(shares)).sum()))

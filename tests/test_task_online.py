@@ -1,0 +1,174 @@
+"""Tasks for online learning: streams that go on, targets derived anew, floors and traces of machines."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rnnsim.learning import RULES
+from rnnsim.tasks import TASKS, Add, InfluenceBalancing, Mimic
+from rnnsim.tasks.add import floors
+from rnnsim.tasks.influence_balancing import at_rest, network, system
+from rnnsim.tasks.streams import StreamTask
+
+STREAMS = {name: TASKS.load(name) for name in TASKS.names() if issubclass(TASKS.load(name), StreamTask)}
+
+
+def read(task, seed=0, batches=1, size=1):
+    """Inputs and targets of the first batches, one behind the other."""
+    parts = [task.training_batch(seed, step, size) for step in range(batches)]
+    return (np.concatenate(arrays) for arrays in zip(*((part.inputs, part.targets) for part in parts)))
+
+
+# -- streams --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_streams_go_on_however_they_are_cut(name):
+    options = {"noise": 0.5} if name == "influence-balancing" else {}
+    whole = STREAMS[name](steps=60, **options).training_batch(4, 0, 3)
+    for steps in (1, 7, 20):
+        task = STREAMS[name](steps=steps, **options)
+        inputs, targets = read(task, 4, -(-60 // steps), 3)
+        assert np.array_equal(inputs[:60], whole.inputs) and np.array_equal(targets[:60], whole.targets)
+        # Out of order, after another seed, another size: the same batch, and the streams are those of any size.
+        for step in (5, 2, 2, 3):
+            task.training_batch(9, step, 3)
+            again = task.training_batch(4, step, 2)
+            part = slice(step * steps, min(60, step * steps + steps))
+            count = part.stop - part.start
+            assert count <= 0 or np.array_equal(again.inputs[:count], whole.inputs[part, :2])
+    test = [np.concatenate([b.inputs for b in task.evaluation_batches(4, 3, 9, s)]) for s in ("test", "validation")]
+    assert test[0].shape[:2] == (60, 3)
+    assert name == "influence-balancing" or not np.array_equal(*test)
+
+
+# -- Add ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("t1, t2, hold", [(5, 9, 1), (2, 4, 2), (3, 0, 1)])
+def test_add(t1, t2, hold):
+    x, y = read(Add(t1=t1, t2=t2, hold=hold, steps=70), batches=30, size=4)
+    assert (x.sum(axis=2) == 1).all() and (y.sum(axis=2) == 1).all() and set(x.ravel()) == {0, 1}
+    bits, labels = x[::hold, :, 0], y[..., 0]
+    assert np.array_equal(np.repeat(bits, hold, axis=0)[: len(x)], x[..., 0])
+    late = max(t1, t2)
+    for i in range(late, len(bits)):
+        assert np.array_equal(labels[i * hold], 0.5 + bits[i - t1] / 2 - bits[i - t2] / 4)
+    assert abs(bits.mean() - 0.5) < 5 * 0.5 / math.sqrt(bits.size)
+    # Bits from before the first tick are as random as the others.
+    early = Add(t1=t1, t2=t2, steps=1).training_batch(1, 0, 20000).targets[0, :, 0]
+    count = np.bincount((early * 4).astype(int), minlength=5)[1:]
+    assert np.abs(count - 5000).max() < 5 * math.sqrt(5000)
+
+
+def test_floors_of_add():
+    found = floors()
+    figures = {"none": 0.6616, "first": 0.5192, "second": 0.6277, "both": 0.4545}
+    assert found == pytest.approx(figures, abs=1e-4)
+    assert Add().trivial_loss == found["none"]
+    # The same by regression: the mean label given what is known, over many ticks.
+    x, y = read(Add(t1=1, t2=2, steps=1000), size=200)
+    known = {"none": 0 * x[2:, :, 0], "first": x[1:-1, :, 0], "second": x[:-2, :, 0]}
+    known["both"] = known["first"] + 2 * known["second"]
+    for name, cases in known.items():
+        loss = 0
+        for case in np.unique(cases):
+            labels = y[2:, :, 0][cases == case].astype(float)
+            p = labels.mean()
+            loss += -(labels * np.log(p) + (1 - labels) * np.log(max(1 - p, 1e-300))).sum()
+        assert loss / cases.size == pytest.approx(found[name], abs=3e-3)
+
+
+# -- Mimic ----------------------------------------------------------------------------------------------------------------
+
+
+def test_mimic():
+    task = Mimic(hidden=6, inputs=5, outputs=3, target_seed=4, steps=40)
+    w = task.weights
+    assert np.allclose(w["W"] @ w["W"].T, np.eye(6), atol=1e-14)
+    x, y = read(task, batches=5, size=4)
+    assert set(x.ravel()) == {0, 1}
+    # From any state: the target network forgets where it began.
+    a = np.zeros((4, 6))
+    for t in range(len(x)):
+        a = np.tanh(a @ w["W"].T + x[t] @ w["V"].T + w["b"])
+        if t > 60:
+            assert np.allclose(y[t], a @ w["U"].T + w["c"], atol=1e-6)
+    other = Mimic(hidden=6, inputs=5, outputs=3, target_seed=5)
+    assert not np.allclose(other.weights["V"], w["V"])
+    assert np.array_equal(Mimic(hidden=6, inputs=5, outputs=3, target_seed=4).weights["U"], w["U"])
+
+
+def test_size_of_the_weights_of_mimic():
+    w = Mimic(hidden=100, inputs=50, outputs=80).weights
+    for name, deviation in (("V", 50**-0.5), ("U", 0.1), ("b", 0.1), ("c", 0.1)):
+        assert w[name].std() == pytest.approx(deviation, rel=5 / math.sqrt(2 * w[name].size))
+        assert abs(w[name].mean()) < 5 * deviation / math.sqrt(w[name].size)
+
+
+def test_a_network_can_be_the_target_of_mimic():
+    from rnnsim.networks.recurrent import Recurrent
+
+    task = Mimic(hidden=7, inputs=4, outputs=3, steps=150)
+    net = Recurrent("rnn", 4, 3, hidden=7, dtype="float64")
+    views, w = net.layout.views(net.theta), task.weights
+    views["weight_ih_l0"][...], views["weight_hh_l0"][...], views["bias_ih_l0"][...] = w["V"], w["W"], w["b"]
+    views["weight_out"][...], views["bias_out"][...] = w["U"], w["c"]
+    batch = task.training_batch(0, 0, 2)
+    assert np.abs(net.forward(batch.inputs).outputs - batch.targets)[60:].max() < 1e-6
+
+
+# -- influence balancing --------------------------------------------------------------------------------------------------
+
+
+def test_the_network_is_the_system():
+    a, v = system()
+    assert np.allclose(np.diag(a), 0.5) and np.allclose(np.diag(a, 1), 0.5) and a.sum() == 22.5 and v.sum() == -3
+    assert at_rest(0.5)[0] == pytest.approx(-3) and at_rest(-1 / 6)[0] == pytest.approx(1)
+    net = network(theta=0.3)
+    assert net.trainable.sum() == 1 and net.theta[net.trainable] == [0.3]
+    found = net.forward(np.ones((80, 1, 1))).outputs[:, 0, 0]
+    s = np.zeros(23)
+    for t in range(1, 80):  # theta is there one tick later than in the equations
+        s = a @ s + 0.3 * v
+        assert found[t] == pytest.approx(s[0], abs=1e-12)
+
+
+def slope(rule, options, ticks=600):
+    """The gradient of theta that a rule finds at rest, at theta = 1/2: s_1 - 1 = -4."""
+    net, task = network(), InfluenceBalancing(steps=ticks)
+    batch = task.training_batch(0, 0, 1)
+    state = net.evaluate(batch, task.loss).state
+    found = []
+    RULES.build(rule, options).learn(net, batch, task.loss, lambda g: found.append(g[net.trainable][0]), state)
+    assert np.allclose(net.theta[net.trainable], 0.5)
+    return found[-1]
+
+
+def test_short_horizons_have_the_wrong_sign():
+    a, v = system()
+    for horizon in (2, 5, 11, 20, 60, 600):
+        # What theta did to s_1 within the horizon: one tick to arrive, then A again and again. The loss is (s_1 - 1)^2.
+        pushes = [np.linalg.matrix_power(a, k)[0] @ v for k in range(horizon - 1)]
+        expected = 2 * -4 * sum(pushes)
+        assert slope("tbptt", {"horizon": horizon, "every": 1}) == pytest.approx(expected, rel=1e-9)
+        assert (expected < 0) == (horizon <= 20)
+    # To lower the loss theta must fall: a positive gradient. All of the influence: -8 times d s_1 / d theta = -6.
+    assert slope("tbptt", {"horizon": 600}) > 0
+    assert slope("tbptt", {"horizon": 600, "every": 1}) == pytest.approx(48)
+
+
+def test_rtrl_solves_influence_balancing_and_a_short_horizon_does_not():
+    for rule, options, ticks, fine in (
+        ("rtrl", {"every": 1}, 20000, True),
+        ("tbptt", {"horizon": 10, "every": 1}, 2000, False),
+    ):
+        net, task = network(), InfluenceBalancing(steps=ticks)
+
+        def descend(gradient, net=net):
+            net.theta -= 1e-4 * gradient * net.trainable
+
+        RULES.build(rule, options).learn(net, task.training_batch(0, 0, 1), task.loss, descend, None)
+        theta = net.theta[net.trainable][0]
+        assert abs(theta + 1 / 6) < 1e-3 if fine else theta > 1
