@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnsim.core.gemm import packed_shape, product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel, linked
-from rnnsim.core.lanes import first, load, store, width
+from rnnsim.core.lanes import first, full, load, store, total, width
 from rnnsim.core.registry import require
 from rnnsim.core.threads import get_threads
 from rnnsim.learning.online import Memory
@@ -60,12 +60,15 @@ def fill_jacobian(panels, flow, chain):
                 panel, lane, slope = panels[new // lanes], new % lanes, linear.gain[p, g, j]
                 if slope == 0:
                     continue
-                for old in range(states * hidden):
-                    if structure.chained:
-                        change = chain[g * hidden + j, old]
-                    else:
-                        change = linear.message_direct[g, old // hidden, old % hidden] * weights[j, old % hidden]
-                    panel[old, lane] += slope * change
+                if structure.chained:
+                    for old in range(states * hidden):
+                        panel[old, lane] += slope * chain[g * hidden + j, old]
+                    continue
+                row = weights[j]
+                for q in range(states):
+                    seen = linear.message_direct[g, q]
+                    for i in range(hidden):
+                        panel[q * hidden + i, lane] += slope * seen[i] * row[i]
 
 
 @jit_exact
@@ -105,6 +108,7 @@ def _advance_rows(linear, structure, sources, memory, lo, hi):
                 live = first(row.size - j)
                 store(kept, j, live, load(row, j, live))
         product_packed(influence[start:end], old[: end - start], memory.panels, False)
+        last, g, i = -1, 0, 0
         for r in range(start, end):
             value = sources[structure.source[r]]
             if value == 0:
@@ -115,10 +119,11 @@ def _advance_rows(linear, structure, sources, memory, lo, hi):
                 for j in range(0, row.size, width(row)):
                     live = first(row.size - j)
                     store(row, j, live, load(row, j, live) + load(change, j, live) * value)
-            else:
-                g, j = u // hidden, u % hidden
-                for p in range(states):
-                    influence[r, p * hidden + j] += value * linear.gain[p, g, j]
+                continue
+            if u != last:  # rows of one unit stand together, and a division costs more than the rest
+                last, g, i = u, u // hidden, u % hidden
+            for p in range(states):
+                influence[r, p * hidden + i] += value * linear.gain[p, g, i]
 
 
 _rows = linked(_advance_rows)
@@ -154,16 +159,38 @@ def advance_wide(flow, memory):
 
 
 @jit_exact
+def _credit_rows(d, influence, credit, lo, hi):
+    """d (P) += influence (P, k*H) times credit (H), rows lo..hi."""
+    for r in range(lo, hi):
+        row = influence[r]
+        sums = full(row, 0.0)
+        for j in range(0, credit.size, width(row)):
+            live = first(credit.size - j)
+            sums = sums + load(row, j, live) * load(credit, j, live)
+        d[r] += total(sums)
+
+
+_credits = linked(_credit_rows)
+
+
+@jit_exact
 def credit(flow, memory):
     """gradient += influence times dE/dh."""
     d = flow.gradient[flow.structure.first : flow.structure.first + memory.a.shape[0]]
-    hidden = flow.credit.size
-    for r in range(d.size):
-        row = memory.a[r, :hidden]
-        total = d[r]
-        for j in range(hidden):
-            total += row[j] * flow.credit[j]
-        d[r] = total
+    _credits(d, memory.a, flow.credit, 0, d.size)
+
+
+@jit_parallel
+def _credits_parallel(d, influence, credit, tasks):
+    for task in numba.prange(tasks):
+        _credits(d, influence, credit, d.size * task // tasks, d.size * (task + 1) // tasks)
+
+
+@jit_exact
+def credit_wide(flow, memory):
+    """The same on all threads."""
+    d = flow.gradient[flow.structure.first : flow.structure.first + memory.a.shape[0]]
+    _credits_parallel(d, memory.a, flow.credit, memory.whole[0])
 
 
 @jit_exact
@@ -215,4 +242,4 @@ class RTRL(OnlineRule):
 
     def kernels(self, shape):
         wide = shape.parameters * (shape.states * shape.hidden) ** 2 > _WIDE and get_threads() > 1
-        return advance_wide if wide else advance, credit, forget
+        return (advance_wide, credit_wide, forget) if wide else (advance, credit, forget)
