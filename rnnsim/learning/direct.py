@@ -94,10 +94,10 @@ def _walk_at(table, flags, numbers):
         _at(t[28, 0], (t[28, 1],), n),
         _at(t[29, 0], (t[29, 1], t[29, 2]), i64),
     )
-    calls = (flags[4], flags[5], flags[6], flags[7])
+    calls = (flags[4], flags[5], flags[6], flags[7], flags[8])
     _walk_streams(
         losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls,
-        flags[8], numbers[0], numbers[1], flags[9] != 0, 0, xs.shape[0],
+        flags[9], numbers[0], numbers[1], flags[10] != 0, 0, xs.shape[0],
     )  # fmt: skip
     return GOOD
 

@@ -60,7 +60,7 @@ class Flow(NamedTuple):
     sources: np.ndarray  # what the parameters weigh
     credit: np.ndarray  # (H) dE/dh of this tick
     error: np.ndarray  # (K) dE/dy of this tick
-    work: np.ndarray  # scratch of the cell and the rule
+    work: np.ndarray  # scratch of the cell and the rule; the last K numbers are the targets of this tick, or 0
     structure: Structure
 
 
@@ -245,19 +245,25 @@ def readout_backward(flow, h, hidden):
 
 
 @jit_exact
-def walk(flow, memory, state, xs, targets, weights, outputs, cell, advance, credit, forget, kind, scale, rate, forced):
+def walk(
+    flow, memory, state, xs, targets, weights, outputs, cell, advance, credit, forget, finish, kind, scale, rate, forced
+):
     """One stream through xs (T, I): state (k, H) goes on, outputs (T, K) are filled; gives the loss.
 
     The gradient is added up in flow.gradient, or with a rate above 0 used at every tick, theta -= rate * gradient, and
     cleared. With `forced` the units that are the outputs are set to their targets, at every tick that counts, once the error
     has been taken and before the next tick sees them, and `forget` clears their influence (Williams & Zipser 1989).
+    `finish` ends the walk, and comes before every change of theta: a rule that gathers ticks settles them there.
     """
     hidden, loss = state.shape[1], 0.0
+    labels = flow.work[flow.work.size - targets.shape[1] :]
     structure, linear = flow.structure, flow.linear
     for t in range(xs.shape[0]):
         teach = forced and weights[t] != 0
         for i in range(flow.x.size):
             flow.x[i] = xs[t, i]
+        for k in range(labels.size):
+            labels[k] = targets[t, k] if weights[t] != 0 else 0
         for p in range(state.shape[0]):
             for j in range(hidden):
                 flow.before[p, j] = state[p, j]
@@ -288,10 +294,12 @@ def walk(flow, memory, state, xs, targets, weights, outputs, cell, advance, cred
             for k in range(targets.shape[1]):
                 state[0, k] = targets[t, k]
         if rate > 0:
+            call_rule(finish, flow, memory)
             for i in range(flow.theta.size):
                 flow.theta[i] -= rate * flow.gradient[i]
                 flow.gradient[i] = 0
         memory.clock[1] += 1
+    call_rule(finish, flow, memory)
     return loss
 
 
@@ -348,7 +356,7 @@ def memory_of(m, s):
 def walk_streams(
     losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls, kind, scale, rate, forced, lo, hi
 ):
-    """Streams lo..hi through xs (S, T, I); calls holds the pointers of tick, advance, credit, forget."""
+    """Streams lo..hi through xs (S, T, I); calls holds the pointers of tick, advance, credit, forget, finish."""
     for s in range(lo, hi):
         losses[s] = walk(
             flow_of(streams, linear, structure, s),
@@ -362,6 +370,7 @@ def walk_streams(
             calls[1],
             calls[2],
             calls[3],
+            calls[4],
             kind,
             scale,
             rate,

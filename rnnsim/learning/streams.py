@@ -18,6 +18,7 @@ from rnnsim.learning.online import (
     Structure,
     flow_of,
     memory_of,
+    nothing,
     walk_streams,
     walk_streams_parallel,
 )
@@ -134,13 +135,13 @@ class Engine:
             zeros(shape.sources),
             zeros(n),
             zeros(net.n_outputs),
-            zeros(8 * n + 2 * k * n + 2 * groups * n),
+            zeros(8 * n + 2 * k * n + 2 * groups * n + net.n_outputs),
             zeros(k, n),
         )
         self.state = self.streams.state
         flow, carried = flow_of(self.streams, self.linear, structure, 0), memory_of(self.memory, 0)
         tick = pointer(cell.tick, flow.linear, flow.theta, flow.x, flow.before, flow.work, structure)
-        duties = [pointer(kernel, flow, carried) for kernel in rule.kernels(shape)]
+        duties = [pointer(kernel, flow, carried) for kernel in (*rule.kernels(shape), nothing)[:4]]
         self.calls = (tick, *duties)
 
     def reset(self):
@@ -206,7 +207,8 @@ class OnlineRule(ABC):
        `rnnsim.learning.online.Memory`, zero where there is nothing yet;
     2. gives in ``kernels(shape)`` its duties (advance, credit, forget), kernels of (flow, memory): take the influence through
        the tick that stands in `flow.linear`; add ``flow.credit`` times the influence to ``flow.gradient``; forget what units
-       that were set to their targets depend on (`nothing`, if `forces` is False);
+       that were set to their targets depend on (`nothing`, if `forces` is False); a rule that gathers ticks gives a fourth
+       one, finish: add what is still missing to ``flow.gradient``, for it is about to be used;
     3. may refuse a network in ``check_network(net, structure, shape)`` by a `RnnsimError` of one line;
     4. may set up its memory anew in ``clear(memory)``, at the begin of a sequence; the default is zeros.
 
