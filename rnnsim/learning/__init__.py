@@ -8,5 +8,10 @@ RULES = Registry(
         "bptt": ("rnnsim.learning.bptt:BPTT", "back-propagation through all ticks of the batch"),
         "tbptt": ("rnnsim.learning.truncated_bptt:TruncatedBPTT", "BPTT(h; h'): h ticks back, every h' ticks"),
         "rtrl": ("rnnsim.learning.rtrl:RTRL", "real-time recurrent learning: the exact gradient, forward in time"),
+        "hybrid": (
+            "rnnsim.learning.hybrid:Hybrid",
+            "the gradient of rtrl in blocks, n times cheaper (Schmidhuber 1992)",
+        ),
+        "uoro": ("rnnsim.learning.uoro:UORO", "unbiased influence of rank one (Tallec & Ollivier 2018)"),
     },
 )

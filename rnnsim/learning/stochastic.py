@@ -1,0 +1,57 @@
+"""What the unbiased stochastic rules share: random signs, norms, and how two factors of one product are balanced.
+
+A rule that keeps a product of two factors may multiply one by p and divide the other by p; the product's mean stays as it is.
+Its variance is least when both factors have the same norm, so p = sqrt(|second| / |first|).
+"""
+
+import numpy as np
+
+from rnnsim.core.jit import jit_exact
+from rnnsim.core.lanes import first, load, total, width
+from rnnsim.core.rng import bits
+
+
+@jit_exact
+def fill_signs(signs, key, tick):
+    """signs (n) <- independent +1 or -1 with equal odds, functions of (key, tick) alone: 128 of one draw."""
+    one = signs.dtype.type(1)
+    for start in range(0, signs.size, 128):
+        w0, w1, w2, w3 = bits(np.uint64(key), np.uint64(tick), np.uint64(start // 128))
+        for i in range(start, min(signs.size, start + 128)):
+            word = (i - start) // 32
+            chosen = w0 if word == 0 else w1 if word == 1 else w2 if word == 2 else w3
+            signs[i] = one if (np.int64(chosen) >> np.int64(i % 32)) & 1 else -one
+
+
+@jit_exact
+def square(x):
+    """Sum of the squares of a row."""
+    sums = load(x, 0, first(0))
+    for j in range(0, x.size, width(x)):
+        live = first(x.size - j)
+        part = load(x, j, live)
+        sums = sums + part * part
+    return total(sums)
+
+
+@jit_exact
+def square_of_rows(x, lo, hi):
+    """Sum of the squares of rows lo..hi of a matrix."""
+    result = x.dtype.type(0)
+    for r in range(lo, hi):
+        result += square(x[r])
+    return result
+
+
+@jit_exact
+def balance(shrinks, grows, epsilon):
+    """p = sqrt(|shrinks| / |grows|), for factors grows * p and shrinks / p, from the squares of their norms.
+
+    With an epsilon above 0, p = sqrt(|shrinks| / (|grows| + epsilon)) + epsilon. Without, 0 says that the product is zero.
+    """
+    shrinks, grows = np.sqrt(shrinks), np.sqrt(grows)
+    if epsilon > 0:
+        return np.sqrt(shrinks / (grows + epsilon)) + epsilon
+    if shrinks == 0 or grows == 0:
+        return shrinks * 0
+    return np.sqrt(shrinks) / np.sqrt(grows)
