@@ -3,7 +3,8 @@
     python -m asv_benchmarks.peers [--cells lstm,ntm-lstm] [--rounds 3] [--against torch,torch-1-thread,jax] [--json FILE]
 
 lstm, gru and rnn are one layer (`asv_benchmarks.peers_layers`); ntm-lstm and ntm-feedforward are a training step of a neural
-Turing machine (`asv_benchmarks.peers_ntm`). First every engine computes loss and gradient from the same weights and inputs, and
+Turing machine (`asv_benchmarks.peers_ntm`); rtrl and the other online rules are a sequence learned forward in time
+(`asv_benchmarks.peers_online`). First every engine computes loss and gradient from the same weights and inputs, and
 they must agree; then the engines are timed one after another, each in a fresh process that times itself alone on the machine,
 in several alternating rounds. The figures are medians of the rounds' medians; the ratio is that of the best peer to
 rnnsim.
@@ -21,7 +22,7 @@ import time
 
 import numpy as np
 
-from asv_benchmarks import peers_layers, peers_ntm
+from asv_benchmarks import peers_layers, peers_ntm, peers_online
 
 SUITES = {
     "lstm": peers_layers,
@@ -29,6 +30,7 @@ SUITES = {
     "rnn": peers_layers,
     "ntm-lstm": peers_ntm,
     "ntm-feedforward": peers_ntm,
+    **dict.fromkeys(peers_online.NAMES, peers_online),
 }
 SECONDS = 1.0  # of timing for one case in one process
 TOLERANCE = 2e-3  # relative, for float32 sums over thousands of ticks in different orders
@@ -111,7 +113,7 @@ def table(cell, cases, engines, figures):
     return "\n".join(rows), ratios
 
 
-def main():
+def main(arguments=None):
     """Check, time in alternating rounds, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", default=",".join(SUITES), help=", ".join(SUITES))
@@ -121,7 +123,7 @@ def main():
     parser.add_argument("--json", help="file for the figures, in milliseconds a step")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--folder", default="", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     names = options.cells.split(",")
     for name in names:
         if name not in SUITES:
@@ -133,7 +135,10 @@ def main():
         return
     everything, ratios = {}, {}
     for cell in names:
-        engines, worst = check_agreement(["rnnsim", *options.against.split(",")], cell, cases[cell])
+        against = options.against.split(",")
+        if SUITES[cell] is peers_online:
+            against = peers_online.engines(cell, against)
+        engines, worst = check_agreement(["rnnsim", *against], cell, cases[cell])
         print(f"\n{cell}: gradients of {', '.join(engines)} agree to {worst:.1e} of the largest entry")
         print(f"{SUITES[cell].UNIT}\n", flush=True)
         figures = {engine: {index: [] for index in cases[cell]} for engine in engines}
