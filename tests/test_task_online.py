@@ -1,12 +1,16 @@
 """Tasks for online learning: streams that go on, targets derived anew, floors and traces of machines."""
 
+import itertools
 import math
+import re
+from collections import Counter
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from rnnsim.learning import RULES
-from rnnsim.tasks import TASKS, Add, InfluenceBalancing, Mimic
+from rnnsim.tasks import TASKS, Add, AnBn, Brackets, InfluenceBalancing, Mimic
 from rnnsim.tasks.add import floors
 from rnnsim.tasks.influence_balancing import at_rest, network, system
 from rnnsim.tasks.streams import StreamTask
@@ -172,3 +176,95 @@ def test_rtrl_solves_influence_balancing_and_a_short_horizon_does_not():
         RULES.build(rule, options).learn(net, task.training_batch(0, 0, 1), task.loss, descend, None)
         theta = net.theta[net.trainable][0]
         assert abs(theta + 1 / 6) < 1e-3 if fine else theta > 1
+
+
+# -- texts ----------------------------------------------------------------------------------------------------------------
+
+
+def text_of(task, size=3, batches=4):
+    """Whole lines of every stream, and what stood before them."""
+    inputs, targets = read(task, 3, batches, size)
+    assert np.array_equal(inputs[1:], targets[:-1])
+    texts = [task.decode(inputs[:, b]) for b in range(size)]
+    return texts, [text.split("\n") for text in texts]
+
+
+def test_anbn():
+    task = AnBn(min_n=2, max_n=9, steps=5000)
+    numbers = []
+    texts, _ = text_of(task)
+    for text in texts:
+        lines = re.findall(r"(a+)\n(b+)\n", text)
+        assert all(len(one) == len(other) for one, other in lines[1:])
+        rest = re.sub(r"a+\nb+\n", "", text)
+        assert re.fullmatch(r"\n?b*\n?a*\n?b*", rest), rest  # half a line at each end
+        numbers += [len(one) for one, _ in lines[1:]]
+    counts = np.bincount(np.array(numbers) - 2, minlength=8)
+    assert counts.size == 8 and stats.chisquare(counts).pvalue > 1e-3
+    assert len(numbers) > 4000
+
+
+def test_brackets():
+    task = Brackets(s=2, k=1, k_max=4, a=3, steps=8000)
+    noise, letters = Counter(), Counter()
+    _, streams = text_of(task)
+    for lines in streams:
+        for line in lines[1:-1]:
+            found = re.fullmatch(r"\[([abc]{2})\]([abc]{1,4})\[([abc]{2})\]", line)
+            assert found and found[1] == found[3]
+            noise[len(found[2])] += 1
+            letters.update(found[1] + found[2])
+    for counted, size in ((noise, 4), (letters, 3)):
+        assert len(counted) == size and stats.chisquare(list(counted.values())).pvalue > 1e-3
+    assert task.decode(np.arange(6)) == "abc[]\n"
+
+
+@pytest.mark.parametrize(
+    "task", [AnBn(max_n=4, steps=1), Brackets(s=1, k=0, k_max=3, a=2, steps=1)], ids=["anbn", "brackets"]
+)
+def test_a_stream_begins_at_an_average_place(task):
+    """The first characters have the shares that characters have in the whole text, and the second ones as well."""
+    batch = task.training_batch(0, 0, 30000)
+    lines = (
+        [f"{'a' * n}\n{'b' * n}\n" for n in range(1, 5)]
+        if task.name == "anbn"
+        else [
+            f"[{w}]{''.join(v)}[{w}]\n" * 2 ** (3 - k)
+            for k in range(4)
+            for w in "ab"
+            for v in itertools.product("ab", repeat=k)
+        ]
+    )
+    whole = Counter("".join(lines))
+    wanted = np.array([whole[letter] for letter in task.letters], float)
+    for tokens in (batch.inputs, batch.targets):
+        counts = np.bincount(tokens.ravel(), minlength=wanted.size)
+        assert stats.chisquare(counts, wanted / wanted.sum() * counts.sum()).pvalue > 1e-3
+    shares = wanted / wanted.sum()
+    assert task.trivial_loss == pytest.approx(-(shares * np.log2(shares)).sum())
+
+
+def cost(line, choices):
+    """Bits of a line: of every character, the number of equally likely ways to go on among all lines that begin alike."""
+    total = 0.0
+    for place in range(len(line)):
+        alike = [other for other in choices if other[:place] == line[:place]]
+        total -= math.log2(sum(other[place] == line[place] for other in alike) / len(alike))
+    return total
+
+
+def test_ideals():
+    assert AnBn().ideal == pytest.approx(1 / 7)
+    figures = (((1, 5, None, 10), 1.66096), ((3, 2, 7, 10), 1.77416), ((10, 0, None, 8), 1.2))
+    for (s, k, k_max, a), figure in figures:
+        assert Brackets(s=s, k=k, k_max=k_max, a=a).ideal == pytest.approx(figure, abs=5e-6)
+    # By enumeration of all lines, character by character.
+    lines = [f"{'a' * n}\n{'b' * n}\n" for n in range(2, 7)]
+    bits, length = (sum(values) for values in zip(*((cost(line, lines), len(line)) for line in lines)))
+    assert AnBn(min_n=2, max_n=6).ideal == pytest.approx(bits / length)
+    lines = []  # every one as often as it is likely
+    for k in range(3):
+        for w, v in itertools.product(itertools.product("ab", repeat=2), itertools.product("ab", repeat=k)):
+            lines += [f"[{''.join(w)}]{''.join(v)}[{''.join(w)}]\n"] * 2 ** (2 - k)
+    bits, length = (sum(values) for values in zip(*((cost(line, lines), len(line)) for line in lines)))
+    assert Brackets(s=2, k=0, k_max=2, a=2).ideal == pytest.approx(bits / length)

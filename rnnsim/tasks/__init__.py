@@ -47,6 +47,11 @@ TASKS = Registry(
             "rnnsim.tasks.influence_balancing:InfluenceBalancing",
             "a constant, for a system whose parameter acts one way, then the other (Tallec & Ollivier 2017)",
         ),
+        "anbn": ("rnnsim.tasks.anbn:AnBn", "the next character of lines a^n b^n, a stream (Tallec & Ollivier 2017)"),
+        "brackets": (
+            "rnnsim.tasks.brackets:Brackets",
+            "the next character where brackets are repeated after noise, a stream (Tallec & Ollivier 2017)",
+        ),
         "sine": ("rnnsim.tasks.sine:Sine", "generate a sine wave from a start pulse or a constant input"),
         "text": ("rnnsim.tasks.text:Text", "the next symbol of a text file"),
         "digits": ("rnnsim.tasks.images:Digits", "8x8 handwritten digits row by row; come with rnnsim"),
@@ -60,9 +65,11 @@ TASKS = Registry(
 _CLASSES = {
     "Add": "rnnsim.tasks.add",
     "Adding": "rnnsim.tasks.adding",
+    "AnBn": "rnnsim.tasks.anbn",
     "Arrays": "rnnsim.tasks.arrays",
     "AssociativeRecall": "rnnsim.tasks.associative_recall",
     "Batch": "rnnsim.tasks.interface",
+    "Brackets": "rnnsim.tasks.brackets",
     "Copy": "rnnsim.tasks.copy",
     "Criterion": "rnnsim.tasks.interface",
     "DelayedRecall": "rnnsim.tasks.delayed_recall",
@@ -83,6 +90,7 @@ _CLASSES = {
     "Task": "rnnsim.tasks.interface",
     "TemporalOrder": "rnnsim.tasks.temporal_order",
     "Text": "rnnsim.tasks.text",
+    "TextStream": "rnnsim.tasks.streams",
     "XOR": "rnnsim.tasks.xor",
 }
 __getattr__, __dir__ = lazy(__name__, _CLASSES)

@@ -10,10 +10,11 @@ import abc
 
 import numpy as np
 
+from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least
 from rnnsim.core.rng import stream_key
 from rnnsim.errors import unknown
-from rnnsim.tasks.interface import SPLITS, Task
+from rnnsim.tasks.interface import SPLITS, Batch, Task
 
 TEST_BATCHES = 1000
 
@@ -61,6 +62,44 @@ class StreamTask(Task):
         state = self.begin(key, size)
         for number in range(count // size):
             yield self.stretch(key, number * self.steps, size, state)
+
+
+class TextStream(StreamTask):
+    """Predict the next character of a text without an end, in bits a character.
+
+    A task of this kind has `letters`, its characters in the order of their numbers, `ideal`, what the best predictor pays, and
+    `read`; the state of a stream is one array of places.
+    """
+
+    tokens = True
+    loss = Loss("softmax", when="every", per="step", unit="bits")
+    letters: str
+    ideal: float
+
+    @abc.abstractmethod
+    def read(self, tokens, key, places):
+        """tokens (T + 1, B) <- the characters from the places on; the places go on by T."""
+
+    def stretch(self, key, tick, size, state):
+        tokens = np.empty((self.steps + 1, size), np.int32)
+        self.read(tokens, key, *state)
+        return Batch(tokens[:-1].copy(), tokens[1:].copy())
+
+    def correct(self, outputs, batch):
+        """None: a prediction of text is not right or wrong as a whole."""
+        return None
+
+    def error(self, outputs, batch):
+        """None: see the loss."""
+        return None
+
+    def metrics(self, outputs, batch):
+        """``{"accuracy": (B,) share of the characters that were the likeliest in the eyes of the network}``"""
+        return {"accuracy": (outputs.argmax(axis=-1) == batch.targets).mean(axis=0)}
+
+    def decode(self, numbers):
+        """The text of some inputs or targets."""
+        return "".join(self.letters[number] for number in np.ravel(numbers))
 
 
 def entropy_of(shares):
