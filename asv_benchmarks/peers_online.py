@@ -6,7 +6,6 @@ The work: a fully recurrent network of n tanh units with 8 inputs and a readout 
 error at every tick, and the gradient with respect to all parameters, summed over the sequence at frozen weights; in
 microseconds a tick. JAX runs a jitted scan that carries the influence as one matrix (n, parameters), of two forms the
 faster. The approximate rules do the same work and have no peer here; the hybrid, which is exact, stands beside our own RTRL.
-
 """
 
 import numpy as np
