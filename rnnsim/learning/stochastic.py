@@ -26,7 +26,7 @@ def fill_signs(signs, key, tick):
 @jit_exact
 def square(x):
     """Sum of the squares of a row."""
-    sums = load(x, 0, first(0))
+    sums = load(x, 0, first(0))  # zeros
     for j in range(0, x.size, width(x)):
         live = first(x.size - j)
         part = load(x, j, live)
@@ -53,5 +53,5 @@ def balance(shrinks, grows, epsilon):
     if epsilon > 0:
         return np.sqrt(shrinks / (grows + epsilon)) + epsilon
     if shrinks == 0 or grows == 0:
-        return shrinks * 0
+        return min(shrinks, grows)
     return np.sqrt(shrinks) / np.sqrt(grows)
