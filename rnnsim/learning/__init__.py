@@ -13,5 +13,10 @@ RULES = Registry(
             "the gradient of rtrl in blocks, n times cheaper (Schmidhuber 1992)",
         ),
         "uoro": ("rnnsim.learning.uoro:UORO", "unbiased influence of rank one (Tallec & Ollivier 2018)"),
+        "kf-rtrl": ("rnnsim.learning.kf_rtrl:KFRTRL", "unbiased influence, Kronecker-factored (Mujika et al. 2018)"),
+        "reverse-kf-rtrl": (
+            "rnnsim.learning.kf_rtrl:ReverseKFRTRL",
+            "kf-rtrl with the roles of units and sources exchanged (Marschall et al. 2020)",
+        ),
     },
 )
