@@ -21,7 +21,10 @@ from rnnsim.core.threads import get_threads
 from rnnsim.learning.online import Memory
 from rnnsim.learning.streams import OnlineRule, available_bytes
 
-_BLOCK = 48  # rows of the influence that are taken through the product together: they stay in the first-level cache
+_BLOCK = (
+    48  # least rows of the influence that are taken through the product together, and numbers from which on it is the
+)
+_CACHED = 4096  # least: they stay in the first-level cache, and are not read again before they are written
 _WIDE = 2_000_000  # multiply-adds of a tick from which on a second thread is worth its launch
 
 
@@ -95,35 +98,65 @@ def fill_immediate(units, flow):
 
 
 @jit_exact
+def _add_immediate(influence, gain, structure, sources, lo, hi):
+    """Rows lo..hi of the influence += ds'/da da/dw where a pre-activation moves the states of its own unit only.
+
+    The rows that act on one pre-activation stand together. Indices without a sign save the test for counting from the end,
+    which here takes as long as the sum.
+    """
+    states, _, hidden = gain.shape
+    flat, size = influence.reshape(-1), influence.shape[1]
+    r = lo
+    while r < hi:
+        u, end = structure.unit[r], r + 1
+        while end < hi and structure.unit[end] == u:
+            end += 1
+        for p in range(states):
+            slope = gain[p, u // hidden, u % hidden]
+            if slope != 0:
+                place = p * hidden + u % hidden
+                for q in range(r, end):
+                    flat[np.uint64(q * size + place)] += slope * sources[np.uint64(structure.source[q])]
+        r = end
+
+
+@jit_exact
+def _add_immediate_rows(influence, units, structure, sources, lo, hi):
+    """The same where it moves other units too, by units (G*H, k*H) = ds'/da transposed."""
+    for r in range(lo, hi):
+        value = sources[structure.source[r]]
+        if value == 0:
+            continue
+        row, change = influence[r], units[structure.unit[r]]
+        for j in range(0, row.size, width(row)):
+            live = first(row.size - j)
+            store(row, j, live, load(row, j, live) + load(change, j, live) * value)
+
+
+@jit_exact
+def _block(size):
+    """Rows of the influence, of `size` numbers each, that are taken together: a multiple of 12, the rows of a tile."""
+    return max(_BLOCK, _CACHED // size // 12 * 12)
+
+
+@jit_exact
 def _advance_rows(linear, structure, sources, memory, lo, hi):
     """Rows lo..hi of the influence, a block at a time: copied out, and multiplied back in their place."""
     influence, units = memory.a, memory.b
-    states, _, hidden = linear.gain.shape
-    old = np.empty((_BLOCK, influence.shape[1]), influence.dtype)
-    for start in range(lo, hi, _BLOCK):
-        end = min(hi, start + _BLOCK)
+    block = _block(influence.shape[1])
+    old = np.empty((block, influence.shape[1]), influence.dtype)
+    for start in range(lo, hi, block):
+        end = min(hi, start + block)
         for r in range(start, end):
             row, kept = influence[r], old[r - start]
             for j in range(0, row.size, width(row)):
                 live = first(row.size - j)
                 store(kept, j, live, load(row, j, live))
         product_packed(influence[start:end], old[: end - start], memory.panels, False)
-        last, g, i = -1, 0, 0
-        for r in range(start, end):
-            value = sources[structure.source[r]]
-            if value == 0:
-                continue
-            u = structure.unit[r]
-            if structure.chained:
-                row, change = influence[r], units[u]
-                for j in range(0, row.size, width(row)):
-                    live = first(row.size - j)
-                    store(row, j, live, load(row, j, live) + load(change, j, live) * value)
-                continue
-            if u != last:  # rows of one unit stand together, and a division costs more than the rest
-                last, g, i = u, u // hidden, u % hidden
-            for p in range(states):
-                influence[r, p * hidden + i] += value * linear.gain[p, g, i]
+        if structure.chained:
+            _add_immediate_rows(influence, units, structure, sources, start, end)
+        else:
+            _add_immediate(influence, linear.gain, structure, sources, start, end)
 
 
 _rows = linked(_advance_rows)
