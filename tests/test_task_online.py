@@ -10,9 +10,21 @@ import pytest
 from scipy import stats
 
 from rnnsim.learning import RULES
-from rnnsim.tasks import TASKS, Add, AnBn, Brackets, InfluenceBalancing, Mimic
+from rnnsim.tasks import (
+    TASKS,
+    Add,
+    AnBn,
+    Brackets,
+    DelayedNonmatch,
+    InfluenceBalancing,
+    Mimic,
+    Oscillator,
+    ParenthesisTuring,
+    SequenceRecognition,
+)
 from rnnsim.tasks.add import floors
 from rnnsim.tasks.influence_balancing import at_rest, network, system
+from rnnsim.tasks.parenthesis_turing import strings, trace
 from rnnsim.tasks.streams import StreamTask
 
 STREAMS = {name: TASKS.load(name) for name in TASKS.names() if issubclass(TASKS.load(name), StreamTask)}
@@ -268,3 +280,134 @@ def test_ideals():
             lines += [f"[{''.join(w)}]{''.join(v)}[{''.join(w)}]\n"] * 2 ** (2 - k)
     bits, length = (sum(values) for values in zip(*((cost(line, lines), len(line)) for line in lines)))
     assert Brackets(s=2, k=0, k_max=2, a=2).ideal == pytest.approx(bits / length)
+
+
+# -- Williams & Zipser 1989 -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("distractors, delay", [(2, 1), (0, 0), (5, 3)])
+def test_sequence_recognition(distractors, delay):
+    batch = SequenceRecognition(distractors=distractors, delay=delay, length=80).training_batch(1, 0, 400)
+    assert (batch.inputs.sum(axis=2) == 1).all()
+    lines = batch.inputs.argmax(axis=2)
+    assert stats.chisquare(np.bincount(lines.ravel())).pvalue > 1e-3
+    for b in range(batch.size):
+        word = "".join("abcdefg"[k] for k in lines[:, b])
+        # The first b behind an a and anything that is no b: found from the left, an a may begin only one.
+        places = [found.end() - 1 + delay for found in re.finditer("a[^b]*b", word)]
+        assert np.flatnonzero(batch.targets[:, b, 0]).tolist() == [place for place in places if place < 80]
+
+
+@pytest.mark.parametrize("bits, flag, delay", [(2, 0.2, 1), (3, 0.0, 0), (1, 0.5, 4)])
+def test_delayed_nonmatch(bits, flag, delay):
+    batch = DelayedNonmatch(bits=bits, flag=flag, delay=delay, length=60).training_batch(1, 0, 500)
+    flags, patterns = batch.inputs[..., -1], batch.inputs[..., :-1]
+    assert (flags[0] == 1).all() and abs(flags[1:].mean() - flag) < 5 * 0.5 / math.sqrt(59 * 500)
+    answers, others = [], Counter()
+    for b in range(batch.size):
+        for t in range(60 - delay):
+            assert batch.weights[t + delay, b] == 1 - flags[t, b]
+            if flags[t, b]:
+                sample = patterns[t, b]
+                continue
+            differs = not np.array_equal(patterns[t, b], sample)
+            assert batch.targets[t + delay, b, 0] == differs
+            answers.append(differs)
+            if differs:
+                others[tuple((patterns[t, b] != sample).astype(int))] += 1
+    assert not batch.weights[:delay].any() and len(others) == 2**bits - 1
+    assert abs(np.mean(answers) - 0.5) < 5 * 0.5 / math.sqrt(len(answers))
+    assert len(others) == 1 or stats.chisquare(list(others.values())).pvalue > 1e-3
+
+
+def balanced(string):
+    """By deleting "()" until nothing changes."""
+    while "()" in string:
+        string = string.replace("()", "")
+    return string == ""
+
+
+def test_the_machine_decides_every_string():
+    for length in range(11):
+        for string in map("".join, itertools.product("()", repeat=length)):
+            done = trace(string)
+            assert [action in ("accept", "reject") for _, _, action in done] == [False] * (len(done) - 1) + [True]
+            assert (done[-1][2] == "accept") == balanced(string)
+            tape, head = list(f"#{string}#"), 1
+            for seen, written, action in done:
+                assert tape[head] == seen and (written == seen or (seen in "()" and written == "*"))
+                tape[head] = written
+                head += {"right": 1, "left": -1}.get(action, 0)
+            assert not balanced(string) or set(tape[1:-1]) <= {"*"}
+
+
+@pytest.mark.parametrize("most, delay", [(5, 1), (4, 0), (6, 3)])
+def test_parenthesis_turing(most, delay):
+    task = ParenthesisTuring(max_length=most, delay=delay)
+    batch = task.training_batch(1, 0, 4000)
+    shares = strings(most)
+    assert math.fsum(shares.values()) == pytest.approx(1)
+    # A string is told by the machine's steps, if not always alone: the traces of two may be equal where both are refused early.
+    traces = Counter()
+    for string, share in shares.items():
+        traces[tuple(trace(string))] += share
+    found = Counter()
+    for b in range(batch.size):
+        steps = batch.lengths[b] - delay
+        x, d, w = batch.inputs[:, b], batch.targets[:, b], batch.weights[:, b]
+        assert w.tolist() == [float(delay <= t < steps + delay) for t in range(len(w))]
+        assert (x[:steps].sum(axis=1) == 1).all() and not x[steps:].any()
+        assert not d[:delay].any() and not d[steps + delay :].any()
+        d = d[delay : delay + steps]
+        assert (d.sum(axis=1) == 2).all() and (d[:, :4].sum(axis=1) == 1).all()
+        names = ("left", "right", "accept", "reject")
+        done = zip(x.argmax(axis=1), d[:, :4].argmax(axis=1), d[:, 4:].argmax(axis=1))
+        found[tuple(("()*#"[one], "()*#"[two], names[act]) for one, two, act in done)] += 1
+    assert set(found) <= set(traces)
+    counts = [found[key] for key in traces]
+    assert stats.chisquare(counts, np.array(list(traces.values())) * batch.size).pvalue > 1e-3
+
+
+def test_strings_of_parentheses():
+    shares = strings(8)
+    good = sum(share for string, share in shares.items() if balanced(string))
+    # Catalan numbers of the words of 2, 4, 6, 8 symbols among all of them.
+    chance = sum(count / 4**pairs for pairs, count in ((1, 1), (2, 2), (3, 5), (4, 14))) / 8
+    assert good == pytest.approx(0.5 + 0.5 * chance)
+    assert ParenthesisTuring(max_length=15).trivial_loss is None
+
+
+def test_oscillator():
+    t = np.arange(30)
+    for pattern, wave in (("01", t % 2), ("0011", t // 2 % 2), ("sine", 0.5 + 0.5 * np.sin(2 * np.pi * t / 25))):
+        for values, scaled in (("unit", wave), ("signed", 2 * wave - 1)):
+            task = Oscillator(pattern, values=values, length=30)
+            batch = task.training_batch(0, 0, 2)
+            assert (batch.inputs == 1).all() and np.allclose(batch.targets[:, 1, 0], scaled, atol=1e-6)
+            assert task.trivial_loss == pytest.approx(scaled.var())
+    task = Oscillator("sine", phase="random", period=20, length=45)
+    batch = task.training_batch(0, 0, 2000)
+    wave = np.tile(task.wave, 4)
+    places = [
+        [k for k in range(20) if np.allclose(wave[k : k + 45], batch.targets[:, b, 0], atol=1e-6)] for b in range(2000)
+    ]
+    assert all(len(found) == 1 for found in places)
+    assert stats.chisquare(np.bincount(np.ravel(places), minlength=20)).pvalue > 1e-3
+
+
+def test_teacher_forcing_makes_an_oscillator():
+    """Two logistic units learn 0 1 0 1 ... by forced RTRL, and then go on by themselves from the state they were left in."""
+    from rnnsim.networks.recurrent import Recurrent
+
+    task = Oscillator("01", length=40)
+    net = Recurrent("rnn", 1, 1, hidden=2, readout="units", activation="logistic", dtype="float64", rng=0)
+    rule = RULES.build("rtrl", {"force": True, "every": 1})
+
+    def descend(gradient):
+        net.theta -= 1.0 * gradient
+
+    for step in range(100):
+        learned = rule.learn(net, task.training_batch(0, step, 1), task.loss, descend, None)
+    assert learned.loss < 0.05 < task.trivial_loss
+    free = net.forward(task.training_batch(0, 0, 1).inputs, state=learned.state[:1]).outputs[:, 0, 0]
+    assert np.array_equal(free > 0.5, np.arange(40) % 2 == (0 if free[0] > 0.5 else 1))

@@ -25,6 +25,8 @@ WIDE = {
     "repeat-copy": {"min_length": 8},
     "sine": {"spread": 0.2},
     "xor": {"delay": 3},
+    "oscillator": {"pattern": "sine", "phase": "random", "period": 200, "length": 30},
+    "parenthesis-turing": {"max_length": 9},
     "influence-balancing": {"noise": 0.1, "steps": 20},
 }
 VARIANTS = [
@@ -44,6 +46,10 @@ VARIANTS = [
     ("mnist-pixels", {"permuted": True, "validation": 7}),
     ("text", {"steps": 20, "validation": 0.2}),
     ("add", {"t1": 0, "t2": 3, "hold": 2, "steps": 41}),
+    ("sequence-recognition", {"distractors": 0, "delay": 0, "length": 30, "loss": "squared_error"}),
+    ("delayed-nonmatch", {"bits": 5, "flag": 0.4, "delay": 3, "length": 30, "loss": "squared_error"}),
+    ("parenthesis-turing", {"max_length": 5, "delay": 0, "loss": "squared_error"}),
+    ("oscillator", {"pattern": "sine", "values": "signed", "phase": "random", "period": 100, "length": 37}),
     ("anbn", {"min_n": 3, "max_n": 5, "steps": 70}),
     ("brackets", {"s": 2, "k": 0, "k_max": 4, "a": 3, "steps": 70}),
     ("mimic", {"hidden": 5, "inputs": 4, "outputs": 3, "target_seed": 2, "steps": 20}),
@@ -250,6 +256,7 @@ def losses(outputs, task, batch):
     if kind == "squared_error":
         values = ((outputs - targets) ** 2).sum(axis=-1)
     elif kind == "bernoulli":
+        outputs = np.clip(outputs, 1e-12, 1 - 1e-12)  # an output may be the same all the time
         values = -(targets * np.log(outputs) + (1 - targets) * np.log(1 - outputs)).sum(axis=-1)
     else:
         values = -(targets * np.log(np.maximum(outputs, 1e-300))).sum(axis=-1)
@@ -376,6 +383,13 @@ def test_wrong_options_are_refused(name, files):
         ("sine", {"length": 0}),
         ("add", {"t1": 9}),
         ("add", {"hold": 0}),
+        ("sequence-recognition", {"length": 1}),
+        ("delayed-nonmatch", {"bits": 31}),
+        ("delayed-nonmatch", {"flag": 1}),
+        ("delayed-nonmatch", {"length": 2}),
+        ("parenthesis-turing", {"max_length": 1}),
+        ("oscillator", {"period": 1}),
+        ("oscillator", {"length": 0}),
         ("anbn", {"min_n": 0}),
         ("anbn", {"max_n": 0}),
         ("brackets", {"s": 0}),
@@ -413,6 +427,10 @@ def test_smallest_values_work(files):
         ("delayed-recall", {"symbols": 2, "delay": 0, "distractors": 0}),
         ("xor", {"delay": 0, "length": 1}),
         ("sine", {"period": 2, "length": 1}),
+        ("sequence-recognition", {"distractors": 0, "delay": 0, "length": 1}),
+        ("delayed-nonmatch", {"bits": 1, "flag": 0, "delay": 0, "length": 2}),
+        ("parenthesis-turing", {"max_length": 2, "delay": 0}),
+        ("oscillator", {"length": 1}),
         ("add", {"steps": 1}),
         ("anbn", {"max_n": 1, "steps": 1}),
         ("brackets", {"k": 0, "a": 1, "steps": 1}),

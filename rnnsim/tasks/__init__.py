@@ -11,6 +11,22 @@ TASKS = Registry(
     "task",
     {
         "xor": ("rnnsim.tasks.xor:XOR", "XOR of two random bits, some ticks later (Williams & Zipser 1989)"),
+        "sequence-recognition": (
+            "rnnsim.tasks.sequence_recognition:SequenceRecognition",
+            "say when a was followed by b, at any distance (Williams & Zipser 1989)",
+        ),
+        "delayed-nonmatch": (
+            "rnnsim.tasks.delayed_nonmatch:DelayedNonmatch",
+            "whether a pattern differs from the last flagged one (Williams & Zipser 1989)",
+        ),
+        "parenthesis-turing": (
+            "rnnsim.tasks.parenthesis_turing:ParenthesisTuring",
+            "the finite control of a Turing machine that checks parentheses (Williams & Zipser 1989)",
+        ),
+        "oscillator": (
+            "rnnsim.tasks.oscillator:Oscillator",
+            "01, 0011 or a sine from a constant input, for teacher forcing (Williams & Zipser 1989)",
+        ),
         "adding": (
             "rnnsim.tasks.adding:Adding",
             "the sum of two marked numbers (Hochreiter & Schmidhuber 1997, exp. 4)",
@@ -72,6 +88,7 @@ _CLASSES = {
     "Brackets": "rnnsim.tasks.brackets",
     "Copy": "rnnsim.tasks.copy",
     "Criterion": "rnnsim.tasks.interface",
+    "DelayedNonmatch": "rnnsim.tasks.delayed_nonmatch",
     "DelayedRecall": "rnnsim.tasks.delayed_recall",
     "Digits": "rnnsim.tasks.images",
     "DynamicNGrams": "rnnsim.tasks.ngrams",
@@ -83,8 +100,11 @@ _CLASSES = {
     "MNISTRows": "rnnsim.tasks.images",
     "Mimic": "rnnsim.tasks.mimic",
     "Multiplication": "rnnsim.tasks.multiplication",
+    "Oscillator": "rnnsim.tasks.oscillator",
+    "ParenthesisTuring": "rnnsim.tasks.parenthesis_turing",
     "PrioritySort": "rnnsim.tasks.priority_sort",
     "RepeatCopy": "rnnsim.tasks.repeat_copy",
+    "SequenceRecognition": "rnnsim.tasks.sequence_recognition",
     "Sine": "rnnsim.tasks.sine",
     "StreamTask": "rnnsim.tasks.streams",
     "Task": "rnnsim.tasks.interface",
