@@ -18,5 +18,9 @@ RULES = Registry(
             "rnnsim.learning.kf_rtrl:ReverseKFRTRL",
             "kf-rtrl with the roles of units and sources exchanged (Marschall et al. 2020)",
         ),
+        "ok": (
+            "rnnsim.learning.ok:OK",
+            "unbiased influence, an optimal sum of Kronecker products (Benzing et al. 2019)",
+        ),
     },
 )

@@ -1,6 +1,6 @@
 """Kronecker-factored RTRL (A. Mujika, F. Meier & A. Steger, NeurIPS 2018, arXiv:1805.10842), and the same reversed.
 
-The immediate influence of a class of units on all states is D x z, with D = ds'/da (states x units) and its sources z = [x, m, 1].
+The immediate influence of a class of units is D x z, with D = ds'/da (states x units) and its sources z = [x, m, 1].
 Both rules keep the whole influence in this form; | | are Frobenius norms, p0 and p1 make the two factors equally large.
 
 **kf-rtrl** keeps a vector over the sources and a matrix over states and units, and random signs c0, c1 for each class::
@@ -16,8 +16,6 @@ and sources, and random signs nu for every unit::
 
 E c0 c1 = 0 and E nu nu' = 1: the mean of both is the exact influence. Classes and peepholes: `rnnsim.learning.kronecker`.
 """
-
-import numpy as np
 
 from rnnsim.core.jit import jit_exact
 from rnnsim.learning.kronecker import (
