@@ -22,5 +22,7 @@ RULES = Registry(
             "rnnsim.learning.ok:OK",
             "unbiased influence, an optimal sum of Kronecker products (Benzing et al. 2019)",
         ),
+        "kernl": ("rnnsim.learning.kernl:KeRNL", "learned kernels instead of the influence (Roth et al. 2019); rnn"),
+        "dni": ("rnnsim.learning.dni:DNI", "synthetic gradients, learned from themselves (Jaderberg et al. 2017); rnn"),
     },
 )
