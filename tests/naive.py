@@ -86,8 +86,19 @@ def gru_tick(weights, x, state, variant="gru0", reset="after"):
     return [new], {"r": r, "z": z, "n": candidate, "h": new}
 
 
-TICKS = {"rnn": rnn_tick, "lstm": lstm_tick, "gru": gru_tick}
-STATES = {"rnn": "h", "lstm": "hc", "gru": "h"}
+def elstm_tick(weights, x, state):
+    _, c = state
+    n = c.size
+    p_f, p_z = weights["weight_peephole"]
+    s_f, s_z, s_o = (block(weights, "weight_ih", k, n) @ x + bias_of(weights, k, n) for k in range(3))
+    f, z = logistic(s_f + p_f * c), np.tanh(s_z + p_z * c)
+    new = f * c + (1 - f) * z
+    o = logistic(s_o + weights["weight_hh"] @ new)
+    return [o * new, new], {"f": f, "z": z, "o": o, "c": new, "h": o * new}
+
+
+TICKS = {"rnn": rnn_tick, "lstm": lstm_tick, "gru": gru_tick, "elstm": elstm_tick}
+STATES = {"rnn": "h", "lstm": "hc", "gru": "h", "elstm": "hc"}
 # Options that say what the parameters are or start from, not what is computed with them.
 NOT_IN_EQUATIONS = ("bias", "forget_bias", "density", "connection_seed", "connections")
 

@@ -43,6 +43,7 @@ OPTIONS = {
     "lstm": combinations(gates=("full", "no-forget", "coupled"), peepholes=(False, True), bias=BIASES)
     + [dict(forget_bias=-2.0)],
     "gru": combinations(variant=("gru0", "gru1", "gru2", "gru3"), reset=("after", "before"), bias=BIASES),
+    "elstm": [*combinations(bias=BIASES), dict(forget_bias=-2.0)],
 }
 CASES = [(name, options) for name in CELLS for options in OPTIONS[name]]
 
@@ -406,3 +407,37 @@ def test_wrong_options_are_one_clear_line(message):
 def test_unknown_option_names_the_nearest():
     with pytest.raises(RnnsimError, match="unknown option of cell 'gru' 'variannt'; did you mean 'variant'"):
         CELLS.build("gru", {"variannt": "gru1"}, n_inputs=2, hidden=3)
+
+
+def test_the_influence_on_the_element_wise_lstm_stays_in_the_unit():
+    """Exact RTRL with one number a parameter (Irie et al. 2023): of c, carried on by the diagonal; W_o acts at once."""
+    bound = Bound(("elstm", {}), steps=5, batch=1, hidden=4)
+    bound.d_final = [np.zeros_like(part) for part in bound.d_final]
+    bound.forward()
+    wanted, _, _ = bound.backward()
+    n, w = 4, bound.weights
+    gradient = {name: np.zeros_like(array) for name, array in w.items()}
+    carried = {name: np.zeros_like(array) for name, array in gradient.items()}
+    state = np.stack([part[0] for part in bound.state])
+    for x, dy in zip(bound.x[:, 0], bound.dy[:, 0]):
+        out = bound.cell.linearise(x, state)
+        slopes, sources = out.gain[1, :2].reshape(-1), {"weight_ih": x, "bias_ih": np.ones(1)}
+        keep = np.tile(out.direct[1, 1], 2)
+        for name, source in sources.items():
+            part = carried[name].reshape(3 * n, -1)[: 2 * n]
+            part[...] = keep[:, None] * part + slopes[:, None] * source
+        own = carried["weight_peephole"].reshape(-1)
+        own[...] = keep * own + slopes * np.tile(state[1], 2)
+        # Through the output gate the error goes back within the tick.
+        d_o = dy * out.gain[0, 2]
+        o = out.state[0] / out.state[1]
+        d_c = np.tile(dy * o + d_o @ w["weight_hh"], 2)
+        for name, source in sources.items():
+            rows = gradient[name].reshape(3 * n, -1)
+            rows[: 2 * n] += d_c[:, None] * carried[name].reshape(3 * n, -1)[: 2 * n]
+            rows[2 * n :] += d_o[:, None] * source
+        gradient["weight_peephole"] += (d_c * own).reshape(2, n)
+        gradient["weight_hh"] += np.outer(d_o, out.state[1])
+        state = out.state
+    found = np.concatenate([gradient[name].ravel() for name, _ in bound.cell.shapes()])
+    assert distance(found, wanted) <= 1e-12

@@ -11,5 +11,6 @@ CELLS = Registry(
         ),
         "lstm": ("rnnsim.cells.lstm:LSTM", "long short-term memory: forget gate, peepholes, coupled gates"),
         "gru": ("rnnsim.cells.gru:GRU", "gated recurrent unit and its gate variants GRU1, GRU2, GRU3"),
+        "elstm": ("rnnsim.cells.elstm:ELSTM", "element-wise recurrent LSTM: its influence stays in the unit"),
     },
 )

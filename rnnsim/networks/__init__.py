@@ -9,6 +9,10 @@ NETWORKS = Registry(
         "rnn": ("rnnsim.networks.recurrent:Recurrent", "stacked fully recurrent layers with a readout"),
         "lstm": ("rnnsim.networks.recurrent:Recurrent", "stacked LSTM layers with a readout"),
         "gru": ("rnnsim.networks.recurrent:Recurrent", "stacked GRU layers with a readout"),
+        "elstm": (
+            "rnnsim.networks.recurrent:Recurrent",
+            "stacked layers of the element-wise recurrent LSTM with a readout",
+        ),
         "ntm": ("rnnsim.networks.ntm:NTM", "neural Turing machine (Graves, Wayne & Danihelka 2014)"),
     },
 )
