@@ -15,6 +15,7 @@ from rnnsim.tasks import (
     Add,
     AnBn,
     Brackets,
+    CopyCurriculum,
     DelayedNonmatch,
     InfluenceBalancing,
     Mimic,
@@ -411,3 +412,57 @@ def test_teacher_forcing_makes_an_oscillator():
     assert learned.loss < 0.05 < task.trivial_loss
     free = net.forward(task.training_batch(0, 0, 1).inputs, state=learned.state[:1]).outputs[:, 0, 0]
     assert np.array_equal(free > 0.5, np.arange(40) % 2 == (0 if free[0] > 0.5 else 1))
+
+
+# -- a curriculum by success ----------------------------------------------------------------------------------------------
+
+
+def test_copy_curriculum():
+    task = CopyCurriculum(start=2, length=30)
+    for longest in (1, 3, 20):
+        batch = task.training_batch(1, 0, 2000, {"T": longest, "mean": 0.2})
+        counts = (batch.lengths - 1) // 2
+        least = max(1, longest - 4)
+        assert counts.min() == least and counts.max() == longest
+        assert longest == 1 or stats.chisquare(np.bincount(counts - least)).pvalue > 1e-3
+        bits = Counter()
+        for b, count in enumerate(counts):
+            x, d = batch.inputs[: 2 * count + 1, b].tolist(), batch.targets[: 2 * count + 1, b].tolist()
+            assert x[0] == 2 and x[count + 1 :] == [3] * count and d[: count + 1] == [3] * (count + 1)
+            assert d[count + 1 :] == x[1 : count + 1]
+            bits.update(d[count + 1 :])
+        assert set(bits) == {0, 1} and stats.chisquare(list(bits.values())).pvalue > 1e-3
+    assert len(task.training_batch(1, 0, 500).inputs) == 5
+    assert len(next(task.evaluation_batches(1, 500)).inputs) == 61
+
+
+def test_progress_by_the_running_mean():
+    task, progress, mean, longest = CopyCurriculum(memory=4), None, 0.3, 1
+    progress = task.progress
+    for loss in np.random.default_rng(0).uniform(0, 0.4, 300):
+        mean += (loss - mean) / 4
+        if mean < 0.15:
+            mean, longest = 0.3, longest + 1
+        progress = task.advanced(progress, float(loss))
+        assert progress == {"T": longest, "mean": pytest.approx(mean)}
+    assert longest > 5 and task.progress == {"T": 1, "mean": 0.3}
+
+
+def test_a_training_keeps_the_progress(tmp_path):
+    from rnnsim.networks.recurrent import Recurrent
+    from rnnsim.training.loop import train
+
+    def trained(steps, out=None, resume=False):
+        net = Recurrent("gru", 4, 4, hidden=16, tokens=True, rng=0)
+        task = CopyCurriculum(memory=5, bound=0.3)
+        found = train(net, task, optimizer="adam", steps=steps, batch=8, out=out, resume=resume, report_every=50)
+        assert task.progress == {"T": 1, "mean": 0.3}
+        return found
+
+    whole = trained(600)
+    assert whole.history[-1]["progress"]["T"] > 1
+    assert [line["progress"] for line in trained(600).history] == [line["progress"] for line in whole.history]
+    trained(325, tmp_path / "run")
+    parts = trained(600, tmp_path / "run", resume=True)
+    assert np.array_equal(parts.net.theta, whole.net.theta)
+    assert parts.history[-1]["progress"] == whole.history[-1]["progress"]

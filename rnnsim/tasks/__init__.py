@@ -40,6 +40,10 @@ TASKS = Registry(
             "the order of 2, 3 or 4 symbols among distractors (Hochreiter & Schmidhuber 1997, exp. 6)",
         ),
         "copy": ("rnnsim.tasks.copy:Copy", "repeat a sequence of random bit vectors (Graves, Wayne & Danihelka 2014)"),
+        "copy-curriculum": (
+            "rnnsim.tasks.copy_curriculum:CopyCurriculum",
+            "copy bit strings that grow longer with success (Mujika, Meier & Steger 2018)",
+        ),
         "repeat-copy": (
             "rnnsim.tasks.repeat_copy:RepeatCopy",
             "repeat bit vectors a given number of times (Graves, Wayne & Danihelka 2014)",
@@ -87,6 +91,7 @@ _CLASSES = {
     "Batch": "rnnsim.tasks.interface",
     "Brackets": "rnnsim.tasks.brackets",
     "Copy": "rnnsim.tasks.copy",
+    "CopyCurriculum": "rnnsim.tasks.copy_curriculum",
     "Criterion": "rnnsim.tasks.interface",
     "DelayedNonmatch": "rnnsim.tasks.delayed_nonmatch",
     "DelayedRecall": "rnnsim.tasks.delayed_recall",

@@ -14,7 +14,10 @@ A task
 7. judges outputs as the network gives them (logits for the cross-entropies) one sequence at a time: `correct` (B,) bool,
    `error` (B,) float, either of them None if the task has no such idea, `metrics` a dict of (B,) arrays that an
    evaluation averages;
-8. does not keep a batch that it has given away, so the receiver may change it.
+8. does not keep a batch that it has given away, so the receiver may change it;
+9. keeps no state of a training. If its batches depend on success, it has a `progress`, a dict of numbers that a training begins
+   with, gives in `advanced(progress, loss)` the progress after a batch, and takes it in
+   `training_batch(seed, step, size, progress)`, None standing for the begin. The training keeps it, in checkpoints as well.
 
 Arrays of a batch are C-contiguous, time first. T is the longest sequence of the batch; beyond a sequence's length inputs
 and targets are 0.
@@ -114,6 +117,7 @@ class Task(abc.ABC):
     streams = False
     trivial_loss = None
     criterion = None
+    progress = None
     tolerance = 0.5
     input_names = None
     target_names = None

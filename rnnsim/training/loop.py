@@ -118,6 +118,7 @@ class _Training:
         self.before = net.theta.copy()
         self.optimizer_state = optimizer.init(self.theta)
         self.state = None
+        self.progress = getattr(task, "progress", None)
         criterion = task.criterion
         self.window = Window(criterion.window if criterion else _WINDOW)
         self.has_correct = self.has_error = False
@@ -136,7 +137,8 @@ class _Training:
         np.copyto(self.before, self.theta)
         updates = self.updates
         try:
-            batch = task.training_batch(self.seed, self.step, self.batch)
+            progress = () if self.progress is None else (self.progress,)
+            batch = task.training_batch(self.seed, self.step, self.batch, *progress)
             self._disturb()
             learned = self.rule.learn(net, batch, task.loss, self._apply, self.state)
             if not np.isfinite(learned.loss):
@@ -151,6 +153,8 @@ class _Training:
                 net.theta[...] = self.theta
         self.state = learned.state if task.streams else None
         self._judge(learned.outputs, batch)
+        if self.progress is not None:
+            self.progress = task.advanced(self.progress, float(learned.loss))
         self.step += 1
         self.loss, self.loss_sum, self.loss_count = learned.loss, self.loss_sum + learned.loss, self.loss_count + 1
         if self.solved_at is None and task.criterion and self.window.meets(task.criterion):
@@ -194,6 +198,8 @@ class _Training:
             **self.running(),
             "solved_at": self.solved_at,
         }
+        if self.progress is not None:
+            found["progress"] = self.progress
         self.loss_sum, self.loss_count = 0.0, 0
         return found
 
@@ -207,7 +213,7 @@ class _Training:
     def parts(self, seconds):
         """All that a checkpoint holds beside the network."""
         progress = {name: getattr(self, name) for name in _NUMBERS}
-        progress |= {"window_seen": self.window.seen, "seconds": seconds}
+        progress |= {"window_seen": self.window.seen, "seconds": seconds, "task": self.progress}
         window = {"correct": self.window.correct, "error": self.window.error}
         return dict(
             optimizer=self.optimizer_state, state=self.state, window=window, progress=progress, theta=self.theta
@@ -231,6 +237,7 @@ class _Training:
         for name in _NUMBERS:
             setattr(self, name, stored.progress[name])
         self.window.seen, self.seconds = stored.progress["window_seen"], stored.progress["seconds"]
+        self.progress = stored.progress.get("task")
 
 
 _NUMBERS = ("step", "updates", "loss", "loss_sum", "loss_count", "solved_at", "has_correct", "has_error")
