@@ -1,0 +1,126 @@
+"""`rnnsim gradflow`: how the error that flows back in time scales with the lag, in a table and a picture."""
+
+from pathlib import Path
+
+import click
+
+from rnnsim.errors import RnnsimError, unknown
+from rnnsim_cli.console import as_json, pairs, report, table
+
+
+@click.command("gradflow", short_help="How backward errors scale with the lag.")
+@click.argument("names", nargs=-1, required=True, metavar="RUN|NETWORK...")
+@click.option(
+    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Of all networks by name; also inputs=."
+)
+@click.option("--lags", type=click.IntRange(1), default=100, show_default=True, help="Longest lag in ticks.")
+@click.option("--ends", type=click.IntRange(1), default=10, show_default=True, help="Ticks that errors start from.")
+@click.option("--ticks", type=click.IntRange(2), help="Length of the sequence. [default: 3 lags + ends]")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on the weights of networks by name.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights and inputs.")
+@click.option("--out", metavar="FILE", help="Write a picture of all networks there (.png, .svg, .pdf).")
+@as_json
+def command(names, options, lags, ends, ticks, scale, seed, out, json_wanted):
+    """Show how an error scales on its way back in time: largest factor at each lag, fitted exponential rate, and largest
+    Lyapunov exponent. A rate below 0 means vanishing errors, above 0 exploding ones.
+
+    Each name is the folder of a run, which sees its task's test sequences one after another, or a network with fresh weights
+    and options after colons, which sees normal random numbers.
+
+    \b
+    rnnsim gradflow rnn lstm:gates=no-forget lstm gru -o hidden=50 --out gradflow.png
+    """
+    import numpy as np
+
+    from rnnsim.learning.gradient_flow import gradient_flow
+
+    given = pairs(options, "-o")
+    ticks = 3 * lags + ends if ticks is None else ticks
+    if len(set(names)) < len(names):
+        raise RnnsimError("a network is named twice")
+    if not scale > 0 or not np.isfinite(scale):
+        raise RnnsimError(f"--scale {scale:g}: expected a number above 0")
+    flows = {}
+    for name in names:
+        net, inputs = _run(name, ticks) if Path(name).is_dir() else _network(name, given, ticks, scale, seed)
+        flows[name] = gradient_flow(net, inputs, lags, ends)
+    data = {"ticks": ticks, "networks": [_figures(name, flow) for name, flow in flows.items()]}
+    if out:
+        from rnnsim.plotting.gradient_flow import backward_error
+
+        data["figure"] = str(backward_error(flows, out, "largest factor of an error that flows back"))
+
+    def lines():
+        shown = sorted({lag for lag in (1, 10, 100, 1000) if lag < lags} | {lags})
+        titles = ("network", "state", *(f"lag {lag}" for lag in shown), "rate", "Lyapunov", "errors")
+        rows = []
+        for name, flow in flows.items():
+            factors = [f"{flow.factors[0][lag - 1]:.2g}" for lag in shown]
+            rates = (f"{flow.rate:+.4f}", f"{flow.exponents[0]:+.4f}")
+            rows.append((Path(name).name, str(flow.size), *factors, *rates, _verdict(flow, lags)))
+        yield from table(rows, titles, right=tuple(range(1, len(titles) - 1)))
+        if out:
+            yield f"figure {data['figure']}"
+
+    report(data, json_wanted, lines)
+
+
+def _verdict(flow, lags):
+    """In words: whether the error changes by more than a factor of 10 over the longest lag."""
+    change = flow.rate * lags
+    return "vanish" if change < -2.3 else "explode" if change > 2.3 else "stay"
+
+
+def _figures(name, flow):
+    largest, typical = flow.factors
+    return dict(
+        network=name,
+        state=flow.size,
+        rate=flow.rate,
+        lyapunov=flow.exponents[0],
+        lags=flow.lags,
+        largest=largest,
+        typical=typical,
+    )
+
+
+def _network(label, given, ticks, scale, seed):
+    """A network by name and options after colons, and random inputs for it."""
+    import numpy as np
+
+    from rnnsim.cells import CELLS
+    from rnnsim.networks import options_of
+    from rnnsim_cli.describe import SIZES, build_network
+
+    name, *own = label.split(":")
+    if name not in CELLS:
+        raise unknown("run or network", name, list(CELLS))
+    known = {*options_of(name), *SIZES}
+    shared = {key: value for key, value in given.items() if key in known}
+    for key in given:
+        if not any(key in options_of(cell) for cell in CELLS) and key not in SIZES:
+            raise unknown("option", key, known)
+    options = {"inputs": "8", **shared, **pairs(own, f"{name}:")}
+    net = build_network(name, options, "float64", seed)
+    net.theta *= scale
+    rng = np.random.default_rng(seed)
+    if net.tokens:
+        return net, rng.integers(0, net.n_inputs, ticks)
+    return net, rng.normal(size=(ticks, net.n_inputs))
+
+
+def _run(folder, ticks):
+    """The network of a run, and its task's test sequences one after another."""
+    import numpy as np
+
+    from rnnsim.training.run import open_run
+
+    run = open_run(folder)
+    net, parts, length = run.net(), [], 0
+    for batch in run.task().evaluation_batches(0, 1):
+        end = len(batch.inputs) if batch.lengths is None else int(batch.lengths[0])
+        parts.append(batch.inputs[:end, 0])
+        length += end
+        if length >= ticks:
+            break
+    return net, np.concatenate(parts)[:ticks]
