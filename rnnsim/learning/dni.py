@@ -113,6 +113,8 @@ class DNI(OnlineRule):
     5
     """
 
+    cells = ("rnn",)
+
     def __init__(self, every: int = 0, rate: float = 0.001, refresh: int = 5):
         super().__init__(every)
         require(rate >= 0, f"rate={rate:g}: expected a number of at least 0")

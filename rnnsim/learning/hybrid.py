@@ -18,7 +18,7 @@ for: at every update, and at the end of a batch. A rule that is asked at every t
 
 import numpy as np
 
-from rnnsim.core.gemm import product
+from rnnsim.core.gemm import prepare, product
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.registry import at_least, require
 from rnnsim.learning.online import Memory
@@ -246,6 +246,7 @@ class Hybrid(OnlineRule):
 
     def memory(self, net, structure, shape, streams):
         """a: the influence, and a row for the errors; b: what met the states of the block; c: its ticks; panels: W."""
+        prepare(shape.dtype)
         *sizes, where = self._sizes(structure, shape)
         parts = (np.zeros((streams, *size), shape.dtype) for size in sizes)
         return Memory(*parts, np.array([self.block or shape.hidden, *where]), np.zeros(1, shape.dtype), None)

@@ -114,6 +114,8 @@ class KeRNL(OnlineRule):
     0.001
     """
 
+    cells = ("rnn",)
+
     def __init__(self, every: int = 0, rate: float = 5.0, noise: float = 0.001):
         super().__init__(every)
         require(rate >= 0, f"rate={rate:g}: expected a number of at least 0")

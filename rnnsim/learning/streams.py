@@ -222,6 +222,7 @@ class OnlineRule(ABC):
 
     forces = False
     force = False
+    cells = ()  # names of the cells that the rule serves, if not all
 
     def __init__(self, every: int = 0):
         self.every = at_least("every", every, 0)
