@@ -84,7 +84,11 @@ def rnnsim_step(name, case):
 
 
 def jax_step(name, case):
-    """(step, gradients) of a jitted scan with value_and_grad and the update."""
+    """(step, gradients) of a jitted scan with value_and_grad and the update.
+
+    What does not depend on the tick before is one product before or after the scan; the memory lies as (B, M, N), and its norms
+    are carried from the read to the next write.
+    """
     from functools import partial
 
     import jax
@@ -96,11 +100,8 @@ def jax_step(name, case):
     common = columns + 3 + SHIFTS
     nn = jax.nn
 
-    def address(memory, norms, before, raw):
-        key = jnp.tanh(raw[:, :columns])
-        cosine = jnp.einsum("bnm,bm->bn", memory, key) / norms
-        cosine /= jnp.sqrt((key**2).sum(-1, keepdims=True) + FLOOR**2)
-        w = nn.softmax(nn.softplus(raw[:, columns, None]) * cosine)
+    def address(similarity, before, raw):
+        w = nn.softmax(nn.softplus(raw[:, columns, None]) * similarity)
         gate = nn.sigmoid(raw[:, columns + 1, None])
         w = gate * w + (1 - gate) * before
         s = nn.softmax(raw[:, columns + 2 : columns + 2 + SHIFTS])
@@ -108,27 +109,34 @@ def jax_step(name, case):
         gamma = 1 + nn.softplus(raw[:, columns + 2 + SHIFTS, None])
         return nn.softmax(gamma * jnp.log(jnp.maximum(w, 1.2e-38)))
 
-    def norms_of(memory):
-        return jnp.sqrt((memory**2).sum(-1) + FLOOR**2)
+    def unit(x):
+        return x / jnp.sqrt((x * x).sum(-1, keepdims=True) + FLOOR**2)
 
-    def tick(p, state, x):
-        h, c, reads, weights, memory = state
-        z = jnp.concatenate([x, reads], axis=1) @ p["weight_ih_l0"].T + p["bias_ih_l0"]
+    def norms_of(memory):
+        return jnp.sqrt((memory * memory).sum(1) + FLOOR**2)
+
+    def cosines(memory, norms, raw):
+        return jnp.einsum("bmn,bm->bn", memory, unit(jnp.tanh(raw[:, :columns]))) / norms
+
+    def tick(p, state, z):
+        h, c, reads, weights, memory, norms = state
+        seen = jnp.concatenate([reads, h], axis=1) if name == "ntm-lstm" else reads
+        z += seen @ p["below"]
         if name == "ntm-lstm":
-            i, f, g, o = jnp.split(z + h @ p["weight_hh_l0"].T, 4, axis=1)
+            i, f, g, o = jnp.split(z, 4, axis=1)
             c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
             h = nn.sigmoid(o) * jnp.tanh(c)
         else:
             h = jnp.tanh(z)
         raw = jnp.clip(h @ p["weight_heads"].T + p["bias_heads"], -CLIP_HEADS, CLIP_HEADS)
         read, write = raw[:, :common], raw[:, common:]
-        w = address(memory, norms_of(memory), weights[1], write)
+        w = address(cosines(memory, norms, write), weights[1], write)
         erase, add = nn.sigmoid(write[:, common : common + columns]), jnp.tanh(write[:, common + columns :])
-        memory = memory * (1 - w[:, :, None] * erase[:, None]) + w[:, :, None] * add[:, None]
-        r = address(memory, norms_of(memory), weights[0], read)
-        reads = jnp.einsum("bn,bnm->bm", r, memory)
-        y = jnp.concatenate([h, reads], axis=1) @ p["weight_out"].T + p["bias_out"]
-        return (h, c, reads, (r, w), memory), y
+        memory = memory * (1 - w[:, None] * erase[:, :, None]) + w[:, None] * add[:, :, None]
+        norms = norms_of(memory)
+        r = address(cosines(memory, norms, read), weights[0], read)
+        reads = jnp.einsum("bn,bmn->bm", r, memory)
+        return (h, c, reads, (r, w), memory, norms), (h, reads)
 
     def loss(p, x, targets, counted):
         def over(row):
@@ -137,8 +145,15 @@ def jax_step(name, case):
         zeros = jnp.zeros(hidden)
         r, w = nn.softmax(p["weights0"])
         state = (over(p.get("h0_l0", zeros)), over(p.get("c0_l0", zeros)), over(p["reads0"][0]), (over(r), over(w)))
-        state += (jnp.full((batch, rows, columns), 1e-6),)
-        _, y = jax.lax.scan(partial(tick, p), state, x)
+        memory = jnp.full((batch, columns, rows), 1e-6)
+        state += (memory, norms_of(memory))
+        inputs = x.shape[2]
+        z = x @ p["weight_ih_l0"][:, :inputs].T + p["bias_ih_l0"]
+        below = p["weight_ih_l0"][:, inputs:].T
+        if name == "ntm-lstm":
+            below = jnp.concatenate([below, p["weight_hh_l0"].T])
+        _, (h, reads) = jax.lax.scan(partial(tick, p | {"below": below}), state, z)
+        y = jnp.concatenate([h, reads], axis=2) @ p["weight_out"].T + p["bias_out"]
         nats = jnp.maximum(y, 0) - y * targets + jnp.log1p(jnp.exp(-jnp.abs(y)))
         return (nats * counted[..., None]).sum() / batch / np.log(2)
 
