@@ -105,3 +105,11 @@ def test_sine_is_learned(tmp_path):
     text = (ROOT / "examples" / "lbfgs_sine.py").read_text(encoding="utf-8")
     assert f"{parameters} parameters" in text and float(error) < 0.01  # the sine itself has 0.5
     assert (tmp_path / "sine.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_memory_sizes_are_measured(tmp_path):
+    printed = run(ROOT / "examples" / "ntm_memory_size.py", tmp_path, "sizes.png", "512", "0.01")
+    rows = re.findall(r"^(\d+) +([\d.]+) +([\d.]+)$", printed, re.MULTILINE)
+    assert [int(row[0]) for row in rows] == [128, 256, 512]
+    assert all(float(time) > 0 for row in rows for time in row[1:])
+    assert (tmp_path / "sizes.png").read_bytes().startswith(b"\x89PNG")
