@@ -26,6 +26,8 @@ import numpy as np
 
 from rnnsim.cells.interface import Linearised
 from rnnsim.core.jit import jit_exact, jit_parallel, linked, pointer_call
+from rnnsim.core.lanes import first, load, width
+from rnnsim.core.lanes import total as sum_of_lanes
 from rnnsim.core.vmath import exp, sigmoid, softplus
 
 SQUARED, BERNOULLI, SOFTMAX = range(3)
@@ -109,28 +111,29 @@ def jacobian_times(out, work, flow, v):
         if place < 0:
             continue
         for i in range(hidden):
-            change = v.dtype.type(0)
+            moved = v.dtype.type(0)
             for q in range(states):
-                change += linear.message_direct[g, q, i] * v[q, i]
+                moved += linear.message_direct[g, q, i] * v[q, i]
             if structure.chained:
                 for e in range(g):
-                    change += linear.message_gain[g, e, i] * work[e, i]
-            out[0, i] = change
+                    moved += linear.message_gain[g, e, i] * work[e, i]
+            out[0, i] = moved
         weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
+        change = out[0]
         for j in range(hidden):
-            total = v.dtype.type(0)
-            row = weights[j]
-            for i in range(hidden):
-                total += row[i] * out[0, i]
-            work[g, j] = total
+            row, sums = weights[j], load(change, 0, first(0))
+            for i in range(0, hidden, width(change)):
+                live = first(hidden - i)
+                sums = sums + load(row, i, live) * load(change, i, live)
+            work[g, j] = sum_of_lanes(sums)
     for p in range(states):
         for j in range(hidden):
-            total = v.dtype.type(0)
+            moved = v.dtype.type(0)
             for q in range(states):
-                total += linear.direct[p, q, j] * v[q, j]
+                moved += linear.direct[p, q, j] * v[q, j]
             for g in range(groups):
-                total += linear.gain[p, g, j] * work[g, j]
-            out[p, j] = total
+                moved += linear.gain[p, g, j] * work[g, j]
+            out[p, j] = moved
 
 
 @jit_exact

@@ -19,7 +19,7 @@ import numpy as np
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.registry import require
-from rnnsim.learning.online import Memory, immediate_times, jacobian_times, times_jacobian
+from rnnsim.learning.online import Memory, jacobian_times, times_jacobian
 from rnnsim.learning.stochastic import balance, fill_signs, square
 from rnnsim.learning.streams import OnlineRule
 
@@ -37,6 +37,27 @@ def pull_units(units, scratch, flow, v):
             for p in range(gain.shape[0]):
                 change += v[p, j] * gain[p, g, j]
             units[g, j] = change
+
+
+@jit_exact
+def pull_parameters(now, units, flow, runs):
+    """now (P) <- units (G*H) (da/dw); runs: for each stretch of neighbours of one unit its end, unit and first source."""
+    start = 0
+    for k in range(0, runs.size, 3):
+        end, value, source = runs[k], units[runs[k + 1]], flow.sources[runs[k + 2] :]
+        row = now[start:end]
+        for i in range(0, row.size, width(row)):
+            live = first(row.size - i)
+            store(row, i, live, load(source, i, live) * value)
+        start = end
+
+
+def runs_of(structure):
+    """The stretches of neighbouring parameters that weigh neighbouring sources in one unit."""
+    unit, source = structure.unit.astype(np.int64), structure.source.astype(np.int64)
+    begins = np.flatnonzero(np.r_[True, (np.diff(unit) != 0) | (np.diff(source) != 1)])
+    ends = np.r_[begins[1:], len(unit)]
+    return np.stack([ends, unit[begins], source[begins]], axis=1).ravel()
 
 
 @jit_exact
@@ -59,9 +80,7 @@ def advance(flow, memory):
     jacobian_times(moved, units, flow, memory.a)
     fill_signs(signs.reshape(size), memory.clock[0], memory.clock[1])
     pull_units(units, scratch, flow, signs)
-    for i in range(now.size):
-        now[i] = 0
-    immediate_times(now, flow.work[: groups * hidden], flow, one)
+    pull_parameters(now, flow.work[: groups * hidden], flow, memory.whole)
     p0 = balance(square(theta), square(moved.reshape(size)), epsilon)
     p1 = balance(square(now), theta.dtype.type(size), epsilon)
     # A product that is zero is dropped rather than divided by zero.
@@ -116,7 +135,7 @@ class UORO(OnlineRule):
             np.zeros((streams, 1, shape.parameters), shape.dtype),
             np.zeros((streams, 1, shape.parameters), shape.dtype),
             np.zeros((streams, 3, shape.states, shape.hidden), shape.dtype),
-            np.zeros(1, np.int64),
+            runs_of(structure),
             np.array([self.epsilon], shape.dtype),
             None,
         )
