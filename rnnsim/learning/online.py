@@ -26,7 +26,7 @@ import numpy as np
 
 from rnnsim.cells.interface import Linearised
 from rnnsim.core.jit import jit_exact, jit_parallel, linked, pointer_call
-from rnnsim.core.lanes import first, load, width
+from rnnsim.core.lanes import first, full, load, width
 from rnnsim.core.lanes import total as sum_of_lanes
 from rnnsim.core.vmath import exp, sigmoid, softplus
 
@@ -121,7 +121,7 @@ def jacobian_times(out, work, flow, v):
         weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
         change = out[0]
         for j in range(hidden):
-            row, sums = weights[j], load(change, 0, first(0))
+            row, sums = weights[j], full(change, 0)
             for i in range(0, hidden, width(change)):
                 live = first(hidden - i)
                 sums = sums + load(row, i, live) * load(change, i, live)

@@ -7,7 +7,7 @@ Its variance is least when both factors have the same norm, so p = sqrt(|second|
 import numpy as np
 
 from rnnsim.core.jit import jit_exact
-from rnnsim.core.lanes import first, load, total, width
+from rnnsim.core.lanes import first, full, load, total, width
 from rnnsim.core.rng import bits
 
 
@@ -26,7 +26,7 @@ def fill_signs(signs, key, tick):
 @jit_exact
 def square(x):
     """Sum of the squares of a row."""
-    sums = load(x, 0, first(0))  # zeros
+    sums = full(x, 0)
     for j in range(0, x.size, width(x)):
         live = first(x.size - j)
         part = load(x, j, live)
