@@ -5,7 +5,8 @@ For a random ragged batch the gradient of `net.loss_and_gradient` in float64 is 
     (E(theta + e) - E(theta - e)) / (2 e),    e = 1e-5
 
 and the gradient in float32 with the one in float64. The error of an array is the largest difference between entries over
-the largest entry of either gradient.
+the largest entry of either gradient. With ``--rule`` the gradient is the one that the rule learns from, summed over its updates
+at unchanged weights, and it is compared with that of back-propagation through time as well.
 """
 
 import itertools
@@ -53,8 +54,8 @@ def combinations(name):
             yield {"layers": 2, "tokens": True, "embedding": size, "skip": skip, "bidirectional": bidirectional}
 
 
-def check(name, options, loss_kind="squared_error", entries=200, seed=0):
-    """The errors of one network: a list of dicts, one a parameter array."""
+def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="bptt"):
+    """The errors of one network: a list of dicts, one a parameter array. Raises `RnnsimError` if the rule refuses it."""
     import numpy as np
 
     from rnnsim.cells import CELLS
@@ -76,9 +77,11 @@ def check(name, options, loss_kind="squared_error", entries=200, seed=0):
     net.theta[...] = np.clip(net.theta, -1, 1)
     net.theta[live] += rng.normal(0, 0.1, net.n_parameters)[live]
     theta = net.theta.copy()
-    gradient = net.loss_and_gradient(batch, loss).gradient.copy()
+    gradient = _gradient(net, batch, loss, rule)
+    exact = gradient if rule == "bptt" else _gradient(net, batch, loss, "bptt")
     small = build(name, n_inputs, n_outputs, inner, "float32", tokens=tokens, seed=seed)
-    single = small.loss_and_gradient(batch, loss, theta=theta.astype(np.float32)).gradient.astype(np.float64)
+    small.theta[...] = theta
+    single = _gradient(small, batch, loss, rule).astype(np.float64)
     found = []
     for entry in net.layout:
         where = entry.offset + np.flatnonzero(live[entry.offset : entry.offset + entry.size])
@@ -92,9 +95,25 @@ def check(name, options, loss_kind="squared_error", entries=200, seed=0):
                 "of": entry.size,
                 "error": _relative(gradient[where], differences),
                 "float32_error": _relative(single[where], gradient[where]),
+                "bptt_error": _relative(gradient[where], exact[where]),
             }
         )
     return found
+
+
+def _gradient(net, batch, loss, rule):
+    """The gradient that a rule learns from, over one batch at unchanged weights."""
+    import numpy as np
+
+    from rnnsim.learning import RULES
+
+    total = np.zeros_like(net.theta)
+
+    def add(gradient):
+        total[...] += gradient
+
+    RULES.build(rule).learn(net, batch, loss, add)
+    return total
 
 
 def _natural_outputs(options):
@@ -155,13 +174,17 @@ def _relative(a, b):
 @click.argument("name", metavar="NETWORK", required=False)
 @click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option; also inputs=, outputs=.")
 @click.option("--all", "everything", is_flag=True, help="Every network with every combination of its choices.")
+@click.option("--rule", default="bptt", show_default=True, help="The rule whose gradient is checked, such as rtrl.")
 @click.option("--tolerance", type=float, default=1e-6, show_default=True, help="Largest relative error, float64.")
 @click.option("--loss", default="squared_error", show_default=True, help="squared_error, bernoulli or softmax.")
 @click.option("--entries", type=click.IntRange(0), default=200, show_default=True, help="Checked an array; 0: all.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batch.")
 @as_json
-def command(name, options, everything, tolerance, loss, entries, seed, json_wanted):
+def command(name, options, everything, rule, tolerance, loss, entries, seed, json_wanted):
     """Compare the gradient of NETWORK with central finite differences (float64), and float32 with float64.
+
+    --rule takes the gradient of another rule and shows its distance to back-propagation too; --all then passes over what the
+    rule does not serve.
 
     The exit code is 1 if an array is off by more than the tolerance. Without -o hidden= a network of 4 units is taken.
     With --all, NETWORK narrows the check to that network.
@@ -174,19 +197,25 @@ def command(name, options, everything, tolerance, loss, entries, seed, json_want
         raise RnnsimError("gradcheck: name a network, or give --all")
     given = pairs(options, "-o")
     if not everything:
-        rows = check(name, given, loss, entries, seed)
+        rows = check(name, given, loss, entries, seed, rule)
         worst, worst32 = (max(row[key] for row in rows) for key in ("error", "float32_error"))
         passed = worst <= tolerance and worst32 <= FLOAT32_TOLERANCE
-        data = {"network": name, "options": given, "loss": loss, "tolerance": tolerance, "parameters": rows}
+        data = {"network": name, "options": given, "rule": rule, "loss": loss, "tolerance": tolerance}
+        data["parameters"] = rows
         data |= {"worst": worst, "worst_float32": worst32, "passed": passed}
 
         def lines():
-            titles = ("parameter", "checked", "error", "float32 error")
+            titles = ("parameter", "checked", "error", "float32 error", "distance to BPTT")
             cells = [
-                (r["parameter"], f"{r['checked']} of {r['of']}", f"{r['error']:.1e}", f"{r['float32_error']:.1e}")
+                (
+                    r["parameter"],
+                    f"{r['checked']} of {r['of']}",
+                    *(f"{r[key]:.1e}" for key in ("error", "float32_error", "bptt_error")),
+                )
                 for r in rows
             ]
-            yield from table(cells, titles, right=(1, 2, 3))
+            shown = 5 if rule != "bptt" else 4
+            yield from table([cell[:shown] for cell in cells], titles[:shown], right=tuple(range(1, shown)))
             yield _verdict(passed, worst, tolerance)
 
         report(data, json_wanted, lines)
@@ -194,7 +223,12 @@ def command(name, options, everything, tolerance, loss, entries, seed, json_want
         cases = []
         for network in [name] if name else NETWORKS:
             for choice in combinations(network):
-                rows = check(network, {**choice, **given}, loss, entries, seed)
+                try:
+                    rows = check(network, {**choice, **given}, loss, entries, seed, rule)
+                except RnnsimError:
+                    if rule == "bptt":
+                        raise
+                    continue
                 worst, worst32 = (max(row[key] for row in rows) for key in ("error", "float32_error"))
                 fits = worst <= tolerance and worst32 <= FLOAT32_TOLERANCE
                 case = {"network": network, "options": choice, "worst": worst, "worst_float32": worst32, "passed": fits}
