@@ -236,7 +236,7 @@ class OnlineRule(ABC):
     def kernels(self, shape):
         """The kernels (advance, credit, forget)."""
 
-    def check_network(self, net, structure, shape):
+    def check_network(self, net, structure, shape):  # noqa: B027 - most rules refuse nothing of their own
         """Refuse a network that the rule cannot serve."""
 
     def clear(self, memory):
