@@ -199,12 +199,12 @@ ASSOCIATIVE_RECALL = Experiment(
     ),
     measures=(
         sequences_until("loss<0.1", words="training sequences until under 0.1 bit"),
-        sequences_until_solved("solved"),
+        sequences_until_solved("sequences_solved"),
         evaluated("loss", "loss at 2 to 6 items", "bits"),
         evaluated("loss_12", "loss at 12 items", "bits", options={"items": 12}),
         evaluated("loss_15", "loss at 15 items", "bits", options={"items": 15}),
     ),
-    criteria=(seeds_reach("ntm-ff", "solved", more_than=0.5), seeds_meet("ntm-ff", "loss<0.1", more_than=0.5)),
+    criteria=(seeds_reach("ntm-ff", "sequences_solved", more_than=0.5), seeds_meet("ntm-ff", "loss<0.1", more_than=0.5)),
     seeds=5,
     notes=(
         "The paper says that the feed-forward controller learns faster; it is the one that is judged.",
