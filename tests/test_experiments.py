@@ -362,7 +362,7 @@ def test_interrupt(whole):
     wait_for_checkpoints(child, "r/tame/seed-1", "r/tame/seed-2")
     child.send_signal(signal.SIGINT)
     _, error = child.communicate()
-    assert child.returncode == 130
+    assert child.returncode == 130, error
     assert "interrupted; 0 of 2 trainings have ended; the same command goes on" in error and "Traceback" not in error
     for seed in (1, 2):
         run = open_run(f"r/tame/seed-{seed}")
