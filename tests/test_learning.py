@@ -25,8 +25,8 @@ AS_BPTT = {
     "rtrl": [{}],
     "hybrid": [{}, dict(block=1), dict(block=T + 1)],
 }
-# Rules whose gradient is an approximation; tests/test_stochastic_rules.py has their twins.
-APPROXIMATE = ("uoro", "kf-rtrl", "reverse-kf-rtrl", "ok", "kernl", "dni")
+# Rules whose gradient is an approximation; tests/test_stochastic_rules.py and tests/test_local_rules.py have their twins.
+APPROXIMATE = ("uoro", "kf-rtrl", "reverse-kf-rtrl", "ok", "kernl", "dni", "truncated", "snap", "rflo", "eprop")
 # Rules that learn while the sequence runs serve one layer from a given state; what they carry on is more than the state.
 ONLINE = tuple(name for name in RULES if issubclass(RULES.load(name), OnlineRule))
 

@@ -221,6 +221,7 @@ class ELSTM(interface.Cell):
     """
 
     state_names = ("h", "c")
+    carried = "c"
     trace_names = ("f", "z", "o", "c", "h")
     own_groups = (0, 1)
     after = False  # the output gate's message depends on the other pre-activations

@@ -20,7 +20,8 @@ learning rule, and is entered in the registry with one line of ``rnnsim/cells/__
 10. ``tick(out, theta, x, before, work, structure)``, a kernel, does the same from the flat parameters, for
     `rnnsim.learning.online`; ``tick_options()`` gives the whole numbers and the numbers that it finds in ``structure.options``
     and ``structure.numbers``. ``work`` has 8 H numbers.
-11. The walk of a row does not depend on the other rows, on the number of threads or on what the workspace held before.
+11. `carried` names the one state that goes on from tick to tick, if a unit's next one depends on no other unit's; else None.
+12. The walk of a row does not depend on the other rows, on the number of threads or on what the workspace held before.
 """
 
 from abc import ABC, abstractmethod
@@ -87,6 +88,7 @@ class Cell(ABC):
     state_names = ("h",)
     trace_names = ("h",)
     groups = ()
+    carried = None
     own_groups = ()  # the group that each row of the peephole parameter acts on
 
     def __init__(self, n_inputs, hidden, dtype):

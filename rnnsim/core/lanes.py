@@ -261,16 +261,20 @@ else:
         return count
 
     def load(x, j, live):
-        """The numbers x[j], x[j + 1], ... that exist."""
-        return x[j : j + min(live, width(x))].copy()
+        """The vector x[j], x[j + 1], ...; zero in lanes that do not exist."""
+        return load_or(x, j, live, 0)
 
     def store(x, j, live, value):
-        """x[j], x[j + 1], ... = value."""
-        x[j : j + min(live, width(x))] = value
+        """x[j], x[j + 1], ... = value, in the lanes that exist."""
+        there = min(live, width(x))
+        x[j : j + there] = value[:there] if np.ndim(value) else value
 
     def load_or(x, j, live, otherwise):
-        """The numbers x[j], x[j + 1], ... that exist."""
-        return load(x, j, live)
+        """The vector x[j], x[j + 1], ...; the number `otherwise` in lanes that do not exist."""
+        part = x[j : j + min(live, width(x))]
+        vector = np.full(width(x), otherwise, x.dtype)
+        vector[: part.size] = part
+        return vector
 
     def full(x, value):
         """One number of the type of x: it stands for a vector of any width."""

@@ -12,6 +12,13 @@ RULES = Registry(
             "rnnsim.learning.hybrid:Hybrid",
             "the gradient of rtrl in blocks, n times cheaper (Schmidhuber 1992)",
         ),
+        "truncated": (
+            "rnnsim.learning.truncated:Truncated",
+            "the direct term of rtrl alone: the rule of the 1997 LSTM (Hochreiter & Schmidhuber 1997)",
+        ),
+        "snap": ("rnnsim.learning.snap:SnAp", "SnAp-n: the influence within n ticks' reach (Menick et al. 2021)"),
+        "rflo": ("rnnsim.learning.rflo:RFLO", "local traces and random feedback (Murray 2019)"),
+        "eprop": ("rnnsim.learning.eprop:EProp", "eligibility traces and learning signals (Bellec et al. 2020)"),
         "uoro": ("rnnsim.learning.uoro:UORO", "unbiased influence of rank one (Tallec & Ollivier 2018)"),
         "kf-rtrl": ("rnnsim.learning.kf_rtrl:KFRTRL", "unbiased influence, Kronecker-factored (Mujika et al. 2018)"),
         "reverse-kf-rtrl": (

@@ -142,5 +142,5 @@ class DNI(OnlineRule):
         """What was learned, A and C, stays."""
         memory.c[...] = 0
 
-    def kernels(self, shape):
+    def kernels(self, net, structure, shape):
         return advance, credit, nothing, settle

@@ -261,5 +261,5 @@ class Hybrid(OnlineRule):
             f"block of {self.block or shape.hidden} ticks take {need / 2**30:.1f} GiB a sequence",
         )
 
-    def kernels(self, shape):
+    def kernels(self, net, structure, shape):
         return advance, credit, forget, finish

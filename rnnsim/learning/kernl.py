@@ -144,5 +144,5 @@ class KeRNL(OnlineRule):
         for part in (memory.b, memory.c):
             part[...] = 0
 
-    def kernels(self, shape):
+    def kernels(self, net, structure, shape):
         return advance, credit, nothing

@@ -108,7 +108,7 @@ class KFRTRL(KroneckerRule):
             structure, shape, streams, whole, shape.groups * shape.hidden, (whole[0] + 1, sources)
         )
 
-    def kernels(self, shape):
+    def kernels(self, net, structure, shape):
         return advance, credit, forget
 
 
@@ -187,5 +187,5 @@ class ReverseKFRTRL(KroneckerRule):
         length = max(shape.groups * shape.hidden, shape.states * shape.hidden, whole[0] * sources)
         return self.factored_memory(structure, shape, streams, whole, whole[0] * sources, (4, length))
 
-    def kernels(self, shape):
+    def kernels(self, net, structure, shape):
         return advance_reverse, credit_reverse, forget

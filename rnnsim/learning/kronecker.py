@@ -13,8 +13,8 @@ import numpy as np
 
 from rnnsim.core.gemm import packed_shape, product_packed
 from rnnsim.core.jit import jit_exact
+from rnnsim.learning.linearisation import fill_immediate, fill_jacobian
 from rnnsim.learning.online import Memory
-from rnnsim.learning.rtrl import fill_immediate, fill_jacobian
 from rnnsim.learning.streams import OnlineRule
 
 

@@ -290,5 +290,5 @@ class OK(KroneckerRule):
         rows = terms * shape.groups * shape.hidden
         return self.factored_memory(structure, shape, streams, whole, rows, (whole[0] * terms + 1, width))
 
-    def kernels(self, shape):
+    def kernels(self, net, structure, shape):
         return advance, credit, forget

@@ -26,9 +26,8 @@ import numpy as np
 
 from rnnsim.cells.interface import Linearised
 from rnnsim.core.jit import jit_exact, jit_parallel, linked, pointer_call
-from rnnsim.core.lanes import first, full, load, width
-from rnnsim.core.lanes import total as sum_of_lanes
 from rnnsim.core.vmath import exp, sigmoid, softplus
+from rnnsim.learning.linearisation import fill_sources
 
 SQUARED, BERNOULLI, SOFTMAX = range(3)
 
@@ -80,101 +79,6 @@ class Memory(NamedTuple):
 
 call_tick = pointer_call(6)
 call_rule = pointer_call(2)
-
-
-# -- the linearisation as the rules use it -----------------------------------------------------------------------------------
-
-
-@jit_exact
-def fill_sources(flow):
-    """The vector that the parameters of the cell weigh, from the input and the linearisation."""
-    place = flow.x.size
-    for i in range(place):
-        flow.sources[i] = flow.x[i]
-    for array in (flow.linear.message, flow.linear.own_source):
-        for row in range(array.shape[0]):
-            for j in range(array.shape[1]):
-                flow.sources[place] = array[row, j]
-                place += 1
-    flow.sources[place] = 1
-
-
-@jit_exact
-def jacobian_times(out, work, flow, v):
-    """out (k, H) <- (ds'/ds) v for a change v (k, H) of the state; work (G, H) <- the change of the pre-activations."""
-    linear, structure = flow.linear, flow.structure
-    states, groups, hidden = linear.gain.shape
-    for g in range(groups):
-        for j in range(hidden):
-            work[g, j] = 0
-        place = structure.recurrent[g]
-        if place < 0:
-            continue
-        for i in range(hidden):
-            moved = v.dtype.type(0)
-            for q in range(states):
-                moved += linear.message_direct[g, q, i] * v[q, i]
-            if structure.chained:
-                for e in range(g):
-                    moved += linear.message_gain[g, e, i] * work[e, i]
-            out[0, i] = moved
-        weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
-        change = out[0]
-        for j in range(hidden):
-            row, sums = weights[j], full(change, 0)
-            for i in range(0, hidden, width(change)):
-                live = first(hidden - i)
-                sums = sums + load(row, i, live) * load(change, i, live)
-            work[g, j] = sum_of_lanes(sums)
-    for p in range(states):
-        for j in range(hidden):
-            moved = v.dtype.type(0)
-            for q in range(states):
-                moved += linear.direct[p, q, j] * v[q, j]
-            for g in range(groups):
-                moved += linear.gain[p, g, j] * work[g, j]
-            out[p, j] = moved
-
-
-@jit_exact
-def times_jacobian(out, work, flow, v):
-    """out (k, H) <- v (ds'/ds) for a gradient v (k, H) of the new state; work (G, H) <- dE/da of the pre-activations."""
-    linear, structure = flow.linear, flow.structure
-    states, groups, hidden = linear.gain.shape
-    for g in range(groups):
-        for j in range(hidden):
-            total = v.dtype.type(0)
-            for p in range(states):
-                total += v[p, j] * linear.gain[p, g, j]
-            work[g, j] = total
-    for q in range(states):
-        for j in range(hidden):
-            total = v.dtype.type(0)
-            for p in range(states):
-                total += v[p, j] * linear.direct[p, q, j]
-            out[q, j] = total
-    for g in range(groups - 1, -1, -1):
-        place = structure.recurrent[g]
-        if place < 0:
-            continue
-        weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
-        for i in range(hidden):
-            total = v.dtype.type(0)
-            for j in range(hidden):
-                total += work[g, j] * weights[j, i]
-            for q in range(states):
-                out[q, i] += total * linear.message_direct[g, q, i]
-            if structure.chained:
-                for e in range(g):
-                    work[e, i] += total * linear.message_gain[g, e, i]
-
-
-@jit_exact
-def immediate_times(out, d_units, flow, scale):
-    """out (P) += scale * d_units (G*H) (da/dw): the gradient of the parameters through this tick alone."""
-    unit, source = flow.structure.unit, flow.structure.source
-    for i in range(unit.size):
-        out[i] += scale * d_units[unit[i]] * flow.sources[source[i]]
 
 
 # -- readout and loss -----------------------------------------------------------------------------------------------------------

@@ -16,85 +16,17 @@ import numpy as np
 from rnnsim.core.gemm import packed_shape, product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel, linked
 from rnnsim.core.lanes import first, full, load, store, total, width
-from rnnsim.core.registry import require
 from rnnsim.core.threads import get_threads
-from rnnsim.learning.online import Memory
-from rnnsim.learning.streams import OnlineRule, available_bytes
+from rnnsim.learning import local, sparse
+from rnnsim.learning.linearisation import fill_immediate, fill_jacobian
+from rnnsim.learning.online import Memory, nothing
+from rnnsim.learning.streams import OnlineRule, carried_state, check_size
 
 _BLOCK = (
     48  # least rows of the influence that are taken through the product together, and numbers from which on it is the
 )
 _CACHED = 4096  # least: they stay in the first-level cache, and are not read again before they are written
 _WIDE = 2_000_000  # multiply-adds of a tick from which on a second thread is worth its launch
-
-
-@jit_exact
-def fill_jacobian(panels, flow, chain):
-    """panels <- (ds'/ds) transposed and packed; chain (G*H, k*H) <- da/ds, used where messages depend on pre-activations."""
-    linear, structure = flow.linear, flow.structure
-    states, groups, hidden = linear.gain.shape
-    lanes = panels.shape[2]
-    for p in range(states):
-        for j in range(hidden):
-            new = p * hidden + j
-            panel = panels[new // lanes]
-            lane = new % lanes
-            for old in range(states * hidden):
-                panel[old, lane] = 0
-            for q in range(states):
-                panel[q * hidden + j, lane] = linear.direct[p, q, j]
-    for g in range(groups):
-        place = structure.recurrent[g]
-        if place < 0:
-            continue
-        weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
-        if structure.chained:
-            for j in range(hidden):
-                for old in range(states * hidden):
-                    total = linear.message_direct[g, old // hidden, old % hidden] * weights[j, old % hidden]
-                    for e in range(g):
-                        if structure.recurrent[e] >= 0:
-                            for i in range(hidden):
-                                total += weights[j, i] * linear.message_gain[g, e, i] * chain[e * hidden + i, old]
-                    chain[g * hidden + j, old] = total
-        for p in range(states):
-            for j in range(hidden):
-                new = p * hidden + j
-                panel, lane, slope = panels[new // lanes], new % lanes, linear.gain[p, g, j]
-                if slope == 0:
-                    continue
-                if structure.chained:
-                    for old in range(states * hidden):
-                        panel[old, lane] += slope * chain[g * hidden + j, old]
-                    continue
-                row = weights[j]
-                for q in range(states):
-                    seen = linear.message_direct[g, q]
-                    for i in range(hidden):
-                        panel[q * hidden + i, lane] += slope * seen[i] * row[i]
-
-
-@jit_exact
-def fill_immediate(units, flow):
-    """units (G*H, k*H) <- ds'/da transposed, through the messages that depend on a as well."""
-    linear, structure = flow.linear, flow.structure
-    states, groups, hidden = linear.gain.shape
-    for u in range(groups * hidden):
-        for new in range(states * hidden):
-            units[u, new] = 0
-    for g in range(groups - 1, -1, -1):
-        for j in range(hidden):
-            row = units[g * hidden + j]
-            for p in range(states):
-                row[p * hidden + j] = linear.gain[p, g, j]
-            for later in range(g + 1, groups):
-                slope, place = linear.message_gain[later, g, j], structure.recurrent[later]
-                if slope == 0 or place < 0:
-                    continue
-                weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
-                for i in range(hidden):
-                    for new in range(states * hidden):
-                        row[new] += slope * weights[i, j] * units[later * hidden + i, new]
 
 
 @jit_exact
@@ -234,10 +166,33 @@ def forget(flow, memory):
             memory.a[r, k] = 0
 
 
+def dense_memory(structure, shape, streams):
+    """a: the influence (P, k*H); b: ds'/da; c: da/ds; both only where messages depend on gates."""
+    size, units = shape.states * shape.hidden, shape.groups * shape.hidden
+    chained = units if structure.chained else 0
+    return Memory(
+        np.zeros((streams, shape.parameters, size), shape.dtype),
+        np.zeros((streams, chained, size), shape.dtype),
+        np.zeros((streams, chained, size), shape.dtype),
+        np.zeros((streams, *packed_shape(size, size, shape.dtype)), shape.dtype),
+        np.array([get_threads()], np.int64),
+        np.zeros(1, shape.dtype),
+        None,
+    )
+
+
+def dense_kernels(shape):
+    """advance, credit and forget of the dense influence; a large one takes all threads."""
+    wide = shape.parameters * (shape.states * shape.hidden) ** 2 > _WIDE and get_threads() > 1
+    return (advance_wide, credit_wide, forget) if wide else (advance, credit, forget)
+
+
 class RTRL(OnlineRule):
     """Exact gradient, forward in time; equations at the top of the file.
 
-    Options as in `OnlineRule`, and `force`: teacher forcing. Influence: k n (parameters of the cell) numbers a stream.
+    Options as in `OnlineRule`, and `force`: teacher forcing. Influence: k n (parameters of the cell) numbers a stream. A network
+    with absent or frozen connections keeps only what can be different from zero (`rnnsim.learning.sparse`), an
+    element-wise cell (`elstm`) one number a parameter (`rnnsim.learning.local`); the gradient is exact all the same.
 
     >>> from rnnsim.learning import RULES
     >>> RULES.build("rtrl", {"every": 1}).every
@@ -251,28 +206,25 @@ class RTRL(OnlineRule):
         self.force = force
 
     def memory(self, net, structure, shape, streams):
-        """a: the influence (P, k*H); b: ds'/da; c: da/ds; both only where messages depend on gates."""
-        size, units = shape.states * shape.hidden, shape.groups * shape.hidden
-        chained = units if structure.chained else 0
-        return Memory(
-            np.zeros((streams, shape.parameters, size), shape.dtype),
-            np.zeros((streams, chained, size), shape.dtype),
-            np.zeros((streams, chained, size), shape.dtype),
-            np.zeros((streams, *packed_shape(size, size, shape.dtype)), shape.dtype),
-            np.array([get_threads()], np.int64),
-            np.zeros(1, shape.dtype),
-            None,
-        )
+        """As the kernels want it, by the network: dense, `sparse.memory` or `local.element_wise_memory`."""
+        carried = carried_state(net)
+        if carried is not None:
+            return local.element_wise_memory(carried, structure, shape, streams)
+        if net.trainable is not None:
+            return sparse.memory(sparse.pattern_of(net, structure, shape), shape, streams)
+        return dense_memory(structure, shape, streams)
+
+    def kernels(self, net, structure, shape):
+        if carried_state(net) is not None:
+            return local.advance_element_wise, local.credit_element_wise, nothing
+        return dense_kernels(shape) if net.trainable is None else sparse.KERNELS
 
     def check_network(self, net, structure, shape):
         """Refuses an influence that does not fit into half of this machine's memory."""
-        need = shape.parameters * shape.states * shape.hidden * shape.dtype.itemsize
-        require(
-            need <= available_bytes() // 2,
-            f"rule rtrl: the influence of {shape.parameters:,} parameters on {shape.states * shape.hidden:,} states takes "
-            f"{need / 2**30:.1f} GiB a sequence",
-        )
-
-    def kernels(self, shape):
-        wide = shape.parameters * (shape.states * shape.hidden) ** 2 > _WIDE and get_threads() > 1
-        return (advance_wide, credit_wide, forget) if wide else (advance, credit, forget)
+        if carried_state(net) is not None:
+            return
+        if net.trainable is None:
+            check_size("rtrl", shape.parameters, shape.parameters * shape.states * shape.hidden, shape)
+        else:
+            pattern = sparse.pattern_of(net, structure, shape)
+            check_size("rtrl", pattern.count, sparse.numbers(pattern, shape), shape)

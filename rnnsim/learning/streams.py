@@ -99,6 +99,14 @@ def structure_of(net):
     return structure, Shape(len(empty.state), hidden, len(cell.groups), constant + 1, count, net.dtype)
 
 
+def runs_of(structure):
+    """The stretches of neighbouring parameters that weigh neighbouring sources in one unit."""
+    unit, source = structure.unit.astype(np.int64), structure.source.astype(np.int64)
+    begins = np.flatnonzero(np.r_[True, (np.diff(unit) != 0) | (np.diff(source) != 1)])
+    ends = np.r_[begins[1:], len(unit)]
+    return np.stack([ends, unit[begins], source[begins]], axis=1).ravel()
+
+
 class Engine:
     """A network and a rule on so many streams at once, ready to run.
 
@@ -141,7 +149,7 @@ class Engine:
         self.state = self.streams.state
         flow, carried = flow_of(self.streams, self.linear, structure, 0), memory_of(self.memory, 0)
         tick = pointer(cell.tick, flow.linear, flow.theta, flow.x, flow.before, flow.work, structure)
-        duties = [pointer(kernel, flow, carried) for kernel in (*rule.kernels(shape), nothing)[:4]]
+        duties = [pointer(kernel, flow, carried) for kernel in (*rule.kernels(net, structure, shape), nothing)[:4]]
         self.calls = (tick, *duties)
 
     def reset(self):
@@ -205,10 +213,10 @@ class OnlineRule(ABC):
 
     1. gives in ``memory(net, structure, shape, streams)`` the arrays that it carries, with the stream as first axis, as a
        `rnnsim.learning.online.Memory`, zero where there is nothing yet;
-    2. gives in ``kernels(shape)`` its duties (advance, credit, forget), kernels of (flow, memory): take the influence through
-       the tick that stands in `flow.linear`; add ``flow.credit`` times the influence to ``flow.gradient``; forget what units
-       that were set to their targets depend on (`nothing`, if `forces` is False); a rule that gathers ticks gives a fourth
-       one, finish: add what is still missing to ``flow.gradient``, for it is about to be used;
+    2. gives in ``kernels(net, structure, shape)`` its duties (advance, credit, forget), kernels of (flow, memory): take the
+       influence through the tick that stands in `flow.linear`; add ``flow.credit`` times the influence to ``flow.gradient``;
+       forget what units that were set to their targets depend on (`nothing`, if `forces` is False); a rule that gathers ticks
+       gives a fourth one, finish: add what is still missing to ``flow.gradient``, for it is about to be used;
     3. may refuse a network in ``check_network(net, structure, shape)`` by a `RnnsimError` of one line;
     4. may set up its memory anew in ``clear(memory)``, at the begin of a sequence; the default is zeros.
 
@@ -233,7 +241,7 @@ class OnlineRule(ABC):
         """The arrays that the rule carries, with the stream as first axis."""
 
     @abstractmethod
-    def kernels(self, shape):
+    def kernels(self, net, structure, shape):
         """The kernels (advance, credit, forget)."""
 
     def check_network(self, net, structure, shape):  # noqa: B027 - most rules refuse nothing of their own
@@ -361,3 +369,19 @@ def stream_arrays(net, batch, loss):
 def available_bytes():
     """Memory of this machine, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 << 30
+
+
+def check_size(rule, parameters, numbers, shape):
+    """Raises `RnnsimError` if an influence of so many numbers does not fit into half of this machine's memory."""
+    need = numbers * shape.dtype.itemsize
+    require(
+        need <= available_bytes() // 2,
+        f"rule {rule}: the influence of {parameters:,} parameters on {shape.states * shape.hidden:,} states takes "
+        f"{need / 2**30:.1f} GiB a sequence",
+    )
+
+
+def carried_state(net):
+    """Number of the one state that the cell of a network of one layer carries on, unit by unit; None for other cells."""
+    (cell,) = net.cells.values()
+    return None if cell.carried is None else cell.state_names.index(cell.carried)

@@ -19,9 +19,10 @@ import numpy as np
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.registry import require
-from rnnsim.learning.online import Memory, jacobian_times, times_jacobian
+from rnnsim.learning.linearisation import jacobian_times, times_jacobian
+from rnnsim.learning.online import Memory
 from rnnsim.learning.stochastic import balance, fill_signs, square
-from rnnsim.learning.streams import OnlineRule
+from rnnsim.learning.streams import OnlineRule, runs_of
 
 
 @jit_exact
@@ -50,14 +51,6 @@ def pull_parameters(now, units, flow, runs):
             live = first(row.size - i)
             store(row, i, live, load(source, i, live) * value)
         start = end
-
-
-def runs_of(structure):
-    """The stretches of neighbouring parameters that weigh neighbouring sources in one unit."""
-    unit, source = structure.unit.astype(np.int64), structure.source.astype(np.int64)
-    begins = np.flatnonzero(np.r_[True, (np.diff(unit) != 0) | (np.diff(source) != 1)])
-    ends = np.r_[begins[1:], len(unit)]
-    return np.stack([ends, unit[begins], source[begins]], axis=1).ravel()
 
 
 @jit_exact
@@ -140,5 +133,5 @@ class UORO(OnlineRule):
             None,
         )
 
-    def kernels(self, shape):
+    def kernels(self, net, structure, shape):
         return advance, credit, forget

@@ -1,0 +1,170 @@
+"""One tick's linearisation as the rules use it: products by vectors, and the whole matrices ds'/ds and ds'/da.
+
+`flow` is a `rnnsim.learning.online.Flow` whose `linear` a cell has just filled; the equations are at
+`rnnsim.cells.interface.Linearised`.
+"""
+
+from rnnsim.core.jit import jit_exact
+from rnnsim.core.lanes import first, full, load, width
+from rnnsim.core.lanes import total as sum_of_lanes
+
+
+@jit_exact
+def fill_sources(flow):
+    """The vector that the parameters of the cell weigh, from the input and the linearisation."""
+    place = flow.x.size
+    for i in range(place):
+        flow.sources[i] = flow.x[i]
+    for array in (flow.linear.message, flow.linear.own_source):
+        for row in range(array.shape[0]):
+            for j in range(array.shape[1]):
+                flow.sources[place] = array[row, j]
+                place += 1
+    flow.sources[place] = 1
+
+
+@jit_exact
+def jacobian_times(out, work, flow, v):
+    """out (k, H) <- (ds'/ds) v for a change v (k, H) of the state; work (G, H) <- the change of the pre-activations."""
+    linear, structure = flow.linear, flow.structure
+    states, groups, hidden = linear.gain.shape
+    for g in range(groups):
+        for j in range(hidden):
+            work[g, j] = 0
+        place = structure.recurrent[g]
+        if place < 0:
+            continue
+        for i in range(hidden):
+            moved = v.dtype.type(0)
+            for q in range(states):
+                moved += linear.message_direct[g, q, i] * v[q, i]
+            if structure.chained:
+                for e in range(g):
+                    moved += linear.message_gain[g, e, i] * work[e, i]
+            out[0, i] = moved
+        weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
+        change = out[0]
+        for j in range(hidden):
+            row, sums = weights[j], full(change, 0)
+            for i in range(0, hidden, width(change)):
+                live = first(hidden - i)
+                sums = sums + load(row, i, live) * load(change, i, live)
+            work[g, j] = sum_of_lanes(sums)
+    for p in range(states):
+        for j in range(hidden):
+            moved = v.dtype.type(0)
+            for q in range(states):
+                moved += linear.direct[p, q, j] * v[q, j]
+            for g in range(groups):
+                moved += linear.gain[p, g, j] * work[g, j]
+            out[p, j] = moved
+
+
+@jit_exact
+def times_jacobian(out, work, flow, v):
+    """out (k, H) <- v (ds'/ds) for a gradient v (k, H) of the new state; work (G, H) <- dE/da of the pre-activations."""
+    linear, structure = flow.linear, flow.structure
+    states, groups, hidden = linear.gain.shape
+    for g in range(groups):
+        for j in range(hidden):
+            total = v.dtype.type(0)
+            for p in range(states):
+                total += v[p, j] * linear.gain[p, g, j]
+            work[g, j] = total
+    for q in range(states):
+        for j in range(hidden):
+            total = v.dtype.type(0)
+            for p in range(states):
+                total += v[p, j] * linear.direct[p, q, j]
+            out[q, j] = total
+    for g in range(groups - 1, -1, -1):
+        place = structure.recurrent[g]
+        if place < 0:
+            continue
+        weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
+        for i in range(hidden):
+            total = v.dtype.type(0)
+            for j in range(hidden):
+                total += work[g, j] * weights[j, i]
+            for q in range(states):
+                out[q, i] += total * linear.message_direct[g, q, i]
+            if structure.chained:
+                for e in range(g):
+                    work[e, i] += total * linear.message_gain[g, e, i]
+
+
+@jit_exact
+def immediate_times(out, d_units, flow, scale):
+    """out (P) += scale * d_units (G*H) (da/dw): the gradient of the parameters through this tick alone."""
+    unit, source = flow.structure.unit, flow.structure.source
+    for i in range(unit.size):
+        out[i] += scale * d_units[unit[i]] * flow.sources[source[i]]
+
+
+@jit_exact
+def fill_jacobian(panels, flow, chain):
+    """panels <- (ds'/ds) transposed and packed; chain (G*H, k*H) <- da/ds, used where messages depend on pre-activations."""
+    linear, structure = flow.linear, flow.structure
+    states, groups, hidden = linear.gain.shape
+    lanes = panels.shape[2]
+    for p in range(states):
+        for j in range(hidden):
+            new = p * hidden + j
+            panel = panels[new // lanes]
+            lane = new % lanes
+            for old in range(states * hidden):
+                panel[old, lane] = 0
+            for q in range(states):
+                panel[q * hidden + j, lane] = linear.direct[p, q, j]
+    for g in range(groups):
+        place = structure.recurrent[g]
+        if place < 0:
+            continue
+        weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
+        if structure.chained:
+            for j in range(hidden):
+                for old in range(states * hidden):
+                    total = linear.message_direct[g, old // hidden, old % hidden] * weights[j, old % hidden]
+                    for e in range(g):
+                        if structure.recurrent[e] >= 0:
+                            for i in range(hidden):
+                                total += weights[j, i] * linear.message_gain[g, e, i] * chain[e * hidden + i, old]
+                    chain[g * hidden + j, old] = total
+        for p in range(states):
+            for j in range(hidden):
+                new = p * hidden + j
+                panel, lane, slope = panels[new // lanes], new % lanes, linear.gain[p, g, j]
+                if slope == 0:
+                    continue
+                if structure.chained:
+                    for old in range(states * hidden):
+                        panel[old, lane] += slope * chain[g * hidden + j, old]
+                    continue
+                row = weights[j]
+                for q in range(states):
+                    seen = linear.message_direct[g, q]
+                    for i in range(hidden):
+                        panel[q * hidden + i, lane] += slope * seen[i] * row[i]
+
+
+@jit_exact
+def fill_immediate(units, flow):
+    """units (G*H, k*H) <- ds'/da transposed, through the messages that depend on a as well."""
+    linear, structure = flow.linear, flow.structure
+    states, groups, hidden = linear.gain.shape
+    for u in range(groups * hidden):
+        for new in range(states * hidden):
+            units[u, new] = 0
+    for g in range(groups - 1, -1, -1):
+        for j in range(hidden):
+            row = units[g * hidden + j]
+            for p in range(states):
+                row[p * hidden + j] = linear.gain[p, g, j]
+            for later in range(g + 1, groups):
+                slope, place = linear.message_gain[later, g, j], structure.recurrent[later]
+                if slope == 0 or place < 0:
+                    continue
+                weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
+                for i in range(hidden):
+                    for new in range(states * hidden):
+                        row[new] += slope * weights[i, j] * units[later * hidden + i, new]
