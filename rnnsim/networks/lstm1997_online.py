@@ -1,0 +1,443 @@
+"""Online learning by the truncated rule of 1997: one sequence after the other, an update at every tick with an error.
+
+Hochreiter & Schmidhuber 1997, eqs 12-28; forget gates as in Gers, Schmidhuber & Cummins 2000, peepholes as in Gers, Schraudolph &
+Schmidhuber 2002. The rule is RTRL with only the direct term kept: of all that a weight has done to the states, what it did
+through ds_v(t)/ds_v(t-1) = phi_v(t). For a cell v and a source m with the value u_m(t) three partial derivatives are carried on::
+
+    S_cell(t) = phi S_cell(t-1) + in g'(net_v) u_m        of s_v by the weight from m to the cell
+    S_in(t)   = phi S_in(t-1)   + g(net_v) in' u_m        by that to the input gate
+    S_phi(t)  = phi S_phi(t-1)  + s_v(t-1) phi' u_m       by that to the forget gate
+
+with phi = 1 and no S_phi where there are no forget gates. At a tick with targets d_k, with d_v = sum_k w_kv e_k::
+
+    e_k     = f'(net_k) (d_k - y_k)                       outputs: half the squared error, as printed
+    e_out_j = out' sum_v h(s_v) d_v                       output gate of a block, sum over its cells
+    e_s_v   = out h'(s_v) d_v                             state of a cell
+    change of w_km = e_k u_m,  w_out = e_out_j u_m,  w_in = sum_v e_s_v S_in,  w_phi = sum_v e_s_v S_phi,  w_v = e_s_v S_cell
+    w <- w + rate change + momentum (the step before)
+
+A peephole is a source that only its block sees. Time and memory are of the order of the number of weights.
+
+An input that is zero costs nothing: its weights add nothing to a pre-activation, and its partial derivatives are only carried on,
+which without forget gates is no work. Only inputs that were not zero in this sequence have partial derivatives at all, so the
+cost of a tick with one-hot inputs does not grow with their number (unless there is momentum, which moves all weights).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.core.jit import jit_exact
+from rnnsim.core.lanes import first, full, load, store, width
+from rnnsim.core.registry import require
+from rnnsim.errors import RnnsimError
+from rnnsim.networks.lstm1997_walk import (
+    _ALL,
+    OUTPUT,
+    G,
+    H,
+    curve_slope,
+    dot,
+    read,
+    take_inputs,
+    take_recurrent,
+    tick,
+)
+
+RATE, START, DECAY, SEQUENCE_DECAY, MOMENTUM = range(5)  # places in `Learner.rates`
+
+
+class Learner(NamedTuple):
+    """All that changes while a network learns online."""
+
+    w: np.ndarray  # the packed weights
+    velocity: np.ndarray  # the last step of every weight; (0,) without momentum
+    rates: np.ndarray  # (5,)
+    tape: np.ndarray  # two ticks: now and before
+    partial: np.ndarray  # a row a source, lanes of S_cell, S_in, S_phi
+    peephole_partial: np.ndarray  # (2, size, lanes) of the peepholes of input and forget gates
+    free: np.ndarray  # (row,) 1 where a unit has a bias, else 0
+    present: np.ndarray  # the value of every source in this tick
+    sources: np.ndarray  # the sources that are not zero
+    values: np.ndarray  # and their values
+    active: np.ndarray  # sources that were not zero in this sequence
+    known: np.ndarray  # 1 for every source that is among them
+    place: np.ndarray  # (2,) number of these, and where on the tape the last tick is
+    e: np.ndarray  # (columns,) errors of outputs
+    y: np.ndarray  # (columns,)
+    d: np.ndarray  # (tick,) scratch, laid out as a tick on the tape: errors of states, output gates, plain units
+    change: np.ndarray  # (row,)
+
+
+class Lesson(NamedTuple):
+    """Sequences to learn from, (T or 1, B, K) targets; (0, 0) weights if all ticks count."""
+
+    x: np.ndarray
+    tokens: np.ndarray
+    lengths: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+
+@jit_exact
+def begin(learner, wiring, shape):
+    """A new sequence: states, outputs and partial derivatives are zero."""
+    lanes = learner.partial.size // learner.known.size
+    for k in range(learner.place[0]):
+        source = learner.active[k]
+        learner.partial[source * lanes : (source + 1) * lanes] = 0
+        learner.known[source] = 0
+    learner.peephole_partial[:] = 0
+    learner.tape[:] = 0
+    everything = shape.recurrent + 1 + (shape.inputs if learner.velocity.size else 0)
+    for source in range(everything):
+        learner.active[source] = source
+        learner.known[source] = 1
+    learner.place[0] = everything
+    learner.rates[RATE] = learner.rates[START]
+    learner.rates[START] *= learner.rates[SEQUENCE_DECAY]
+
+
+@jit_exact
+def take(learner, lesson, before, t, b, wiring, shape):
+    """The sources of a tick; gives their number."""
+    fixed = shape.recurrent + 1
+    take_recurrent(learner.values, learner.tape, before, wiring.seen)
+    count = take_inputs(learner.sources, learner.values, lesson.x, lesson.tokens, t, b, fixed)
+    for k in range(fixed):
+        learner.present[k] = learner.values[k]
+    for k in range(fixed, count):
+        source = learner.sources[k]
+        learner.present[source] = learner.values[k]
+        if not learner.known[source]:
+            learner.known[source] = 1
+            learner.active[learner.place[0]] = source
+            learner.place[0] += 1
+    return count
+
+
+@jit_exact
+def carry_partials(learner, now, before, count, wiring, shape):
+    """The partial derivatives of the states of this tick."""
+    tape, partial, live, n = learner.tape, learner.partial, first(_ALL), shape.lanes
+    one = full(tape, 1.0)
+    for j in range(0, n, width(tape)):
+        g, gate = load(tape, now + j, live), load(tape, now + n + j, live)
+        by_cell = gate * curve_slope(g, wiring.curves, G)
+        by_in = g * gate * (one - gate)
+        if shape.forget:
+            phi = load(tape, now + shape.forget + j, live)
+            by_forget = load(tape, before + shape.s + j, live) * phi * (one - phi)
+            for k in range(learner.place[0]):
+                source = learner.active[k]
+                value, at = learner.present[source], source * 3 * n + j
+                store(partial, at, live, load(partial, at, live) * phi + by_cell * value)
+                store(partial, at + n, live, load(partial, at + n, live) * phi + by_in * value)
+                store(partial, at + 2 * n, live, load(partial, at + 2 * n, live) * phi + by_forget * value)
+        else:
+            for k in range(count):
+                value, at = learner.values[k], learner.sources[k] * 2 * n + j
+                store(partial, at, live, load(partial, at, live) + by_cell * value)
+                store(partial, at + n, live, load(partial, at + n, live) + by_in * value)
+
+
+@jit_exact
+def carry_peepholes(learner, now, before, wiring, shape):
+    """The same for the peepholes of input and forget gates, whose sources are the states of the tick before."""
+    tape, n = learner.tape, shape.lanes
+    for v in range(shape.cells):
+        g, gate = tape[now + v], tape[now + n + v]
+        phi = tape[now + shape.forget + v] if shape.forget else tape.dtype.type(1)
+        by_in, by_forget = g * gate * (1 - gate), tape[before + shape.s + v] * phi * (1 - phi)
+        for u in range(shape.size):
+            seen = tape[before + shape.s + wiring.mates[u * n + v]]
+            at = u * n + v
+            learner.peephole_partial[at] = learner.peephole_partial[at] * phi + by_in * seen
+            at += shape.size * n
+            learner.peephole_partial[at] = learner.peephole_partial[at] * phi + by_forget * seen
+
+
+@jit_exact
+def judge(learner, lesson, place, b, wiring, shape):
+    """Errors e of the outputs of a tick; gives the largest and the mean distance between output and target."""
+    worst, mean, c = 0.0, 0.0, wiring.curves
+    weight = lesson.weights[place, b] if lesson.weights.size else learner.e.dtype.type(1)
+    for k in range(shape.outputs):
+        y = learner.y[k]
+        off = lesson.targets[place, b, k] - y
+        learner.e[k] = weight * off * curve_slope(y, c, OUTPUT)
+        worst = max(worst, abs(off))
+        mean += abs(off)
+    return worst, mean / shape.outputs
+
+
+@jit_exact
+def descend(learner, place, x, size, factor):
+    """The packed weights from `place` on: one step along factor x (size), whole vectors."""
+    w, velocity, live = learner.w, learner.velocity, first(_ALL)
+    for j in range(0, size, width(w)):
+        step = load(x, j, live) * factor
+        if velocity.size:
+            step = step + load(velocity, place + j, live) * learner.rates[MOMENTUM]
+            store(velocity, place + j, live, step)
+        store(w, place + j, live, load(w, place + j, live) + step)
+
+
+@jit_exact
+def sum_blocks(x, start, cells, size):
+    """Every number of a block becomes the sum over the block."""
+    if size > 1:
+        for v in range(start, start + cells, size):
+            found = x[v]
+            for u in range(1, size):
+                found += x[v + u]
+            for u in range(size):
+                x[v + u] = found
+
+
+@jit_exact
+def to_hidden(learner, now, wiring, shape):
+    """d <- errors of states, output gates and plain units; needs the weights before they change."""
+    w, tape, d, e, columns = learner.w, learner.tape, learner.d, learner.e, shape.columns
+    for v in range(shape.cells):
+        below, h = dot(w, shape.readout + v * columns, e, 0, columns), tape[now + shape.h + v]
+        slope = below * curve_slope(h, wiring.curves, H)
+        if shape.out:
+            gate = tape[now + shape.out + v]
+            slope *= gate
+            d[shape.out + v] = below * h * gate * (1 - gate)
+        d[shape.s + v] = slope
+    if shape.out:
+        sum_blocks(d, shape.out, shape.cells, shape.size)
+    for p in range(shape.plain):
+        y = tape[now + shape.hidden + p]
+        below = dot(w, shape.readout + (shape.cells + p) * columns, e, 0, columns)
+        d[shape.hidden + p] = below * y * (1 - y)
+
+
+@jit_exact
+def change_readout(learner, now, count, rate, shape):
+    """One step of the weights of the outputs."""
+    columns, at, fixed = shape.columns, shape.readout, shape.recurrent + 1
+    for v in range(shape.cells):
+        descend(learner, at + v * columns, learner.e, columns, rate * learner.tape[now + shape.y + v])
+    for p in range(shape.plain):
+        place = at + (shape.cells + p) * columns
+        descend(learner, place, learner.e, columns, rate * learner.tape[now + shape.hidden + p])
+    bias = at + (shape.cells + shape.plain) * columns
+    if shape.output_bias:
+        descend(learner, bias, learner.e, columns, rate)
+    if shape.shortcut:
+        everything = learner.velocity.size > 0
+        for k in range(fixed, learner.place[0] if everything else count):
+            source = learner.active[k] if everything else learner.sources[k]
+            place = bias + (source - fixed + 1) * columns
+            descend(learner, place, learner.e, columns, rate * learner.present[source])
+
+
+@jit_exact
+def change_hidden(learner, rate, shape):
+    """One step of the weights of the hidden layer, source after source."""
+    partial, d, change, live = learner.partial, learner.d, learner.change, first(_ALL)
+    n, kinds = shape.lanes, 3 if shape.forget else 2
+    for k in range(learner.place[0]):
+        source = learner.active[k]
+        value, at = learner.present[source], source * kinds * n
+        for j in range(0, n, width(d)):
+            state = load(d, shape.s + j, live)
+            store(change, j, live, state * load(partial, at + j, live))
+            store(change, n + j, live, state * load(partial, at + n + j, live))
+            if shape.forget:
+                store(change, shape.forget + j, live, state * load(partial, at + 2 * n + j, live))
+            if shape.out:
+                store(change, shape.out + j, live, load(d, shape.out + j, live) * value)
+        sum_blocks(change, n, shape.cells, shape.size)
+        if shape.forget:
+            sum_blocks(change, shape.forget, shape.cells, shape.size)
+        if shape.hidden:
+            for j in range(shape.hidden, shape.row, width(d)):
+                store(change, j, live, load(d, j, live) * value)
+        if source == shape.recurrent:
+            for j in range(0, shape.row, width(d)):
+                store(change, j, live, load(change, j, live) * load(learner.free, j, live))
+        descend(learner, source * shape.row, change, shape.row, rate)
+
+
+@jit_exact
+def change_peepholes(learner, now, rate, wiring, shape):
+    """One step of the peephole weights."""
+    d, change, n, kind = learner.d, learner.change, shape.lanes, shape.size * shape.lanes
+    for gate in range(3):
+        if (gate == 1 and not shape.forget) or (gate == 2 and not shape.out):
+            continue
+        for u in range(shape.size):
+            for v in range(shape.cells):
+                at = u * n + v
+                if gate == 2:
+                    change[v] = d[shape.out + v] * learner.tape[now + shape.s + wiring.mates[at]]
+                else:
+                    change[v] = d[shape.s + v] * learner.peephole_partial[gate * kind + at]
+            change[shape.cells : n] = 0
+            if gate != 2:
+                sum_blocks(change, 0, shape.cells, shape.size)
+            descend(learner, shape.peepholes + gate * kind + u * n, change, n, rate)
+
+
+@jit_exact
+def learn(worst, mean, ticks, outputs, learner, lesson, last, stop, going_on, wiring, shape):
+    """Learn from all sequences of a lesson, one after the other.
+
+    worst, mean, ticks (B,) <- largest and mean error of every sequence, and its ticks; outputs (T or 1, B, K), or of size 0. A
+    sequence ends after the first tick with an error of `stop` or more. With `going_on` the first sequence continues what was
+    before. Stops after a sequence that was not finite.
+    """
+    for b in range(lesson.lengths.size):
+        if b > 0 or not going_on:
+            begin(learner, wiring, shape)
+        counted = 0
+        for t in range(lesson.lengths[b]):
+            before = learner.place[1]
+            now = shape.tick - before
+            learner.place[1] = now
+            count = take(learner, lesson, before, t, b, wiring, shape)
+            tick(learner.tape, now, before, learner.w, learner.sources, learner.values, count, wiring, shape)
+            carry_partials(learner, now, before, count, wiring, shape)
+            if shape.peepholes:
+                carry_peepholes(learner, now, before, wiring, shape)
+            place = 0 if last else t
+            reads = t == lesson.lengths[b] - 1 if last else True
+            if reads and (lesson.weights.size == 0 or lesson.weights[place, b] != 0):
+                read(learner.y, learner.tape, now, learner.w, learner.sources, learner.values, count, wiring, shape)
+                largest, error = judge(learner, lesson, place, b, wiring, shape)
+                for k in range(shape.outputs if outputs.size else 0):
+                    outputs[place, b, k] = learner.y[k]
+                rate = learner.rates[RATE]
+                to_hidden(learner, now, wiring, shape)
+                change_readout(learner, now, count, rate, shape)
+                change_hidden(learner, rate, shape)
+                if shape.peepholes:
+                    change_peepholes(learner, now, rate, wiring, shape)
+                counted += 1
+                mean[b] += error
+                worst[b] = max(worst[b], largest)
+            for k in range(shape.recurrent + 1, count):
+                learner.present[learner.sources[k]] = 0
+            learner.rates[RATE] *= learner.rates[DECAY]
+            ticks[b] = t + 1
+            if worst[b] >= stop:
+                break
+        if counted:
+            mean[b] /= counted
+        if not (mean[b] < np.inf):
+            break
+
+
+class Learnt(NamedTuple):
+    """What a lesson showed, a number a sequence."""
+
+    worst: np.ndarray  # largest distance between an output and its target at a tick that counts
+    mean: np.ndarray  # mean distance
+    ticks: np.ndarray  # ticks done
+
+
+class OnlineLearner:
+    """A network that learns online by the truncated rule; equations at the top of the file.
+
+    Parameters
+    ----------
+    net : `rnnsim.networks.lstm1997.LSTM1997`, whose structure and type are taken
+    theta : where the weights begin; a copy is changed
+    learning_rate, momentum
+    decay : the learning rate times this at every tick; it is whole again when a sequence begins
+    sequence_decay : what it begins with, times this at every sequence
+
+    Raises `RnnsimError` for numbers out of range.
+
+    >>> from rnnsim.networks.lstm1997 import LSTM1997
+    >>> from rnnsim.tasks.adding import Adding
+    >>> task = Adding()
+    >>> learner = LSTM1997(2, 1, dtype="float64").online(learning_rate=0.5)
+    >>> learner.learn(task.training_batch(0, 0, 20), task.loss).mean.shape
+    (20,)
+    """
+
+    def __init__(self, net, theta, learning_rate, momentum=0.0, decay=1.0, sequence_decay=1.0):
+        require(0 <= learning_rate < np.inf, f"learning_rate={learning_rate}: expected a finite number of at least 0")
+        require(0 <= momentum < 1, f"momentum={momentum}: expected a number from 0 up to 1")
+        for name, value in (("decay", decay), ("sequence_decay", sequence_decay)):
+            require(0 < value <= 1, f"{name}={value}: expected a number above 0, 1 at most")
+        shape, kind = net.shape, net.dtype
+        self.net = net
+        sources, lanes = shape.recurrent + 1 + shape.inputs, shape.lanes
+        self.parts = Learner(
+            w=net.packed(theta),
+            velocity=np.zeros(net.origin.size if momentum else 0, kind),
+            rates=np.array([learning_rate, learning_rate, decay, sequence_decay, momentum], kind),
+            tape=np.zeros(2 * shape.tick, kind),
+            partial=np.zeros(sources * (3 if shape.forget else 2) * lanes, kind),
+            peephole_partial=np.zeros(2 * shape.size * lanes, kind),
+            free=(net.origin[shape.recurrent * shape.row :][: shape.row] >= 0).astype(kind),
+            present=np.zeros(sources, kind),
+            sources=np.arange(sources + 1),
+            values=np.zeros(sources + 1, kind),
+            active=np.zeros(sources, np.int64),
+            known=np.zeros(sources, np.int8),
+            place=np.zeros(2, np.int64),
+            e=np.zeros(shape.columns, kind),
+            y=np.zeros(shape.columns, kind),
+            d=np.zeros(shape.tick, kind),
+            change=np.zeros(shape.row, kind),
+        )
+
+    @property
+    def theta(self):
+        """The weights as they are now, flat like those of the network."""
+        return self.parts.w[self.net.slot]
+
+    def snapshot(self):
+        """All that it is now, for `restore`."""
+        return [part.copy() for part in self.parts]
+
+    def restore(self, snapshot):
+        """Back to a snapshot."""
+        for part, kept in zip(self.parts, snapshot):
+            part[...] = kept
+
+    def learn(self, batch, loss, going_on=False, stop=np.inf, outputs=None):
+        """Learn from the sequences of a batch, one after the other (`Learnt`).
+
+        `loss` says where the targets stand, "every" tick or the "last"; the error is half the squared one. `going_on`: the first
+        sequence goes on from where the last one ended. `stop`: a sequence ends after a tick with such an error. `outputs`, an
+        array (T, B, K) or (B, K) of the network's type, receives the outputs at the ticks that count.
+
+        Raises `RnnsimError` for arrays that do not fit and as soon as an error is not finite; it names the sequence.
+        """
+        net = self.net
+        require(loss.kind == "squared_error", f"the truncated rule online descends the squared error, not {loss.kind}")
+        inputs, lengths = net._checked(batch.inputs, batch.lengths)
+        steps, size = inputs.shape[:2]
+        last = loss.when == "last"
+        targets = _targets(batch.targets, (1 if last else steps, size, net.n_outputs), net.dtype, "targets")
+        weights = np.zeros((0, 0), net.dtype)
+        if batch.weights is not None:
+            weights = _targets(batch.weights, (1 if last else steps, size), net.dtype, "weights")
+        lesson = Lesson(
+            np.zeros((steps, size, 0), net.dtype) if net.tokens else inputs,
+            np.ascontiguousarray(inputs, np.int32) if net.tokens else np.zeros((0, 0), np.int32),
+            lengths if lengths.size else np.full(size, steps),
+            targets,
+            weights,
+        )
+        out = np.zeros((0, 0, 0), net.dtype) if outputs is None else outputs.reshape(targets.shape)
+        found = Learnt(np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
+        learn(*found, out, self.parts, lesson, last, stop, going_on, net.wiring, net.shape)
+        wrong = np.flatnonzero(~np.isfinite(found.mean))
+        if wrong.size:
+            raise RnnsimError(f"the error of sequence {wrong[0]} of the lesson is {found.mean[wrong[0]]}")
+        return found
+
+
+def _targets(values, shape, dtype, name):
+    values = np.asarray(values)
+    require(values.size == np.prod(shape), f"{name} of shape {list(values.shape)}: expected {list(shape)}")
+    return np.ascontiguousarray(values, dtype).reshape(shape)

@@ -1,0 +1,371 @@
+"""One tick of the memory blocks of `rnnsim.networks.lstm1997`, the walk over a sequence, and the way back through time.
+
+All weights lie in one packed vector whose rows are whole vector registers, cell by cell::
+
+    W   a row a source: the outputs of the tick before (`recurrent` of them), the bias, the inputs; in a row stand the weights
+        from that source to [cell inputs | input gates | forget gates | output gates | plain units], a section each
+    P   peephole weights of input, forget and output gates: a row for the first, second, ... cell of a block
+    U   a row a source of the outputs: cells, plain units, the bias, and with a shortcut the inputs
+
+The gates that the cells of a block share stand once a cell, with equal weights: lane v of every section belongs to cell v, so
+a tick is a straight line of vector operations. What is learnt about a gate stands in the lane of the block's first cell.
+
+The tape holds a row a tick: [g | in | forget | out | plain | s | h(s) | y], row 0 the state before the first tick.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from rnnsim.core.jit import jit_exact, jit_parallel, linked
+from rnnsim.core.lanes import first, full, load, store, total, width
+from rnnsim.core.vmath import sigmoid
+
+G, H, OUTPUT = 0, 5, 10  # places of the three squashing functions among the numbers of `curves`
+_ALL = 64  # more lanes than a vector has
+
+
+class Shape(NamedTuple):
+    """Sizes, places in a row, and the run-time switches (a place of 0: the network has none of it)."""
+
+    inputs: int
+    recurrent: int  # outputs of the hidden layer that it sees a tick later
+    cells: int
+    size: int  # cells of a block
+    plain: int
+    outputs: int
+    lanes: int  # cells, filled up to whole vectors; the input gates begin there
+    forget: int  # where the forget gates begin
+    out: int  # output gates
+    hidden: int  # plain units
+    row: int  # numbers in a row of W
+    s: int  # where states, h(s) and outputs of the cells stand on the tape
+    h: int
+    y: int
+    tick: int  # numbers of a tick on the tape
+    peepholes: int  # where P begins in the packed vector
+    readout: int  # where U begins
+    columns: int  # outputs, filled up to whole vectors
+    shortcut: int  # 1 if the outputs see the inputs
+    output_bias: int  # 1 if they have a bias
+
+
+class Wiring(NamedTuple):
+    """What connects the parts: the same for all ticks and learners."""
+
+    seen: np.ndarray  # (recurrent,) place on the tape of every output that the hidden layer sees a tick later
+    mates: np.ndarray  # (size * lanes,) the first, second, ... cell of the block of every cell
+    curves: np.ndarray  # (15,) g, h and the outputs' function, five numbers each: see `curve`
+
+
+def curve_numbers(name, dtype):
+    """The five numbers of a squashing function f(x) = linear x + scale sigmoid(slope x) - shift; see `curve`."""
+    linear, scale, slope, shift = {
+        "identity": (1, 0, 0, 0),
+        "logistic": (0, 1, 1, 0),
+        "logistic1": (0, 2, 1, 1),
+        "logistic2": (0, 4, 1, 2),
+        "tanh": (0, 2, 2, 1),
+    }[name]
+    return np.array([linear, scale, slope, shift, slope / scale if scale else 0], dtype)
+
+
+@jit_exact
+def curve(x, c, k):
+    """The squashing function with the numbers c[k:k + 5] at the vector x."""
+    return x * c[k] + sigmoid(x * c[k + 2]) * c[k + 1] - full(c, c[k + 3])
+
+
+@jit_exact
+def curve_slope(y, c, k):
+    """Its derivative, from its value y: linear + slope f (scale - f) / scale with f = y + shift. A vector or a number."""
+    f = y + c[k + 3]
+    return f * (c[k + 1] - f) * c[k + 4] + c[k]
+
+
+# -- one tick -------------------------------------------------------------------------------------------------------------------
+
+
+@jit_exact
+def take_recurrent(values, tape, before, seen):
+    """What the hidden layer sees of the tick before, and the constant of the biases: the first sources of every tick."""
+    for k in range(seen.size):
+        values[k] = tape[before + seen[k]]
+    values[seen.size] = 1
+
+
+@jit_exact
+def take_inputs(sources, values, x, tokens, t, b, fixed):
+    """Append the inputs that are not zero, (T, B, n) vectors or (T, B) tokens; gives the number of sources."""
+    if tokens.size:
+        sources[fixed] = fixed + tokens[t, b]
+        values[fixed] = 1
+        return fixed + 1
+    count = fixed
+    for i in range(x.shape[2]):
+        value = x[t, b, i]
+        if value != 0:
+            sources[count] = fixed + i
+            values[count] = value
+            count += 1
+    return count
+
+
+@jit_exact
+def weighted(w, place, row, sources, values, count):
+    """The vector of sums over the sources of weight times value, in the lanes that begin at `place` of a row."""
+    live = first(_ALL)
+    found = full(w, 0.0)
+    for k in range(count):
+        found = found + load(w, place + sources[k] * row, live) * values[k]
+    return found
+
+
+@jit_exact
+def add_peepholes(tape, gates, states, w, place, wiring, shape):
+    """Pre-activations of gates += peephole weights times the states of their block."""
+    for u in range(shape.size):
+        for v in range(shape.cells):
+            lane = u * shape.lanes + v
+            tape[gates + v] += w[place + lane] * tape[states + wiring.mates[lane]]
+
+
+@jit_exact
+def tick(tape, now, before, w, sources, values, count, wiring, shape):
+    """The hidden layer of one tick: row `now` of the tape from the sources and the states in row `before`."""
+    live, curves, n = first(_ALL), wiring.curves, shape.lanes
+    for j in range(0, shape.row, width(tape)):
+        store(tape, now + j, live, weighted(w, j, shape.row, sources, values, count))
+    kind = shape.size * n
+    if shape.peepholes:
+        add_peepholes(tape, now + n, before + shape.s, w, shape.peepholes, wiring, shape)
+        if shape.forget:
+            add_peepholes(tape, now + shape.forget, before + shape.s, w, shape.peepholes + kind, wiring, shape)
+    for j in range(0, n, width(tape)):
+        g = curve(load(tape, now + j, live), curves, G)
+        gate = sigmoid(load(tape, now + n + j, live))
+        s = load(tape, before + shape.s + j, live)
+        store(tape, now + j, live, g)
+        store(tape, now + n + j, live, gate)
+        if shape.forget:
+            forget = sigmoid(load(tape, now + shape.forget + j, live))
+            store(tape, now + shape.forget + j, live, forget)
+            s = s * forget
+        store(tape, now + shape.s + j, live, s + gate * g)
+    if shape.peepholes and shape.out:
+        add_peepholes(tape, now + shape.out, now + shape.s, w, shape.peepholes + 2 * kind, wiring, shape)
+    for j in range(0, n, width(tape)):
+        y = curve(load(tape, now + shape.s + j, live), curves, H)
+        store(tape, now + shape.h + j, live, y)
+        if shape.out:
+            gate = sigmoid(load(tape, now + shape.out + j, live))
+            store(tape, now + shape.out + j, live, gate)
+            y = y * gate
+        store(tape, now + shape.y + j, live, y)
+    if shape.hidden:
+        for j in range(shape.hidden, shape.row, width(tape)):
+            store(tape, now + j, live, sigmoid(load(tape, now + j, live)))
+
+
+@jit_exact
+def read(outputs, tape, now, w, sources, values, count, wiring, shape):
+    """The outputs (columns) of one tick."""
+    live, columns, at = first(_ALL), shape.columns, shape.readout
+    fixed = shape.recurrent + 1
+    bias = at + (shape.cells + shape.plain) * columns
+    for j in range(0, columns, width(w)):
+        z = load(w, bias + j, live)
+        for v in range(shape.cells):
+            z = z + load(w, at + v * columns + j, live) * tape[now + shape.y + v]
+        for p in range(shape.plain):
+            z = z + load(w, at + (shape.cells + p) * columns + j, live) * tape[now + shape.hidden + p]
+        if shape.shortcut:
+            for k in range(fixed, count):
+                z = z + load(w, bias + (sources[k] - fixed + 1) * columns + j, live) * values[k]
+        store(outputs, j, live, curve(z, wiring.curves, OUTPUT))
+
+
+# -- a sequence forward ---------------------------------------------------------------------------------------------------------
+
+
+class Walk(NamedTuple):
+    """The arrays of a batch."""
+
+    x: np.ndarray  # (T, B, n), or (T, B, 0) with tokens
+    tokens: np.ndarray  # (T, B), or (0, 0)
+    lengths: np.ndarray  # (B,)
+    tape: np.ndarray  # (B * (T + 1) * tick,)
+    w: np.ndarray  # the packed weights
+
+
+@jit_exact
+def forward_rows(walk, outputs, last, wiring, shape, lo, hi):
+    """All ticks of the sequences lo..hi; outputs (T, B, K), or (1, B, K) if only the last tick is read."""
+    steps, fixed = walk.x.shape[0], shape.recurrent + 1
+    sources = np.arange(fixed + max(shape.inputs, 1))
+    values = np.zeros(sources.size, walk.w.dtype)
+    row = np.zeros(shape.columns, walk.w.dtype)
+    for b in range(lo, hi):
+        start = b * (steps + 1) * shape.tick
+        for t in range(walk.lengths[b]):
+            before = start + t * shape.tick
+            now = before + shape.tick
+            take_recurrent(values, walk.tape, before, wiring.seen)
+            count = take_inputs(sources, values, walk.x, walk.tokens, t, b, fixed)
+            tick(walk.tape, now, before, walk.w, sources, values, count, wiring, shape)
+            if not last or t == walk.lengths[b] - 1:
+                read(row, walk.tape, now, walk.w, sources, values, count, wiring, shape)
+                for k in range(shape.outputs):
+                    outputs[0 if last else t, b, k] = row[k]
+
+
+_forward = linked(forward_rows)
+
+
+@jit_parallel
+def forward_parallel(walk, outputs, last, wiring, shape, tasks):
+    batch = walk.x.shape[1]
+    for task in numba.prange(tasks):
+        _forward(walk, outputs, last, wiring, shape, batch * task // tasks, batch * (task + 1) // tasks)
+
+
+# -- and backward ---------------------------------------------------------------------------------------------------------------
+
+
+@jit_exact
+def add_scaled(out, place, x, start, size, factor):
+    """out[place:place + size] += factor x[start:start + size]; whole vectors."""
+    live = first(_ALL)
+    for j in range(0, size, width(out)):
+        store(out, place + j, live, load(out, place + j, live) + load(x, start + j, live) * factor)
+
+
+@jit_exact
+def dot(x, place, y, start, size):
+    """The sum of products of two rows of whole vectors."""
+    live = first(_ALL)
+    found = full(x, 0.0)
+    for j in range(0, size, width(x)):
+        found = found + load(x, place + j, live) * load(y, start + j, live)
+    return total(found)
+
+
+@jit_exact
+def read_backward(gradient, d, e, tape, now, w, sources, values, count, shape):
+    """From e (columns), the gradient of the outputs' pre-activations: to U, and to d, the gradient of a row of the tape."""
+    columns, at, fixed = shape.columns, shape.readout, shape.recurrent + 1
+    for v in range(shape.cells):
+        d[shape.y + v] += dot(w, at + v * columns, e, 0, columns)
+        add_scaled(gradient, at + v * columns, e, 0, columns, tape[now + shape.y + v])
+    for p in range(shape.plain):
+        place = at + (shape.cells + p) * columns
+        d[shape.hidden + p] += dot(w, place, e, 0, columns)
+        add_scaled(gradient, place, e, 0, columns, tape[now + shape.hidden + p])
+    bias = at + (shape.cells + shape.plain) * columns
+    add_scaled(gradient, bias, e, 0, columns, values[shape.recurrent])
+    if shape.shortcut:
+        for k in range(fixed, count):
+            add_scaled(gradient, bias + (sources[k] - fixed + 1) * columns, e, 0, columns, values[k])
+
+
+@jit_exact
+def peepholes_backward(gradient, d, z, gates, tape, states, w, place, wiring, shape, exact):
+    """From z, the gradient of gates' pre-activations: to P, and if `exact` to the states that the gates see."""
+    for u in range(shape.size):
+        for v in range(0, shape.cells, shape.size):
+            lane = u * shape.lanes + v
+            state = wiring.mates[lane]
+            gradient[place + lane] += z[gates + v] * tape[states + state]
+            if exact:
+                d[shape.s + state] += z[gates + v] * w[place + lane]
+
+
+@jit_exact
+def close_gates(z, d, tape, now, gates, shape):
+    """z of gates, in the lane of their first cell, from the gradient d of what they let through."""
+    for v in range(0, shape.cells, shape.size):
+        gate = tape[now + gates + v]
+        z[gates + v] = d[gates + v] * gate * (1 - gate)
+
+
+@jit_exact
+def tick_backward(gradient, d, z, tape, now, before, w, wiring, shape, exact):
+    """From d, the gradient of row `now`: z (row), the gradient of its pre-activations; d[s] becomes that of the states before."""
+    curves, n, kind = wiring.curves, shape.lanes, shape.size * shape.lanes
+    for v in range(shape.cells):
+        h, dy, leader = tape[now + shape.h + v], d[shape.y + v], wiring.mates[v]
+        if shape.out:
+            d[shape.out + leader] += h * dy
+            dy *= tape[now + shape.out + v]
+        d[shape.s + v] += dy * curve_slope(h, curves, H)
+    if shape.out:
+        close_gates(z, d, tape, now, shape.out, shape)
+        if shape.peepholes:
+            place, states = shape.peepholes + 2 * kind, now + shape.s
+            peepholes_backward(gradient, d, z, shape.out, tape, states, w, place, wiring, shape, exact)
+    for v in range(shape.cells):
+        g, ds, leader = tape[now + v], d[shape.s + v], wiring.mates[v]
+        z[v] = ds * tape[now + n + v] * curve_slope(g, curves, G)
+        d[n + leader] += g * ds
+        if shape.forget:
+            d[shape.forget + leader] += tape[before + shape.s + v] * ds
+            d[shape.s + v] = ds * tape[now + shape.forget + v]
+    close_gates(z, d, tape, now, n, shape)
+    if shape.forget:
+        close_gates(z, d, tape, now, shape.forget, shape)
+    if shape.peepholes:
+        states = before + shape.s
+        peepholes_backward(gradient, d, z, n, tape, states, w, shape.peepholes, wiring, shape, exact)
+        if shape.forget:
+            place = shape.peepholes + kind
+            peepholes_backward(gradient, d, z, shape.forget, tape, states, w, place, wiring, shape, exact)
+    for p in range(shape.plain):
+        value = tape[now + shape.hidden + p]
+        z[shape.hidden + p] = d[shape.hidden + p] * value * (1 - value)
+
+
+@jit_exact
+def backward_rows(gradient, walk, outputs, d_outputs, last, wiring, shape, exact, lo, hi):
+    """All ticks of the sequences lo..hi backwards; the packed gradient (packed size,) accumulates.
+
+    With `exact` the gradient is the full one. Without, nothing flows back through outputs into gates and cell inputs of the
+    next tick: the truncated rule of 1997.
+    """
+    steps, fixed, kind = walk.x.shape[0], shape.recurrent + 1, walk.w.dtype
+    sources = np.arange(fixed + max(shape.inputs, 1))
+    values = np.zeros(sources.size, kind)
+    e, d, z = np.zeros(shape.columns, kind), np.zeros(shape.tick, kind), np.zeros(shape.row, kind)
+    for b in range(lo, hi):
+        start = b * (steps + 1) * shape.tick
+        d[:] = 0
+        for t in range(walk.lengths[b] - 1, -1, -1):
+            before = start + t * shape.tick
+            now = before + shape.tick
+            take_recurrent(values, walk.tape, before, wiring.seen)
+            count = take_inputs(sources, values, walk.x, walk.tokens, t, b, fixed)
+            if not last or t == walk.lengths[b] - 1:
+                for k in range(shape.outputs):
+                    place = 0 if last else t
+                    e[k] = d_outputs[place, b, k] * curve_slope(outputs[place, b, k], wiring.curves, OUTPUT)
+                read_backward(gradient, d, e, walk.tape, now, walk.w, sources, values, count, shape)
+            tick_backward(gradient, d, z, walk.tape, now, before, walk.w, wiring, shape, exact)
+            for k in range(count):
+                add_scaled(gradient, sources[k] * shape.row, z, 0, shape.row, values[k])
+            d[: shape.s] = 0
+            d[shape.h :] = 0
+            if exact:
+                for k in range(shape.recurrent):
+                    d[wiring.seen[k]] += dot(walk.w, k * shape.row, z, 0, shape.row)
+
+
+_backward = linked(backward_rows)
+
+
+@jit_parallel
+def backward_parallel(gradients, walk, outputs, d_outputs, last, wiring, shape, exact, tasks):
+    """Every task has a gradient of its own: gradients (tasks, packed size)."""
+    batch = walk.x.shape[1]
+    for task in numba.prange(tasks):
+        lo, hi = batch * task // tasks, batch * (task + 1) // tasks
+        _backward(gradients[task], walk, outputs, d_outputs, last, wiring, shape, exact, lo, hi)
