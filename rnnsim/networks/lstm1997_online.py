@@ -27,9 +27,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.lanes import first, full, load, store, width
 from rnnsim.core.registry import require
+from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError
 from rnnsim.networks.lstm1997_walk import (
     _ALL,
@@ -40,7 +41,6 @@ from rnnsim.networks.lstm1997_walk import (
     dot,
     read,
     take_inputs,
-    take_recurrent,
     tick,
 )
 
@@ -57,12 +57,12 @@ class Learner(NamedTuple):
     partial: np.ndarray  # a row a source, lanes of S_cell, S_in, S_phi
     peephole_partial: np.ndarray  # (2, size, lanes) of the peepholes of input and forget gates
     free: np.ndarray  # (row,) 1 where a unit has a bias, else 0
-    present: np.ndarray  # the value of every source in this tick
-    sources: np.ndarray  # the sources that are not zero
+    sources: np.ndarray  # rows of W of the inputs that are not zero at this tick
     values: np.ndarray  # and their values
-    active: np.ndarray  # sources that were not zero in this sequence
-    known: np.ndarray  # 1 for every source that is among them
-    place: np.ndarray  # (2,) number of these, and where on the tape the last tick is
+    active: np.ndarray  # rows of W of the inputs that were not zero in this sequence
+    known: np.ndarray  # 1 for every row that is among them
+    present: np.ndarray  # the value of every row at this tick, for inputs only
+    place: np.ndarray  # (2,) number of active inputs, and where on the tape the last tick is
     e: np.ndarray  # (columns,) errors of outputs
     y: np.ndarray  # (columns,)
     d: np.ndarray  # (tick,) scratch, laid out as a tick on the tape: errors of states, output gates, plain units
@@ -79,69 +79,91 @@ class Lesson(NamedTuple):
     weights: np.ndarray
 
 
-@jit_exact
+@jit_borrowed
 def begin(learner, wiring, shape):
     """A new sequence: states, outputs and partial derivatives are zero."""
-    lanes = learner.partial.size // learner.known.size
+    fixed, lanes = shape.recurrent + 1, learner.partial.size // learner.known.size
+    learner.partial[: fixed * lanes] = 0
     for k in range(learner.place[0]):
         source = learner.active[k]
         learner.partial[source * lanes : (source + 1) * lanes] = 0
         learner.known[source] = 0
     learner.peephole_partial[:] = 0
     learner.tape[:] = 0
-    everything = shape.recurrent + 1 + (shape.inputs if learner.velocity.size else 0)
-    for source in range(everything):
-        learner.active[source] = source
-        learner.known[source] = 1
-    learner.place[0] = everything
+    learner.place[0] = 0
+    if learner.velocity.size:  # momentum moves all weights
+        for i in range(shape.inputs):
+            activate(learner, fixed + i)
     learner.rates[RATE] = learner.rates[START]
     learner.rates[START] *= learner.rates[SEQUENCE_DECAY]
 
 
-@jit_exact
-def take(learner, lesson, before, t, b, wiring, shape):
-    """The sources of a tick; gives their number."""
-    fixed = shape.recurrent + 1
-    take_recurrent(learner.values, learner.tape, before, wiring.seen)
-    count = take_inputs(learner.sources, learner.values, lesson.x, lesson.tokens, t, b, fixed)
-    for k in range(fixed):
-        learner.present[k] = learner.values[k]
-    for k in range(fixed, count):
+@jit_borrowed
+def activate(learner, source):
+    """From now on an input is one of those with partial derivatives."""
+    learner.known[source] = 1
+    learner.active[learner.place[0]] = source
+    learner.place[0] += 1
+
+
+@jit_borrowed
+def take(learner, lesson, t, b, shape):
+    """The inputs of a tick; gives the number of those that are not zero."""
+    count = take_inputs(learner.sources, learner.values, lesson.x, lesson.tokens, t, b, shape.recurrent + 1)
+    for k in range(count):
         source = learner.sources[k]
         learner.present[source] = learner.values[k]
         if not learner.known[source]:
-            learner.known[source] = 1
-            learner.active[learner.place[0]] = source
-            learner.place[0] += 1
+            activate(learner, source)
     return count
 
 
-@jit_exact
+@jit_borrowed
+def carry_source(partial, at, n, value, by_cell, by_in):
+    """S_cell and S_in of one source, without forget gates."""
+    live = first(_ALL)
+    store(partial, at, live, load(partial, at, live) + by_cell * value)
+    store(partial, at + n, live, load(partial, at + n, live) + by_in * value)
+
+
+@jit_borrowed
+def carry_forgetting(partial, at, n, value, by_cell, by_in, by_forget, phi):
+    """S_cell, S_in and S_phi of one source."""
+    live = first(_ALL)
+    store(partial, at, live, load(partial, at, live) * phi + by_cell * value)
+    store(partial, at + n, live, load(partial, at + n, live) * phi + by_in * value)
+    store(partial, at + 2 * n, live, load(partial, at + 2 * n, live) * phi + by_forget * value)
+
+
+@jit_borrowed
 def carry_partials(learner, now, before, count, wiring, shape):
     """The partial derivatives of the states of this tick."""
-    tape, partial, live, n = learner.tape, learner.partial, first(_ALL), shape.lanes
-    one = full(tape, 1.0)
+    tape, partial, live, n, seen = learner.tape, learner.partial, first(_ALL), shape.lanes, wiring.seen
+    number, one = tape.dtype.type(1), full(tape, 1.0)
     for j in range(0, n, width(tape)):
         g, gate = load(tape, now + j, live), load(tape, now + n + j, live)
-        by_cell = gate * curve_slope(g, wiring.curves, G)
-        by_in = g * gate * (one - gate)
+        by_cell, by_in = gate * curve_slope(g, wiring.curves, G), g * gate * (one - gate)
         if shape.forget:
-            phi = load(tape, now + shape.forget + j, live)
+            size, phi = 3 * n, load(tape, now + shape.forget + j, live)
             by_forget = load(tape, before + shape.s + j, live) * phi * (one - phi)
+            for k in range(seen.size):
+                value = tape[before + seen[k]]
+                carry_forgetting(partial, k * size + j, n, value, by_cell, by_in, by_forget, phi)
+            carry_forgetting(partial, seen.size * size + j, n, number, by_cell, by_in, by_forget, phi)
             for k in range(learner.place[0]):
                 source = learner.active[k]
-                value, at = learner.present[source], source * 3 * n + j
-                store(partial, at, live, load(partial, at, live) * phi + by_cell * value)
-                store(partial, at + n, live, load(partial, at + n, live) * phi + by_in * value)
-                store(partial, at + 2 * n, live, load(partial, at + 2 * n, live) * phi + by_forget * value)
+                value = learner.present[source]
+                carry_forgetting(partial, source * size + j, n, value, by_cell, by_in, by_forget, phi)
         else:
+            size = 2 * n
+            for k in range(seen.size):
+                carry_source(partial, k * size + j, n, tape[before + seen[k]], by_cell, by_in)
+            carry_source(partial, seen.size * size + j, n, number, by_cell, by_in)
             for k in range(count):
-                value, at = learner.values[k], learner.sources[k] * 2 * n + j
-                store(partial, at, live, load(partial, at, live) + by_cell * value)
-                store(partial, at + n, live, load(partial, at + n, live) + by_in * value)
+                carry_source(partial, learner.sources[k] * size + j, n, learner.values[k], by_cell, by_in)
 
 
-@jit_exact
+@jit_borrowed
 def carry_peepholes(learner, now, before, wiring, shape):
     """The same for the peepholes of input and forget gates, whose sources are the states of the tick before."""
     tape, n = learner.tape, shape.lanes
@@ -157,7 +179,7 @@ def carry_peepholes(learner, now, before, wiring, shape):
             learner.peephole_partial[at] = learner.peephole_partial[at] * phi + by_forget * seen
 
 
-@jit_exact
+@jit_borrowed
 def judge(learner, lesson, place, b, wiring, shape):
     """Errors e of the outputs of a tick; gives the largest and the mean distance between output and target."""
     worst, mean, c = 0.0, 0.0, wiring.curves
@@ -171,7 +193,7 @@ def judge(learner, lesson, place, b, wiring, shape):
     return worst, mean / shape.outputs
 
 
-@jit_exact
+@jit_borrowed
 def descend(learner, place, x, size, factor):
     """The packed weights from `place` on: one step along factor x (size), whole vectors."""
     w, velocity, live = learner.w, learner.velocity, first(_ALL)
@@ -183,7 +205,7 @@ def descend(learner, place, x, size, factor):
         store(w, place + j, live, load(w, place + j, live) + step)
 
 
-@jit_exact
+@jit_borrowed
 def sum_blocks(x, start, cells, size):
     """Every number of a block becomes the sum over the block."""
     if size > 1:
@@ -195,7 +217,7 @@ def sum_blocks(x, start, cells, size):
                 x[v + u] = found
 
 
-@jit_exact
+@jit_borrowed
 def to_hidden(learner, now, wiring, shape):
     """d <- errors of states, output gates and plain units; needs the weights before they change."""
     w, tape, d, e, columns = learner.w, learner.tape, learner.d, learner.e, shape.columns
@@ -215,10 +237,10 @@ def to_hidden(learner, now, wiring, shape):
         d[shape.hidden + p] = below * y * (1 - y)
 
 
-@jit_exact
+@jit_borrowed
 def change_readout(learner, now, count, rate, shape):
     """One step of the weights of the outputs."""
-    columns, at, fixed = shape.columns, shape.readout, shape.recurrent + 1
+    columns, at = shape.columns, shape.readout
     for v in range(shape.cells):
         descend(learner, at + v * columns, learner.e, columns, rate * learner.tape[now + shape.y + v])
     for p in range(shape.plain):
@@ -229,41 +251,54 @@ def change_readout(learner, now, count, rate, shape):
         descend(learner, bias, learner.e, columns, rate)
     if shape.shortcut:
         everything = learner.velocity.size > 0
-        for k in range(fixed, learner.place[0] if everything else count):
+        for k in range(learner.place[0] if everything else count):
             source = learner.active[k] if everything else learner.sources[k]
-            place = bias + (source - fixed + 1) * columns
+            place = bias + (source - shape.recurrent) * columns
             descend(learner, place, learner.e, columns, rate * learner.present[source])
 
 
-@jit_exact
-def change_hidden(learner, rate, shape):
-    """One step of the weights of the hidden layer, source after source."""
+@jit_borrowed
+def change_source(learner, source, value, rate, shape):
+    """One step of the weights of the hidden layer from one source."""
     partial, d, change, live = learner.partial, learner.d, learner.change, first(_ALL)
-    n, kinds = shape.lanes, 3 if shape.forget else 2
-    for k in range(learner.place[0]):
-        source = learner.active[k]
-        value, at = learner.present[source], source * kinds * n
-        for j in range(0, n, width(d)):
-            state = load(d, shape.s + j, live)
-            store(change, j, live, state * load(partial, at + j, live))
-            store(change, n + j, live, state * load(partial, at + n + j, live))
-            if shape.forget:
-                store(change, shape.forget + j, live, state * load(partial, at + 2 * n + j, live))
-            if shape.out:
-                store(change, shape.out + j, live, load(d, shape.out + j, live) * value)
-        sum_blocks(change, n, shape.cells, shape.size)
+    n = shape.lanes
+    at = source * (3 if shape.forget else 2) * n
+    for j in range(0, n, width(d)):
+        state = load(d, shape.s + j, live)
+        store(change, j, live, state * load(partial, at + j, live))
+        store(change, n + j, live, state * load(partial, at + n + j, live))
         if shape.forget:
-            sum_blocks(change, shape.forget, shape.cells, shape.size)
-        if shape.hidden:
-            for j in range(shape.hidden, shape.row, width(d)):
-                store(change, j, live, load(d, j, live) * value)
-        if source == shape.recurrent:
-            for j in range(0, shape.row, width(d)):
-                store(change, j, live, load(change, j, live) * load(learner.free, j, live))
-        descend(learner, source * shape.row, change, shape.row, rate)
+            store(change, shape.forget + j, live, state * load(partial, at + 2 * n + j, live))
+        if shape.out:
+            store(change, shape.out + j, live, load(d, shape.out + j, live) * value)
+    sum_blocks(change, n, shape.cells, shape.size)
+    if shape.forget:
+        sum_blocks(change, shape.forget, shape.cells, shape.size)
+    if shape.hidden:
+        for j in range(shape.hidden, shape.row, width(d)):
+            store(change, j, live, load(d, j, live) * value)
+    if source == shape.recurrent:
+        for j in range(0, shape.row, width(d)):
+            store(change, j, live, load(change, j, live) * load(learner.free, j, live))
+    descend(learner, source * shape.row, change, shape.row, rate)
 
 
-@jit_exact
+@jit_borrowed
+def change_hidden(learner, before, rate, wiring, shape):
+    """One step of the weights of the hidden layer, source after source."""
+    inputs = learner.place[0]
+    for k in range(shape.recurrent + 1 + inputs):
+        if k < shape.recurrent:
+            source, value = k, learner.tape[before + wiring.seen[k]]
+        elif k == shape.recurrent:
+            source, value = k, learner.tape.dtype.type(1)
+        else:
+            source = learner.active[k - shape.recurrent - 1]
+            value = learner.present[source]
+        change_source(learner, source, value, rate, shape)
+
+
+@jit_borrowed
 def change_peepholes(learner, now, rate, wiring, shape):
     """One step of the peephole weights."""
     d, change, n, kind = learner.d, learner.change, shape.lanes, shape.size * shape.lanes
@@ -283,7 +318,7 @@ def change_peepholes(learner, now, rate, wiring, shape):
             descend(learner, shape.peepholes + gate * kind + u * n, change, n, rate)
 
 
-@jit_exact
+@jit_borrowed
 def learn(worst, mean, ticks, outputs, learner, lesson, last, stop, going_on, wiring, shape):
     """Learn from all sequences of a lesson, one after the other.
 
@@ -299,7 +334,7 @@ def learn(worst, mean, ticks, outputs, learner, lesson, last, stop, going_on, wi
             before = learner.place[1]
             now = shape.tick - before
             learner.place[1] = now
-            count = take(learner, lesson, before, t, b, wiring, shape)
+            count = take(learner, lesson, t, b, shape)
             tick(learner.tape, now, before, learner.w, learner.sources, learner.values, count, wiring, shape)
             carry_partials(learner, now, before, count, wiring, shape)
             if shape.peepholes:
@@ -314,13 +349,13 @@ def learn(worst, mean, ticks, outputs, learner, lesson, last, stop, going_on, wi
                 rate = learner.rates[RATE]
                 to_hidden(learner, now, wiring, shape)
                 change_readout(learner, now, count, rate, shape)
-                change_hidden(learner, rate, shape)
+                change_hidden(learner, before, rate, wiring, shape)
                 if shape.peepholes:
                     change_peepholes(learner, now, rate, wiring, shape)
                 counted += 1
                 mean[b] += error
                 worst[b] = max(worst[b], largest)
-            for k in range(shape.recurrent + 1, count):
+            for k in range(count):
                 learner.present[learner.sources[k]] = 0
             learner.rates[RATE] *= learner.rates[DECAY]
             ticks[b] = t + 1
@@ -366,28 +401,24 @@ class OnlineLearner:
         require(0 <= momentum < 1, f"momentum={momentum}: expected a number from 0 up to 1")
         for name, value in (("decay", decay), ("sequence_decay", sequence_decay)):
             require(0 < value <= 1, f"{name}={value}: expected a number above 0, 1 at most")
-        shape, kind = net.shape, net.dtype
-        self.net = net
-        sources, lanes = shape.recurrent + 1 + shape.inputs, shape.lanes
+        self.net, shape, space = net, net.shape, Workspace(net.dtype)  # vectors begin on cache lines
+        sources = shape.recurrent + 1 + shape.inputs
+        sizes = dict(w=net.origin.size, velocity=net.origin.size if momentum else 0, rates=5, tape=2 * shape.tick)
+        sizes |= dict(partial=sources * (3 if shape.forget else 2) * shape.lanes)
+        sizes |= dict(
+            peephole_partial=2 * shape.size * shape.lanes, free=shape.row, values=shape.inputs, present=sources
+        )
+        sizes |= dict(e=shape.columns, y=shape.columns, d=shape.tick, change=shape.row)
         self.parts = Learner(
-            w=net.packed(theta),
-            velocity=np.zeros(net.origin.size if momentum else 0, kind),
-            rates=np.array([learning_rate, learning_rate, decay, sequence_decay, momentum], kind),
-            tape=np.zeros(2 * shape.tick, kind),
-            partial=np.zeros(sources * (3 if shape.forget else 2) * lanes, kind),
-            peephole_partial=np.zeros(2 * shape.size * lanes, kind),
-            free=(net.origin[shape.recurrent * shape.row :][: shape.row] >= 0).astype(kind),
-            present=np.zeros(sources, kind),
-            sources=np.arange(sources + 1),
-            values=np.zeros(sources + 1, kind),
-            active=np.zeros(sources, np.int64),
+            sources=np.zeros(shape.inputs, np.int64),
+            active=np.zeros(shape.inputs, np.int64),
             known=np.zeros(sources, np.int8),
             place=np.zeros(2, np.int64),
-            e=np.zeros(shape.columns, kind),
-            y=np.zeros(shape.columns, kind),
-            d=np.zeros(shape.tick, kind),
-            change=np.zeros(shape.row, kind),
+            **{name: space.array(name, (size,)) for name, size in sizes.items()},
         )
+        self.parts.w[...] = net.packed(theta)
+        self.parts.rates[...] = learning_rate, learning_rate, decay, sequence_decay, momentum
+        self.parts.free[...] = net.origin[shape.recurrent * shape.row :][: shape.row] >= 0
 
     @property
     def theta(self):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from rnnsim.core.jit import jit_exact, jit_parallel, linked
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked
 from rnnsim.core.lanes import first, full, load, store, total, width
 from rnnsim.core.vmath import sigmoid
 
@@ -71,13 +71,13 @@ def curve_numbers(name, dtype):
     return np.array([linear, scale, slope, shift, slope / scale if scale else 0], dtype)
 
 
-@jit_exact
+@jit_borrowed
 def curve(x, c, k):
     """The squashing function with the numbers c[k:k + 5] at the vector x."""
     return x * c[k] + sigmoid(x * c[k + 2]) * c[k + 1] - full(c, c[k + 3])
 
 
-@jit_exact
+@jit_borrowed
 def curve_slope(y, c, k):
     """Its derivative, from its value y: linear + slope f (scale - f) / scale with f = y + shift. A vector or a number."""
     f = y + c[k + 3]
@@ -87,22 +87,14 @@ def curve_slope(y, c, k):
 # -- one tick -------------------------------------------------------------------------------------------------------------------
 
 
-@jit_exact
-def take_recurrent(values, tape, before, seen):
-    """What the hidden layer sees of the tick before, and the constant of the biases: the first sources of every tick."""
-    for k in range(seen.size):
-        values[k] = tape[before + seen[k]]
-    values[seen.size] = 1
-
-
-@jit_exact
+@jit_borrowed
 def take_inputs(sources, values, x, tokens, t, b, fixed):
-    """Append the inputs that are not zero, (T, B, n) vectors or (T, B) tokens; gives the number of sources."""
+    """The inputs that are not zero, of (T, B, n) vectors or (T, B) tokens: rows of W and values; gives their number."""
     if tokens.size:
-        sources[fixed] = fixed + tokens[t, b]
-        values[fixed] = 1
-        return fixed + 1
-    count = fixed
+        sources[0] = fixed + tokens[t, b]
+        values[0] = 1
+        return 1
+    count = 0
     for i in range(x.shape[2]):
         value = x[t, b, i]
         if value != 0:
@@ -112,17 +104,19 @@ def take_inputs(sources, values, x, tokens, t, b, fixed):
     return count
 
 
-@jit_exact
-def weighted(w, place, row, sources, values, count):
-    """The vector of sums over the sources of weight times value, in the lanes that begin at `place` of a row."""
+@jit_borrowed
+def weighted(w, place, row, tape, before, seen, sources, values, count):
+    """The vector of sums over all sources of weight times value, in the lanes that begin at `place` of a row."""
     live = first(_ALL)
-    found = full(w, 0.0)
+    found = load(w, place + seen.size * row, live)
     for k in range(count):
         found = found + load(w, place + sources[k] * row, live) * values[k]
+    for k in range(seen.size - 1, -1, -1):  # cells last: their outputs are what a tick waits for
+        found = found + load(w, place + k * row, live) * tape[before + seen[k]]
     return found
 
 
-@jit_exact
+@jit_borrowed
 def add_peepholes(tape, gates, states, w, place, wiring, shape):
     """Pre-activations of gates += peephole weights times the states of their block."""
     for u in range(shape.size):
@@ -131,12 +125,12 @@ def add_peepholes(tape, gates, states, w, place, wiring, shape):
             tape[gates + v] += w[place + lane] * tape[states + wiring.mates[lane]]
 
 
-@jit_exact
+@jit_borrowed
 def tick(tape, now, before, w, sources, values, count, wiring, shape):
     """The hidden layer of one tick: row `now` of the tape from the sources and the states in row `before`."""
     live, curves, n = first(_ALL), wiring.curves, shape.lanes
     for j in range(0, shape.row, width(tape)):
-        store(tape, now + j, live, weighted(w, j, shape.row, sources, values, count))
+        store(tape, now + j, live, weighted(w, j, shape.row, tape, before, wiring.seen, sources, values, count))
     kind = shape.size * n
     if shape.peepholes:
         add_peepholes(tape, now + n, before + shape.s, w, shape.peepholes, wiring, shape)
@@ -168,11 +162,10 @@ def tick(tape, now, before, w, sources, values, count, wiring, shape):
             store(tape, now + j, live, sigmoid(load(tape, now + j, live)))
 
 
-@jit_exact
+@jit_borrowed
 def read(outputs, tape, now, w, sources, values, count, wiring, shape):
     """The outputs (columns) of one tick."""
     live, columns, at = first(_ALL), shape.columns, shape.readout
-    fixed = shape.recurrent + 1
     bias = at + (shape.cells + shape.plain) * columns
     for j in range(0, columns, width(w)):
         z = load(w, bias + j, live)
@@ -181,8 +174,8 @@ def read(outputs, tape, now, w, sources, values, count, wiring, shape):
         for p in range(shape.plain):
             z = z + load(w, at + (shape.cells + p) * columns + j, live) * tape[now + shape.hidden + p]
         if shape.shortcut:
-            for k in range(fixed, count):
-                z = z + load(w, bias + (sources[k] - fixed + 1) * columns + j, live) * values[k]
+            for k in range(count):
+                z = z + load(w, bias + (sources[k] - shape.recurrent) * columns + j, live) * values[k]
         store(outputs, j, live, curve(z, wiring.curves, OUTPUT))
 
 
@@ -203,15 +196,14 @@ class Walk(NamedTuple):
 def forward_rows(walk, outputs, last, wiring, shape, lo, hi):
     """All ticks of the sequences lo..hi; outputs (T, B, K), or (1, B, K) if only the last tick is read."""
     steps, fixed = walk.x.shape[0], shape.recurrent + 1
-    sources = np.arange(fixed + max(shape.inputs, 1))
-    values = np.zeros(sources.size, walk.w.dtype)
+    sources = np.zeros(shape.inputs, np.int64)
+    values = np.zeros(shape.inputs, walk.w.dtype)
     row = np.zeros(shape.columns, walk.w.dtype)
     for b in range(lo, hi):
         start = b * (steps + 1) * shape.tick
         for t in range(walk.lengths[b]):
             before = start + t * shape.tick
             now = before + shape.tick
-            take_recurrent(values, walk.tape, before, wiring.seen)
             count = take_inputs(sources, values, walk.x, walk.tokens, t, b, fixed)
             tick(walk.tape, now, before, walk.w, sources, values, count, wiring, shape)
             if not last or t == walk.lengths[b] - 1:
@@ -233,7 +225,7 @@ def forward_parallel(walk, outputs, last, wiring, shape, tasks):
 # -- and backward ---------------------------------------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def add_scaled(out, place, x, start, size, factor):
     """out[place:place + size] += factor x[start:start + size]; whole vectors."""
     live = first(_ALL)
@@ -241,7 +233,7 @@ def add_scaled(out, place, x, start, size, factor):
         store(out, place + j, live, load(out, place + j, live) + load(x, start + j, live) * factor)
 
 
-@jit_exact
+@jit_borrowed
 def dot(x, place, y, start, size):
     """The sum of products of two rows of whole vectors."""
     live = first(_ALL)
@@ -251,10 +243,10 @@ def dot(x, place, y, start, size):
     return total(found)
 
 
-@jit_exact
+@jit_borrowed
 def read_backward(gradient, d, e, tape, now, w, sources, values, count, shape):
     """From e (columns), the gradient of the outputs' pre-activations: to U, and to d, the gradient of a row of the tape."""
-    columns, at, fixed = shape.columns, shape.readout, shape.recurrent + 1
+    columns, at = shape.columns, shape.readout
     for v in range(shape.cells):
         d[shape.y + v] += dot(w, at + v * columns, e, 0, columns)
         add_scaled(gradient, at + v * columns, e, 0, columns, tape[now + shape.y + v])
@@ -263,13 +255,13 @@ def read_backward(gradient, d, e, tape, now, w, sources, values, count, shape):
         d[shape.hidden + p] += dot(w, place, e, 0, columns)
         add_scaled(gradient, place, e, 0, columns, tape[now + shape.hidden + p])
     bias = at + (shape.cells + shape.plain) * columns
-    add_scaled(gradient, bias, e, 0, columns, values[shape.recurrent])
+    add_scaled(gradient, bias, e, 0, columns, e.dtype.type(1))
     if shape.shortcut:
-        for k in range(fixed, count):
-            add_scaled(gradient, bias + (sources[k] - fixed + 1) * columns, e, 0, columns, values[k])
+        for k in range(count):
+            add_scaled(gradient, bias + (sources[k] - shape.recurrent) * columns, e, 0, columns, values[k])
 
 
-@jit_exact
+@jit_borrowed
 def peepholes_backward(gradient, d, z, gates, tape, states, w, place, wiring, shape, exact):
     """From z, the gradient of gates' pre-activations: to P, and if `exact` to the states that the gates see."""
     for u in range(shape.size):
@@ -281,7 +273,7 @@ def peepholes_backward(gradient, d, z, gates, tape, states, w, place, wiring, sh
                 d[shape.s + state] += z[gates + v] * w[place + lane]
 
 
-@jit_exact
+@jit_borrowed
 def close_gates(z, d, tape, now, gates, shape):
     """z of gates, in the lane of their first cell, from the gradient d of what they let through."""
     for v in range(0, shape.cells, shape.size):
@@ -289,7 +281,7 @@ def close_gates(z, d, tape, now, gates, shape):
         z[gates + v] = d[gates + v] * gate * (1 - gate)
 
 
-@jit_exact
+@jit_borrowed
 def tick_backward(gradient, d, z, tape, now, before, w, wiring, shape, exact):
     """From d, the gradient of row `now`: z (row), the gradient of its pre-activations; d[s] becomes that of the states before."""
     curves, n, kind = wiring.curves, shape.lanes, shape.size * shape.lanes
@@ -333,8 +325,8 @@ def backward_rows(gradient, walk, outputs, d_outputs, last, wiring, shape, exact
     next tick: the truncated rule of 1997.
     """
     steps, fixed, kind = walk.x.shape[0], shape.recurrent + 1, walk.w.dtype
-    sources = np.arange(fixed + max(shape.inputs, 1))
-    values = np.zeros(sources.size, kind)
+    sources = np.zeros(shape.inputs, np.int64)
+    values = np.zeros(shape.inputs, kind)
     e, d, z = np.zeros(shape.columns, kind), np.zeros(shape.tick, kind), np.zeros(shape.row, kind)
     for b in range(lo, hi):
         start = b * (steps + 1) * shape.tick
@@ -342,7 +334,6 @@ def backward_rows(gradient, walk, outputs, d_outputs, last, wiring, shape, exact
         for t in range(walk.lengths[b] - 1, -1, -1):
             before = start + t * shape.tick
             now = before + shape.tick
-            take_recurrent(values, walk.tape, before, wiring.seen)
             count = take_inputs(sources, values, walk.x, walk.tokens, t, b, fixed)
             if not last or t == walk.lengths[b] - 1:
                 for k in range(shape.outputs):
@@ -352,6 +343,9 @@ def backward_rows(gradient, walk, outputs, d_outputs, last, wiring, shape, exact
             tick_backward(gradient, d, z, walk.tape, now, before, walk.w, wiring, shape, exact)
             for k in range(count):
                 add_scaled(gradient, sources[k] * shape.row, z, 0, shape.row, values[k])
+            for k in range(shape.recurrent):
+                add_scaled(gradient, k * shape.row, z, 0, shape.row, walk.tape[before + wiring.seen[k]])
+            add_scaled(gradient, shape.recurrent * shape.row, z, 0, shape.row, z.dtype.type(1))
             d[: shape.s] = 0
             d[shape.h :] = 0
             if exact:
