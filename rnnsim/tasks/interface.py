@@ -13,7 +13,8 @@ A task
    (the last one may be smaller), none of them a training sequence;
 7. judges outputs as the network gives them (logits for the cross-entropies) one sequence at a time: `correct` (B,) bool,
    `error` (B,) float, either of them None if the task has no such idea, `metrics` a dict of (B,) arrays that an
-   evaluation averages;
+   evaluation averages. What they hold the outputs against is `wanted(batch)`: the targets, unless the paper judges by something
+   else, such as all symbols that a grammar allows;
 8. does not keep a batch that it has given away, so the receiver may change it;
 9. keeps no state of a training. If its batches depend on success, it has a `progress`, a dict of numbers that a training begins
    with, gives in `advanced(progress, loss)` the progress after a batch, and takes it in
@@ -142,9 +143,13 @@ class Task(abc.ABC):
         require(found is not None, f"example={number}: the task has fewer sequences to evaluate")
         return found
 
+    def wanted(self, batch):
+        """What outputs are judged against, of the shape of the targets: these themselves, if a task has no other idea."""
+        return batch.targets
+
     def correct(self, outputs, batch):
         """(B,) bool: sequences that are right in the sense of the task."""
-        targets, predictions = batch.targets, self.loss.predictions(outputs)
+        targets, predictions = self.wanted(batch), self.loss.predictions(outputs)
         if self.loss.kind == "softmax":
             if targets.shape == outputs.shape:
                 targets = targets.argmax(axis=-1)
@@ -157,7 +162,7 @@ class Task(abc.ABC):
 
     def error(self, outputs, batch):
         """(B,) float64: mean absolute error of the counted outputs; for softmax, mean probability of wrong classes."""
-        targets, predictions = batch.targets, self.loss.predictions(outputs)
+        targets, predictions = self.wanted(batch), self.loss.predictions(outputs)
         if self.loss.kind != "softmax":
             errors = np.abs(predictions - targets).mean(axis=-1, dtype=np.float64)
         elif targets.shape == outputs.shape:

@@ -1,0 +1,85 @@
+"""Embedded Reber strings without an end: the continual task of Gers, Schmidhuber & Cummins 2000 (Neural Computation 12(10)).
+
+Strings of the embedded Reber grammar (`rnnsim.tasks.reber`), one behind the other, and no sign where one ends but the symbols
+E and B themselves. A stream begins with the B of a string. Symbols come one-hot; at every tick the target is the set of all
+symbols that may come next, 1 for each of them (one or two) and 0 for the others.
+
+A prediction is right if all seven outputs are within .49 of these targets, a sequence (the ticks of one stream in one batch)
+if all its predictions are; `right` says it tick by tick. The paper ends a training stream at the first wrong prediction. That
+bound only makes sense for sets of symbols: where two symbols are equally likely, no outputs could be within .49 of the one
+that happens to come every time, and every stream would end at its second tick. The symbols that did come are the inputs of
+the next tick.
+
+Solved: a million successive right predictions, the paper's "perfect" (there with the weights held still, on fresh streams).
+
+loss="squared_error": outputs between 0 and 1; "bernoulli": logits, in bits. Trivial loss: that of the constants q, the shares
+of ticks at which a symbol may come next."""
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from rnnsim.core.jit import jit_exact
+from rnnsim.core.losses import Loss
+from rnnsim.core.registry import at_least, one_of
+from rnnsim.tasks.interface import Batch, Criterion
+from rnnsim.tasks.reber import CHOICES, LEGAL, SYMBOLS, go_on, visits
+from rnnsim.tasks.streams import StreamTask, entropy_of
+
+
+@jit_exact
+def _read(inputs, targets, states, key, tick):
+    """inputs, targets (T, B, 7) from zeros; the states go on by T. Draw i of a stream decides about its symbol i."""
+    for t in range(inputs.shape[0]):
+        for b in range(states.size):
+            way = go_on(states[b], key, b, tick + t)
+            inputs[t, b, CHOICES[states[b], way, 0]] = 1
+            states[b] = CHOICES[states[b], way, 1]
+            for k in range(7):
+                targets[t, b, k] = LEGAL[states[b], k]
+
+
+class ContinualReber(StreamTask):
+    """Say which symbols may come next in a stream of embedded Reber strings; see the top of the module.
+
+    Inputs and targets (steps, B, 7), in the order B T P S X V E. `RnnsimError` for options out of range.
+
+    Parameters
+    ----------
+    steps : ticks of a batch; the streams go on in the next one
+    loss : "squared_error" or "bernoulli"
+
+    >>> task = ContinualReber(steps=14)
+    >>> batch = task.training_batch(seed=0, step=0, size=1)
+    >>> "".join(SYMBOLS[k] for k in batch.inputs[:, 0].argmax(axis=1)), batch.targets[:3, 0].sum(axis=1).tolist()
+    ('BTBPTTVVETEBTB', [2.0, 1.0, 2.0])
+    """
+
+    name = "continual-reber"
+    n_inputs = n_outputs = len(SYMBOLS)
+    input_names = target_names = tuple(SYMBOLS)
+    tolerance = 0.49
+
+    def __init__(self, steps: int = 100, loss: Literal["squared_error", "bernoulli"] = "squared_error"):
+        self.steps = at_least("steps", steps, 1)
+        squared = one_of("loss", loss, ("squared_error", "bernoulli")) == "squared_error"
+        self.loss = Loss(loss, when="every", per="step", unit="squared" if squared else "bits")
+        self.criterion = Criterion(window=-(-(10**6) // steps), wrong=0)
+        often = visits()
+        q = often @ LEGAL / often.sum()
+        entropies = [entropy_of((part, 1 - part)) for part in q]
+        self.trivial_loss = float((q * (1 - q)).sum()) if squared else math.fsum(entropies) / math.log(2)
+
+    def begin(self, key, size):
+        return (np.zeros(size, np.int64),)
+
+    def stretch(self, key, tick, size, state):
+        inputs = np.zeros((self.steps, size, 7), np.float32)
+        targets = np.empty((self.steps, size, 7), np.float32)
+        _read(inputs, targets, *state, key, tick)
+        return Batch(inputs, targets)
+
+    def right(self, outputs, batch):
+        """(T, B) bool: predictions with all outputs within .49 of their targets."""
+        return (np.abs(self.loss.predictions(outputs) - batch.targets) < self.tolerance).all(axis=-1)
