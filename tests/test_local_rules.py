@@ -8,7 +8,7 @@ from test_cells import CASES, TABLE, title
 
 import rnnsim as rs
 from rnnsim.core.losses import Loss
-from rnnsim.core.threads import threads
+from rnnsim.core.threads import get_threads, set_threads
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.learning.streams import Engine
@@ -179,6 +179,7 @@ def masked_rtrl(net, batch, n):
             w, bias = (net.layout.view(net.theta, name) for name in ("weight_out", "bias_out"))
             error = 2 * batch.weights[t, b] * (w @ state[:H] + bias - batch.targets[t, b])
             total[own] += error @ w @ influence[:H]
+    total /= batch.inputs.shape[1]
     return total[own] if net.trainable is None else (total * net.trainable)[own]
 
 
@@ -232,7 +233,7 @@ def test_a_masked_network_stores_only_what_can_be_different_from_zero():
     assert distance(learn("rtrl", net, batch)[0], net.loss_and_gradient(batch, loss).gradient) <= 1e-12
 
 
-# -- traces and feedback ----------------------------------------------------------------------------------------------------------
+# -- traces and feedback ------------------------------------------------------------------------------------------------------
 
 
 @every_case
@@ -288,17 +289,20 @@ def test_teacher_forcing_of_local_rules_is_that_of_rtrl_where_they_are_exact():
             assert distance(learn(rule, net, batch_of(), dict(force=True))[0], wanted) <= 1e-12
 
 
-# -- threads and bad input ----------------------------------------------------------------------------------------------------------
+# -- threads and bad input ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rule", ("rtrl", "snap", "truncated", "eprop"))
 @pytest.mark.parametrize("case", [("rnn", dict(connections=TABLE)), ("elstm", {}), ("lstm", {})], ids=title)
 def test_bits_do_not_depend_on_threads(case, rule):
-    found = []
-    for count in (1, 2):
-        with threads(count):
+    before, found = get_threads(), []
+    try:
+        for count in (1, 2):
+            set_threads(count)
             gradient, _ = learn(rule, network(case, dtype="float32"), batch_of(streams=5))
-        found.append(gradient.tobytes())
+            found.append(gradient.tobytes())
+    finally:
+        set_threads(before)
     assert found[0] == found[1]
 
 

@@ -1,8 +1,8 @@
 """The truncated rule of the LSTM of 1997 (Hochreiter & Schmidhuber, Neural Computation 9(8):1735-1780, eqs 12-28).
 
-For every cell it is RTRL with the direct term only: an error goes back through a unit's own state for as long as it lasts, and not
-at all through the weights that lead from earlier outputs into gates and cell inputs. With the direct derivative D_j of the states of
-unit j and the parameters w that act on it::
+For every cell it is RTRL with the direct term only: an error goes back through a unit's own state for as long as it lasts, and
+not at all through the weights that lead from earlier outputs into gates and cell inputs. With the direct derivative D_j of the
+states of unit j and the parameters w that act on it::
 
     ds_j(t)/dw ~ D_j ds_j(t-1)/dw + ds_j(t)/da(t) da(t)/dw
     dE(t)/dw   ~ dE(t)/dh_j(t) dh_j(t)/dw
