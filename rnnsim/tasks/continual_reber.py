@@ -13,7 +13,8 @@ the next tick.
 Solved: a million successive right predictions, the paper's "perfect" (there with the weights held still, on fresh streams).
 
 loss="squared_error": outputs between 0 and 1; "bernoulli": logits, in bits. Trivial loss: that of the constants q, the shares
-of ticks at which a symbol may come next."""
+of ticks at which a symbol may come next.
+"""
 
 import math
 from typing import Literal

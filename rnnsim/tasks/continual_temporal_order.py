@@ -9,7 +9,8 @@ all classes in it are. The paper's streams have 100 sequences; solved (our readi
 all of the last 1000 sequences right, taken as the ticks that they fill on average.
 
 loss="squared_error": one output a class, in the unit of one counted tick; "softmax": class numbers as targets, nats, right is
-what is most probable. Trivial loss: that of temporal order, 1 - 1/K or log K for K classes."""
+what is most probable. Trivial loss: that of temporal order, 1 - 1/K or log K for K classes.
+"""
 
 import math
 from typing import Literal

@@ -16,7 +16,8 @@ the last 2000 training sequences right. The paper trains on n from 1 to 10 and m
 the option n, all numbers are n.
 
 loss="squared_error": outputs between 0 and 1; "bernoulli": logits, in bits. Trivial loss: that of the constants q, the shares
-of steps at which a symbol may come next."""
+of steps at which a symbol may come next.
+"""
 
 import math
 from typing import Literal

@@ -1,12 +1,12 @@
 """Precise timing: the tasks of Gers, Schraudolph & Schmidhuber 2002 (Journal of Machine Learning Research 3), LSTM with
 peepholes.
 
-Spikes come at T(n) = T(n-1) + F + I(n), n = 1 .. N, with T(0) = 0, F = `interval`, and I(n) drawn uniformly from 0 .. values
-- 1. A sequence has T(N) + 1 steps.
+Spikes come at T(n) = T(n-1) + F + I(n), n = 1 .. N, with T(0) = 0, F = `interval`, and I(n) drawn uniformly from `values`
+numbers, 0, 1, 2, .. A sequence has T(N) + 1 steps.
 
-Measuring spike delays (`SpikeDelays`, MSD). The input is 1 at T(0), T(1), .., T(N) and 0 elsewhere, the target at T(n), n >
-0, is I(n); other steps are not counted. With spikes=1, one pair of spikes a sequence and a reset behind it, it is the paper's
-NMSD.
+Measuring spike delays (`SpikeDelays`, MSD). The input is 1 at T(0), T(1), .., T(N) and 0 elsewhere, the target at T(1), ..,
+T(N) is I(1), .., I(N); other steps are not counted. With spikes=1, one pair of spikes a sequence and a reset behind it, it is
+the paper's NMSD.
 
 Generating timed spikes (`TimedSpikes`, GTS): inputs and targets change places. The input at T(n-1) is I(n), 0 elsewhere; the
 target is 1 at T(1), .., T(N) and 0 at all other steps, and every step counts.
@@ -27,7 +27,8 @@ loss="squared_error" is the paper's; "bernoulli" (spikes only, and MSD with valu
 the targets I(n) go beyond 1 and need a linear output.
 
 Trivial loss: the variance of the counted targets: (values^2 - 1)/12 for MSD; q (1 - q) for GTS, q the share of steps with a
-spike."""
+spike.
+"""
 
 import math
 from typing import Literal

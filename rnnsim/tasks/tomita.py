@@ -14,9 +14,12 @@ and lengths are ours.
 loss="squared_error": a sequence is right if the error is below .2; "bernoulli": logits, in bits, likewise with probabilities.
 Solved (our bound): the last 2000 training sequences right. Trivial loss: 1/4, or 1 bit.
 
-How: let h(r, s) be the share of the strings of r symbols that end well from state s of the automaton, h(r, s) = (h(r-1, s0) +
-h(r-1, s1)) / 2 for its next states s0 and s1. With r symbols to come the next one is 1 with probability h(r-1, s1) / (2 h(r,
-s))."""
+How: let h(r, s) be the share of the strings of r symbols that end well from state s of the automaton. With next states s0 and s1
+
+    h(r, s) = (h(r-1, s0) + h(r-1, s1)) / 2
+
+and with r symbols to come the next one is 1 with probability h(r-1, s1) / (2 h(r, s)).
+"""
 
 from typing import Literal
 
