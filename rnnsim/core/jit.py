@@ -188,7 +188,7 @@ def jit_borrowed(function):
     Whenever a kernel takes an array out of a tuple its references are counted, by an instruction that locks the bus. That is
     nothing beside a batch, and half the time of one tick of a small network.
     """
-    return _compile(function, EXACT, False, _nrt=False)
+    return _compile(function, EXACT, False, _nrt=False, forceinline=True)
 
 
 def jit_parallel(function):

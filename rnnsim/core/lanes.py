@@ -206,6 +206,23 @@ if policy.ENABLED:
     root = _instruction("sqrt", 1)  # the square root of every lane
     larger = _instruction("maximum", 2)  # lane by lane the larger of two vectors, or NaN
 
+    def exchanged(distance):
+        """A function of a vector: lane k gets what stood in lane k XOR `distance`."""
+
+        @intrinsic
+        def exchange(typing, x):
+            def generate(context, builder, sig, arguments):
+                kind, index = arguments[0].type, ir.IntType(32)
+                ids = [
+                    ir.Constant(index, lane ^ distance if distance < kind.count else lane) for lane in range(kind.count)
+                ]
+                mask = ir.Constant(_vector(index, kind.count), ids)
+                return builder.shuffle_vector(arguments[0], ir.Constant(kind, ir.Undefined), mask)
+
+            return x(x), generate
+
+        return exchange
+
     @intrinsic
     def where_positive(typing, x, then, otherwise):
         """`then` in the lanes where x > 0, else `otherwise`; all three are vectors."""
@@ -283,6 +300,10 @@ else:
     def total(x):
         """The sum of the lanes."""
         return x.sum(dtype=x.dtype) if isinstance(x, np.ndarray) else x
+
+    def exchanged(distance):
+        """A function of a vector: lane k gets what stood in lane k XOR `distance`."""
+        return lambda x: x[np.arange(x.size) ^ distance] if np.ndim(x) and distance < x.size else x
 
     largest, larger, root = np.max, np.maximum, np.sqrt
 

@@ -27,8 +27,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.core.jit import jit_borrowed
-from rnnsim.core.lanes import first, full, load, store, width
+from rnnsim.core.jit import jit_borrowed, linked
+from rnnsim.core.lanes import exchanged, first, full, load, store, width
 from rnnsim.core.registry import require
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError
@@ -80,7 +80,7 @@ class Lesson(NamedTuple):
 
 
 @jit_borrowed
-def begin(learner, wiring, shape):
+def begin(learner, shape):
     """A new sequence: states, outputs and partial derivatives are zero."""
     fixed, lanes = shape.recurrent + 1, learner.partial.size // learner.known.size
     learner.partial[: fixed * lanes] = 0
@@ -257,23 +257,37 @@ def change_readout(learner, now, count, rate, shape):
             descend(learner, place, learner.e, columns, rate * learner.present[source])
 
 
+_by_one, _by_two = exchanged(1), exchanged(2)
+
+
+@jit_borrowed
+def block_sums(x, size):
+    """The vector of the sums over blocks of 1, 2 or 4 lanes, in every lane of them."""
+    if size > 1:
+        x = x + _by_one(x)
+    return x + _by_two(x) if size > 2 else x
+
+
 @jit_borrowed
 def change_source(learner, source, value, rate, shape):
     """One step of the weights of the hidden layer from one source."""
     partial, d, change, live = learner.partial, learner.d, learner.change, first(_ALL)
-    n = shape.lanes
+    n, size = shape.lanes, shape.size
     at = source * (3 if shape.forget else 2) * n
+    whole = size <= width(d) and size in (1, 2, 4)  # a block lies in one vector
     for j in range(0, n, width(d)):
         state = load(d, shape.s + j, live)
         store(change, j, live, state * load(partial, at + j, live))
-        store(change, n + j, live, state * load(partial, at + n + j, live))
+        store(change, n + j, live, block_sums(state * load(partial, at + n + j, live), size if whole else 1))
         if shape.forget:
-            store(change, shape.forget + j, live, state * load(partial, at + 2 * n + j, live))
+            by_forget = state * load(partial, at + 2 * n + j, live)
+            store(change, shape.forget + j, live, block_sums(by_forget, size if whole else 1))
         if shape.out:
             store(change, shape.out + j, live, load(d, shape.out + j, live) * value)
-    sum_blocks(change, n, shape.cells, shape.size)
-    if shape.forget:
-        sum_blocks(change, shape.forget, shape.cells, shape.size)
+    if not whole:
+        sum_blocks(change, n, shape.cells, size)
+        if shape.forget:
+            sum_blocks(change, shape.forget, shape.cells, size)
     if shape.hidden:
         for j in range(shape.hidden, shape.row, width(d)):
             store(change, j, live, load(d, j, live) * value)
@@ -319,6 +333,23 @@ def change_peepholes(learner, now, rate, wiring, shape):
 
 
 @jit_borrowed
+def correct(learner, lesson, now, before, place, b, count, wiring, shape):
+    """Outputs of a tick that counts, and one step of all weights; gives the largest and the mean error."""
+    read(learner.y, learner.tape, now, learner.w, learner.sources, learner.values, count, wiring, shape)
+    found = judge(learner, lesson, place, b, wiring, shape)
+    rate = learner.rates[RATE]
+    to_hidden(learner, now, wiring, shape)
+    change_readout(learner, now, count, rate, shape)
+    change_hidden(learner, before, rate, wiring, shape)
+    if shape.peepholes:
+        change_peepholes(learner, now, rate, wiring, shape)
+    return found
+
+
+_correct = linked(correct)
+
+
+@jit_borrowed
 def learn(worst, mean, ticks, outputs, learner, lesson, last, stop, going_on, wiring, shape):
     """Learn from all sequences of a lesson, one after the other.
 
@@ -328,7 +359,7 @@ def learn(worst, mean, ticks, outputs, learner, lesson, last, stop, going_on, wi
     """
     for b in range(lesson.lengths.size):
         if b > 0 or not going_on:
-            begin(learner, wiring, shape)
+            begin(learner, shape)
         counted = 0
         for t in range(lesson.lengths[b]):
             before = learner.place[1]
@@ -342,16 +373,9 @@ def learn(worst, mean, ticks, outputs, learner, lesson, last, stop, going_on, wi
             place = 0 if last else t
             reads = t == lesson.lengths[b] - 1 if last else True
             if reads and (lesson.weights.size == 0 or lesson.weights[place, b] != 0):
-                read(learner.y, learner.tape, now, learner.w, learner.sources, learner.values, count, wiring, shape)
-                largest, error = judge(learner, lesson, place, b, wiring, shape)
+                largest, error = _correct(learner, lesson, now, before, place, b, count, wiring, shape)
                 for k in range(shape.outputs if outputs.size else 0):
                     outputs[place, b, k] = learner.y[k]
-                rate = learner.rates[RATE]
-                to_hidden(learner, now, wiring, shape)
-                change_readout(learner, now, count, rate, shape)
-                change_hidden(learner, before, rate, wiring, shape)
-                if shape.peepholes:
-                    change_peepholes(learner, now, rate, wiring, shape)
                 counted += 1
                 mean[b] += error
                 worst[b] = max(worst[b], largest)
@@ -445,20 +469,14 @@ class OnlineLearner:
         """
         net = self.net
         require(loss.kind == "squared_error", f"the truncated rule online descends the squared error, not {loss.kind}")
-        inputs, lengths = net._checked(batch.inputs, batch.lengths)
-        steps, size = inputs.shape[:2]
+        x, tokens, lengths = self._inputs(batch)
+        steps, size = x.shape[:2]
         last = loss.when == "last"
         targets = _targets(batch.targets, (1 if last else steps, size, net.n_outputs), net.dtype, "targets")
         weights = np.zeros((0, 0), net.dtype)
         if batch.weights is not None:
             weights = _targets(batch.weights, (1 if last else steps, size), net.dtype, "weights")
-        lesson = Lesson(
-            np.zeros((steps, size, 0), net.dtype) if net.tokens else inputs,
-            np.ascontiguousarray(inputs, np.int32) if net.tokens else np.zeros((0, 0), np.int32),
-            lengths if lengths.size else np.full(size, steps),
-            targets,
-            weights,
-        )
+        lesson = Lesson(x, tokens, lengths, targets, weights)
         out = np.zeros((0, 0, 0), net.dtype) if outputs is None else outputs.reshape(targets.shape)
         found = Learnt(np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
         learn(*found, out, self.parts, lesson, last, stop, going_on, net.wiring, net.shape)
@@ -466,6 +484,24 @@ class OnlineLearner:
         if wrong.size:
             raise RnnsimError(f"the error of sequence {wrong[0]} of the lesson is {found.mean[wrong[0]]}")
         return found
+
+    def _inputs(self, batch):
+        """(vectors, tokens, lengths) of a batch; one of the first two is empty.
+
+        Vectors keep their type, so that what a task gives is not copied; a number that is not finite shows in the error.
+        """
+        net, inputs = self.net, np.asarray(batch.inputs)
+        if net.tokens or inputs.dtype.kind != "f":
+            inputs, _ = net._checked(inputs, None)
+        fits = net.tokens or (inputs.ndim == 3 and inputs.shape[2] == net.n_inputs and inputs.size > 0)
+        require(fits, f"inputs: expected shape (T, B, {net.n_inputs}), got {inputs.shape}")
+        steps, size = inputs.shape[:2]
+        lengths = np.full(size, steps) if batch.lengths is None else np.asarray(batch.lengths, np.int64)
+        fits = lengths.shape == (size,) and lengths.min() >= 0 and lengths.max() <= steps
+        require(fits, f"lengths: expected {size} numbers from 0 to {steps}")
+        if net.tokens:
+            return np.zeros((steps, size, 0), np.float32), np.ascontiguousarray(inputs, np.int32), lengths
+        return np.ascontiguousarray(inputs), np.zeros((0, 0), np.int32), lengths
 
 
 def _targets(values, shape, dtype, name):

@@ -19,11 +19,12 @@ import numba
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked
-from rnnsim.core.lanes import first, full, load, store, total, width
+from rnnsim.core.lanes import first, full, larger, largest, load, store, total, width
 from rnnsim.core.vmath import sigmoid
 
 G, H, OUTPUT = 0, 5, 10  # places of the three squashing functions among the numbers of `curves`
 _ALL = 64  # more lanes than a vector has
+_BLOCK = 128  # inputs that are looked at together
 
 
 class Shape(NamedTuple):
@@ -94,14 +95,28 @@ def take_inputs(sources, values, x, tokens, t, b, fixed):
         sources[0] = fixed + tokens[t, b]
         values[0] = 1
         return 1
-    count = 0
-    for i in range(x.shape[2]):
-        value = x[t, b, i]
-        if value != 0:
-            sources[count] = fixed + i
-            values[count] = value
-            count += 1
+    count, row, n = 0, x[t, b], x.shape[2]
+    for start in range(0, n, _BLOCK):
+        end = min(n, start + _BLOCK)
+        if n > _BLOCK and all_zero(row, start, end):
+            continue
+        for i in range(start, end):
+            if row[i] != 0:
+                sources[count] = fixed + i
+                values[count] = row[i]
+                count += 1
     return count
+
+
+@jit_borrowed
+def all_zero(x, start, end):
+    """Whether x[start:end] holds nothing but zeros; quick, for long vectors of few numbers."""
+    zero = full(x, 0.0)
+    found = zero
+    for j in range(start, end, width(x)):
+        value = load(x, j, first(end - j))
+        found = larger(found, larger(value, zero - value))
+    return largest(found) == 0
 
 
 @jit_borrowed
