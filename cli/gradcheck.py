@@ -11,6 +11,7 @@ at unchanged weights, and it is compared with that of back-propagation through t
 """
 
 import itertools
+import math
 import typing
 
 import click
@@ -21,6 +22,7 @@ from rnnsim_cli.console import as_json, pairs, report, table
 STEP = 1e-5
 TICKS, ROWS = 6, 3
 NUMBERS = {"leak": 0.4, "density": 0.6, "forget_bias": -1.0}  # of cells; values that no equation simplifies at
+MOST = 2000  # combinations of choices that --all goes over
 ROUNDINGS = 4  # units in the last place that a loss over some ticks is off by
 FLOAT32_TOLERANCE = 1e-3  # rounding of single precision over a few ticks, with room for cancellation
 
@@ -37,6 +39,7 @@ def combinations(name):
 
     Every combination of the cell's own choices on a plain network; then every combination of the network's choices on
     two layers with the cell as it is by default; then the options that are numbers, and tokens with and without embedding.
+    Of more than `MOST` combinations only some: see `_combined`.
     """
     from rnnsim.cells import CELLS
     from rnnsim.core.registry import option_table
@@ -46,14 +49,25 @@ def combinations(name):
     outer = {key: value for key, value in options_of(name).items() if key not in own}
     for table_, base in ((own, {}), (outer, {"layers": 2} if "layers" in outer else {})):
         finite = {key: choices(annotation) for key, (annotation, _) in table_.items() if choices(annotation)}
-        for values in itertools.product(*finite.values()):
-            yield {**base, **dict(zip(finite, values))}
+        for chosen in _combined(finite):
+            yield {**base, **chosen}
     numbers = {key: value for key, value in NUMBERS.items() if key in own}
     if numbers:
         yield numbers
     if "embedding" in outer:
         for size, skip, bidirectional in itertools.product((0, 3), (False, True), (False, True)):
             yield {"layers": 2, "tokens": True, "embedding": size, "skip": skip, "bidirectional": bidirectional}
+
+
+def _combined(finite):
+    """All combinations of choices; if they are too many, every choice beside the first and beside the last ones of the others."""
+    if math.prod(map(len, finite.values())) <= MOST:
+        return [dict(zip(finite, values)) for values in itertools.product(*finite.values())]
+    found = []
+    for end in (0, -1):
+        others = {key: values[end] for key, values in finite.items()}
+        found += [{**others, key: value} for key, values in finite.items() for value in values]
+    return [one for k, one in enumerate(found) if one not in found[:k]]
 
 
 def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="bptt"):

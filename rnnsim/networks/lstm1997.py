@@ -98,11 +98,11 @@ class LSTM1997(Network):
         for key in ("n_inputs", "n_outputs", "blocks", "size"):
             at_least(key.removeprefix("n_"), given[key], 1)
         at_least("plain", given["plain"], 0)
-        require(0 <= given["init"] < np.inf, f"init={init}: expected a finite number of at least 0")
+        require(0 <= given["init"] < np.inf, f"init={given['init']:g}: expected a finite number of at least 0")
         self.dtype = floating_type(dtype)
         for name, value in given.items():
             setattr(self, name, value)
-        self.cells = self.blocks * self.size
+        self.hidden = self.blocks * self.size  # memory cells
         self.gates = tuple(g for g, there in zip(_GATES, (True, self.forget, self.output_gate)) if there)
         for gate in _GATES:
             self._check_first_biases(gate, given[f"{gate}_bias"])
@@ -130,7 +130,7 @@ class LSTM1997(Network):
 
     def _kinds(self):
         """(name, units) of every kind of hidden unit, in the order of z."""
-        kinds = [("cell", self.cells), *((f"{gate}_gate", self.blocks) for gate in self.gates)]
+        kinds = [("cell", self.hidden), *((f"{gate}_gate", self.blocks) for gate in self.gates)]
         return kinds + ([("plain", self.plain)] if self.plain else [])
 
     def _seen(self):
@@ -149,7 +149,7 @@ class LSTM1997(Network):
         if self.peepholes:
             shapes += [(f"peephole_{gate}_gate", (self.blocks, self.size)) for gate in self.gates]
         self.n_recurrent_parameters = sum(int(np.prod(shape)) for _, shape in shapes)
-        sources = self.cells + self.plain + (self.n_inputs if self.shortcut else 0)
+        sources = self.hidden + self.plain + (self.n_inputs if self.shortcut else 0)
         shapes.append(("weight_out", (self.n_outputs, sources)))
         return shapes + ([("bias_out", (self.n_outputs,))] if self.output_bias else [])
 
@@ -175,7 +175,7 @@ class LSTM1997(Network):
         def padded(units):
             return -(-units // vector) * vector
 
-        lanes, places, row = padded(self.cells), {"cell": 0}, padded(self.cells)
+        lanes, places, row = padded(self.hidden), {"cell": 0}, padded(self.hidden)
         for kind, units in self._kinds()[1:]:
             places[kind] = row
             row += lanes if kind != "plain" else padded(units)
@@ -186,7 +186,7 @@ class LSTM1997(Network):
         shape = walking.Shape(
             inputs=self.n_inputs,
             recurrent=recurrent,
-            cells=self.cells,
+            cells=self.hidden,
             size=self.size,
             plain=self.plain,
             outputs=self.n_outputs,
@@ -209,7 +209,7 @@ class LSTM1997(Network):
         for kind, units in self._seen():
             start = shape.y if kind == "cell" else places[kind]
             seen += [start + unit * self._spread[kind] for unit in range(units)]
-        cells = np.minimum(np.arange(lanes), self.cells - 1)
+        cells = np.minimum(np.arange(lanes), self.hidden - 1)
         mates = [cells // self.size * self.size + u for u in range(self.size)]
         curves = [walking.curve_numbers(name, self.dtype) for name in (self.g, self.h, self.output)]
         wiring = walking.Wiring(np.array(seen, np.int64), np.concatenate(mates), np.concatenate(curves))
@@ -218,7 +218,7 @@ class LSTM1997(Network):
     def _pack(self):
         """Where every packed weight comes from in theta (-1: it is always zero), and where every parameter is found."""
         s = self.shape
-        sources = self.cells + self.plain + 1 + (self.n_inputs if self.shortcut else 0)
+        sources = self.hidden + self.plain + 1 + (self.n_inputs if self.shortcut else 0)
         origin = np.full(s.readout + sources * s.columns, -1)
         index = np.arange(self.n_parameters)
         hidden = origin[: (s.recurrent + 1 + s.inputs) * s.row].reshape(-1, s.row)
@@ -234,9 +234,9 @@ class LSTM1997(Network):
             peepholes = origin[s.peepholes : s.readout].reshape(3, s.size, s.lanes)
             for gate in self.gates:
                 rows = self.layout.view(index, f"peephole_{gate}_gate").T
-                peepholes[_GATES.index(gate), :, : self.cells] = np.repeat(rows, self.size, axis=1)
+                peepholes[_GATES.index(gate), :, : self.hidden] = np.repeat(rows, self.size, axis=1)
         readout = origin[s.readout :].reshape(-1, s.columns)
-        rows, below = self.layout.view(index, "weight_out").T, self.cells + self.plain
+        rows, below = self.layout.view(index, "weight_out").T, self.hidden + self.plain
         readout[:below, : s.outputs] = rows[:below]
         readout[below + 1 :, : s.outputs] = rows[below:]
         if self.output_bias:
@@ -257,7 +257,7 @@ class LSTM1997(Network):
     @property
     def state_size(self):
         """Numbers that one sequence carries from tick to tick."""
-        return self.cells + self.shape.recurrent
+        return self.hidden + self.shape.recurrent
 
     @property
     def cost_per_step(self):
@@ -274,19 +274,19 @@ class LSTM1997(Network):
         s = self.shape
         places = {"in": s.lanes, "forget": s.forget, "out": s.out}
         traces = {gate: (places[gate], self.blocks, self.size) for gate in self.gates}
-        traces |= {name: (place, self.cells, 1) for name, place in (("g", 0), ("s", s.s), ("h", s.h), ("y", s.y))}
+        traces |= {name: (place, self.hidden, 1) for name, place in (("g", 0), ("s", s.s), ("h", s.h), ("y", s.y))}
         return traces | ({"plain": (s.hidden, self.plain, 1)} if self.plain else {})
 
     def initial_state(self, batch):
-        """The state before the first tick, zero: s (1, B, cells) and z (1, B, what is seen of the hidden layer)."""
-        return [np.zeros((1, batch, count), self.dtype) for count in (self.cells, self.shape.recurrent)]
+        """The state before the first tick, zero: states s (1, B, cells) and outputs z (1, B, those that are seen)."""
+        return [np.zeros((1, batch, count), self.dtype) for count in (self.hidden, self.shape.recurrent)]
 
     def state_after(self, ticks):
         """The state after so many ticks of the last pass."""
         rows = np.minimum(ticks, self._walk.lengths)
         found = self._tape()[np.arange(rows.size), rows]
         s = self.shape
-        return [found[None, :, s.s : s.s + self.cells].copy(), found[None, :, self.wiring.seen]]
+        return [found[None, :, s.s : s.s + self.hidden].copy(), found[None, :, self.wiring.seen]]
 
     def not_finite(self):
         """Tick and name of the first number of the last forward pass that is not finite, or None."""
@@ -347,7 +347,7 @@ class LSTM1997(Network):
         before = tape.reshape(batch, steps + 1, -1)[:, 0]
         before[...] = 0
         if state is not None:
-            before[:, s.s : s.s + self.cells] = state[0][0]
+            before[:, s.s : s.s + self.hidden] = state[0][0]
             before[:, self.wiring.seen] = state[1][0]
         x = np.zeros((steps, batch, 0), kind) if self.tokens else inputs
         tokens = np.ascontiguousarray(inputs, np.int32) if self.tokens else np.zeros((0, 0), np.int32)

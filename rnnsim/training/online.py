@@ -85,10 +85,10 @@ def train_online(
     Raises `RnnsimError` for arguments that do not fit, and as soon as an error or a weight is not finite: it names seed and
     sequences.
 
-    >>> import rnnsim as rs
     >>> from rnnsim.networks import build
+    >>> from rnnsim.tasks.adding import Adding
     >>> net = build("lstm1997", 2, 1, {"in_bias": "-3,-6"}, "float64")
-    >>> found = train_online(net, rs.tasks.Adding(length=20), 0.5, seeds=[1, 2], max_sequences=300)
+    >>> found = train_online(net, Adding(length=20), 0.5, seeds=[1, 2], max_sequences=300)
     >>> [(one.sequences, one.solved) for one in found]
     [(300, False), (300, False)]
     """
