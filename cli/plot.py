@@ -6,7 +6,7 @@ from rnnsim.errors import RnnsimError, unknown
 from rnnsim_cli import sweeps as sweeping
 from rnnsim_cli.console import as_json, pairs, report
 
-KINDS = ("learning-curve", "example", "gates", "memory", "generalisation")
+KINDS = ("learning-curve", "example", "gates", "memory", "network", "generalisation")
 _SWEPT = ("example", "generalisation", "all")  # pictures that a sweep changes
 _SHARED = ("learning-curve", "generalisation", "all")  # pictures that show several runs
 
@@ -19,12 +19,13 @@ def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, sh
     from pathlib import Path
 
     from rnnsim import plotting
+    from rnnsim.plotting.blocks import has_blocks
     from rnnsim.plotting.episodes import has_memory
 
     folder = run.figures if folder is None else Path(folder)
     title = f"{run.config['network']['name']} on {run.config['task']['name']}"
     made, shown = [], task if shown is None else shown
-    for name in KINDS[:4] if kind == "all" else (kind,):
+    for name in KINDS[:5] if kind == "all" else (kind,):
         path = folder / f"{name}.{ending}"
         if name == "learning-curve":
             history = run.metrics()
@@ -36,6 +37,9 @@ def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, sh
             made.append(plotting.example(net, shown, path, shown.example(number), title))
         elif name == "gates":
             made.append(plotting.gates(net, shown, path, shown.example(number), record, title))
+        elif name == "network":
+            if kind != "all" or has_blocks(net):
+                made.append(plotting.memory_blocks(net, path, title))
         elif kind == "memory" or has_memory(net):
             picture = plotting.film if ending == "gif" else plotting.memory
             made.append(picture(net, shown, path, shown.example(number), title))
@@ -83,14 +87,14 @@ def unit_of(task):
 
 
 @click.command("plot", short_help="Pictures of a run.")
-@click.argument("run_folders", metavar="RUN...", nargs=-1, required=True)
+@click.argument("run_folders", metavar="RUN...|NETWORK", nargs=-1, required=True)
 @click.option(
     "--what", default="all", show_default=True,
-    help="learning-curve, example, gates, memory, generalisation or all.",
+    help="learning-curve, example, gates, memory, network, generalisation or all.",
 )  # fmt: skip
 @click.option(
     "-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
-    help="Option of the task for what is shown and measured, instead of the run's.",
+    help="Option of the task for what is shown and measured, instead of the run's; with NETWORK its own, also inputs=, outputs=.",
 )  # fmt: skip
 @click.option("--format", "ending", default="png", show_default=True, help="png, svg, pdf; gif: a film of the memory.")
 @click.option("--out", metavar="DIR", help="Where the pictures go. [default: figures of the (first) RUN]")
@@ -112,7 +116,10 @@ def command(run_folders, what, options, ending, out, number, record, sweeps, cou
     Several runs come into one picture: their learning curves and, with --sweep, how far they carry beyond what they were
     trained on. With --sweep a single run also shows an example at every value, on one page.
 
+    With the name of a network of memory blocks instead of a run, draw its units, blocks and connections.
+
     \b
+    rnnsim plot lstm1997 -o inputs=8 -o outputs=4 --format svg
     rnnsim plot runs/copy-ntm-1 runs/copy-lstm-1 --sweep length=10,20,30,50,120
     rnnsim plot runs/copy-ntm-1 --what example --sweep length=10,20,30,50,120
     rnnsim plot runs/copy-ntm-1 --what memory --format gif -o length=20
@@ -129,6 +136,9 @@ def command(run_folders, what, options, ending, out, number, record, sweeps, cou
         raise unknown("format", ending, [*FORMATS, FILM])
     if ending == FILM and what != "memory":
         raise RnnsimError(f"--format gif: only --what memory is a film, not {what}")
+    if _is_network(run_folders):
+        made = [_diagram(run_folders[0], pairs(options, "-o"), what, ending, out)]
+        return report({"figures": made}, json_wanted, made)
     if len(run_folders) > 1 and what not in _SHARED:
         raise RnnsimError(f"--what {what}: expected one run, got {len(run_folders)}")
     given = pairs(options, "-o")
@@ -155,6 +165,30 @@ def command(run_folders, what, options, ending, out, number, record, sweeps, cou
             made += draw_examples(first, net, *variants.values(), what, ending, number, folder)
     made += draw_together(runs, tasks, others, what, ending, folder, sweep, count)
     report({"figures": made}, json_wanted, made)
+
+
+def _is_network(names):
+    """Whether a network is named, and no folder of that name is there."""
+    from pathlib import Path
+
+    from rnnsim.networks import NETWORKS
+
+    return len(names) == 1 and names[0] in NETWORKS and not Path(names[0]).exists()
+
+
+def _diagram(name, options, what, ending, out):
+    """Draw a network as it is before it has learnt anything; gives the path as a text."""
+    from pathlib import Path
+
+    from rnnsim import plotting
+    from rnnsim_cli.describe import build_network
+
+    if what not in ("all", "network"):
+        raise RnnsimError(f"--what {what}: of a network alone there is only --what network")
+    folder = Path("." if out is None else out)
+    net = build_network(name, options)
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(plotting.memory_blocks(net, folder / f"{name}.{ending}", name))
 
 
 def _one_sweep(sweeps, what, given):

@@ -484,3 +484,40 @@ def test_plain_python_gives_the_same(tmp_path):
         for jit in "01"
     ]
     assert distance(*found) <= 1e-12
+
+
+# -- the diagram -------------------------------------------------------------------------------------------------------
+
+
+@every_option
+def test_diagram_shows_every_weight_once(name, tmp_path):
+    from rnnsim.plotting import blocks
+
+    net = network(name)
+    drawing = blocks._Drawing(net)
+    weights = [weight for *_, weight, _ in drawing.connections()]
+    np.testing.assert_array_equal(np.sort(weights), np.sort(net.theta))
+    assert all(source in drawing.places and target in drawing.places for source, target, *_ in drawing.connections())
+    places = list(drawing.places.values())
+    apart = min(np.hypot(a[0] - b[0], a[1] - b[1]) for k, a in enumerate(places) for b in places[:k])
+    assert apart >= 0.9
+
+
+def test_diagram(tmp_path):
+    path = rs.plotting.memory_blocks(network("peepholes-blocks"), tmp_path / "net.svg", "blocks")
+    assert path.read_text().startswith("<?xml") and path.stat().st_size > 10_000
+    with pytest.raises(RnnsimError, match="no memory blocks"):
+        rs.plotting.memory_blocks(build("gru", 2, 1), tmp_path / "net.png")
+    with pytest.raises(RnnsimError, match="200 can be told apart"):
+        rs.plotting.memory_blocks(build("lstm1997", 300, 1), tmp_path / "net.png")
+
+
+def test_diagram_from_the_shell(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from rnnsim_cli.plot import command
+
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(command, ["lstm1997", "-o", "inputs=8", "-o", "outputs=4", "--out", "pictures"])
+    assert found.exit_code == 0 and found.output.strip() == "pictures/lstm1997.png"
+    assert (tmp_path / "pictures" / "lstm1997.png").stat().st_size > 10_000

@@ -13,6 +13,7 @@ _NAMES = {
     "gates": "rnnsim.plotting.sequences",
     "examples": "rnnsim.plotting.pages",
     "memory": "rnnsim.plotting.episodes",
+    "memory_blocks": "rnnsim.plotting.blocks",
     "film": "rnnsim.plotting.animation",
     "generalisation": "rnnsim.plotting.sweeps",
     "rule_alignment": "rnnsim.plotting.alignment",
