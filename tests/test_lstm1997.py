@@ -388,6 +388,37 @@ def test_until_and_callback():
     assert cut.sequences == 15 == len(cut.worst) and not cut.solved
 
 
+def test_streams_that_end_begin_anew():
+    """A stream ends at its first error or last tick; the sequences are those of one stream each."""
+    task = rs.tasks.TASKS.build("continual-reber", {"steps": 7})
+    net = build("lstm1997", 7, 7, OPTIONS["gers-2000"], "float64")
+    (found,) = online.train_online(net, task, 0.5, seeds=[2], max_sequences=30, stop=0.49, until="never")
+    assert found.sequences == 30 == len(found.lengths) and found.lengths.sum() == found.ticks
+    assert (found.worst >= 0.49).all() and not found.correct.any()
+    (found,) = online.train_online(
+        net, task, 0.5, decay=0.99, seeds=[2], max_sequences=3, stream_ticks=10, until="never"
+    )
+    assert list(found.lengths) == [10, 10, 10]
+    learner = net.online(net.drawn(2), learning_rate=0.5, decay=0.99)
+    for number in range(3):
+        whole = [task.training_batch(2 + number * 2**32, step, 1) for step in range(2)]
+        inputs, targets = (np.concatenate([getattr(one, key) for one in whole])[:10] for key in ("inputs", "targets"))
+        learner.learn(Batch(inputs, targets), task.loss)
+    np.testing.assert_allclose(found.theta, learner.theta, rtol=1e-12)
+    (solved,) = online.train_online(net, task, 0.0, seeds=[2], stop=2.0, stream_ticks=15)
+    assert solved.solved and list(solved.lengths) == [15]
+
+
+def test_an_endless_stream_goes_on():
+    task = rs.tasks.TASKS.build("continual-reber", {"steps": 7})
+    net = build("lstm1997", 7, 7, OPTIONS["gers-2000"], "float64")
+    (found,) = online.train_online(net, task, 0.5, seeds=[2], max_sequences=3, until="never")
+    learner = net.online(net.drawn(2), learning_rate=0.5)
+    for step in range(3):
+        learner.learn(task.training_batch(2, step, 1), task.loss, going_on=step > 0)
+    np.testing.assert_array_equal(found.theta, learner.theta)
+
+
 def test_weights_that_are_not_finite_end_it():
     net = build("lstm1997", 2, 1, dict(g="identity", h="identity", output="identity"), "float64")
     task = Adding(length=10)
@@ -444,6 +475,7 @@ def test_wrong_training():
     refused("until=later", net, task, 0.1, until="later")
     refused("seeds: one is given twice", net, task, 0.1, seeds=[1, 1])
     refused("chunk=0", net, task, 0.1, chunk=0)
+    refused("stream_ticks=5: the sequences of this task end by themselves", net, task, 0.1, stream_ticks=5)
     loss = Loss("softmax", when="last")
     with pytest.raises(RnnsimError, match="descends the squared error, not softmax"):
         net.online(learning_rate=0.1).learn(Batch(np.zeros((2, 1, 2)), np.zeros((1, 1))), loss)

@@ -15,8 +15,11 @@ import numpy as np
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.threads import get_threads
 from rnnsim.errors import RnnsimError
+from rnnsim.networks.lstm1997_online import Learnt
 
 _CHUNK_BYTES = 8_000_000  # inputs of a chunk at most, if nothing is said
+_STREAM_TICKS = 100_000  # of a stream that ends
+_NEXT_STREAM = 2**32  # what the seed of the data grows by
 
 
 @dataclass
@@ -28,7 +31,8 @@ class OnlineResult:
     solved          whether the criterion was met, or the `until` that was given
     theta           the last weights, flat like those of the network
     seconds         of this seed alone
-    worst, errors   largest and mean absolute error of every sequence at the ticks that count, float32
+    worst, errors   largest and mean absolute error of every sequence (or stream) at the ticks that count, float32
+    lengths         ticks of every sequence (or stream)
     correct         whether every sequence was right, in the sense of the task
     """
 
@@ -39,6 +43,7 @@ class OnlineResult:
     theta: np.ndarray = None
     seconds: float = 0.0
     worst: np.ndarray = field(default=None, repr=False)
+    lengths: np.ndarray = field(default=None, repr=False)
     errors: np.ndarray = field(default=None, repr=False)
     correct: np.ndarray = field(default=None, repr=False)
 
@@ -62,6 +67,7 @@ def train_online(
     criterion=None,
     chunk=None,
     stop=np.inf,
+    stream_ticks=None,
     callback=None,
 ):
     """Train a network online by the truncated rule, once for every seed; gives a list of `OnlineResult`.
@@ -69,18 +75,20 @@ def train_online(
     Parameters
     ----------
     net : a network with `online` and `drawn`, such as lstm1997. Its own weights stay: every seed begins with ``net.drawn(seed)``
-    task : with squared error. If its batches continue each other (`streams`), a chunk is a stretch of one stream and counts as
-        one sequence; states are carried on
+    task : with squared error. If its batches continue each other (`streams`), a chunk is a stretch of one endless stream and
+        counts as one sequence; with `stop` or `stream_ticks` a stream ends and counts as one, and the next begins anew
     learning_rate, momentum, decay, sequence_decay : see `rnnsim.networks.lstm1997_online.OnlineLearner`
     seeds : of weights and sequences
     max_sequences : at most so many a seed
-    until : "solved": the criterion is met; "never"; or a function of (net with the weights of a seed, sequences so far), called
-        after every chunk, that says whether to stop
+    until : "solved": the criterion is met, or for streams that end, one of them reaches its last tick; "never"; or a function of
+        (net with the weights of a seed, sequences so far), asked after every chunk or stream, that says whether to stop
     criterion : a `rnnsim.tasks.interface.Criterion` instead of that of the task
-    chunk : sequences of a kernel call. It changes nothing but the time (and when `until` is asked); for a stream, the size of its
-        batches' sequences is the task's affair
-    stop : a sequence ends after the first tick with an error of so much
-    callback : function of the `OnlineResult` so far of a seed, called after every chunk, from several threads; without its errors
+    chunk : sequences of a kernel call. It changes nothing but the time, and when `until` is asked. Stretches of a stream have the
+        length that the task gives them
+    stop : a sequence or stream ends after the first tick with an error of so much
+    stream_ticks : and a stream after so many ticks; 100,000 if only `stop` is given
+    callback : function of the `OnlineResult` so far of a seed, called after every chunk or stream, from several
+        threads; it has the errors of the last chunk
 
     Raises `RnnsimError` for arguments that do not fit, and as soon as an error or a weight is not finite: it names seed and
     sequences.
@@ -103,15 +111,22 @@ def train_online(
     require(kind == "squared_error", f"the truncated rule online descends the squared error, the task has {kind}")
     at_least("max_sequences", max_sequences, 0)
     require(chunk is None or chunk >= 1, f"chunk={chunk}: expected a whole number of at least 1")
+    ends = stop < np.inf or stream_ticks is not None
+    require(
+        task.streams or stream_ticks is None,
+        f"stream_ticks={stream_ticks}: the sequences of this task end by themselves",
+    )
+    require(stream_ticks is None or stream_ticks >= 1, f"stream_ticks={stream_ticks}: expected a value of at least 1")
     require(until in ("solved", "never") or callable(until), f'until={until}: expected "solved", "never" or a function')
     criterion = task.criterion if criterion is None else criterion
-    require(until != "solved" or criterion, "until=solved: the task has no criterion of success")
+    streams = (stream_ticks or _STREAM_TICKS) if task.streams and ends else None
+    require(until != "solved" or criterion or streams, "until=solved: the task has no criterion of success")
     seeds = [at_least("seed", seed, 0) for seed in seeds]
     require(len(set(seeds)) == len(seeds), "seeds: one is given twice")
     rates = dict(learning_rate=learning_rate, momentum=momentum, decay=decay, sequence_decay=sequence_decay)
     net.online(**rates)  # what is wrong with them is said once
     size = 1 if task.streams else chunk or _chunk(task)
-    jobs = [_Job(net, task, seed, rates, until, criterion, size, stop, callback) for seed in seeds]
+    jobs = [_Job(net, task, seed, rates, until, criterion, size, stop, streams, callback) for seed in seeds]
     with ThreadPoolExecutor(max(1, min(get_threads(), len(jobs)))) as pool:
         running = [pool.submit(job.run, max_sequences) for job in jobs]
         try:
@@ -130,45 +145,34 @@ def _chunk(task):
 class _Job:
     """The training of one seed."""
 
-    def __init__(self, net, task, seed, rates, until, criterion, size, stop, callback):
+    def __init__(self, net, task, seed, rates, until, criterion, size, stop, stream_ticks, callback):
+        from rnnsim.tasks.interface import Task
+
         self.net, self.task, self.until, self.criterion = net, task, until, criterion
-        self.size, self.stop, self.callback = size, stop, callback
+        self.size, self.stop, self.stream_ticks, self.callback = size, stop, stream_ticks, callback
         self.learner = net.online(net.drawn(seed), **rates)
         self.result = OnlineResult(seed)
         self.progress = task.progress
+        self.window = np.zeros(0, bool), np.zeros(0)
         self.stopped = False
         # A task that judges by the distance between output and target needs no outputs: the learner measures that.
-        from rnnsim.tasks.interface import Task
-
         self.own_judgement = type(task).correct is not Task.correct or type(task).error is not Task.error
 
     def run(self, max_sequences):
+        """The `OnlineResult` of at most so many sequences."""
         began, found, step = time.perf_counter(), self.result, 0
-        kept = {"worst": [], "errors": [], "correct": []}
-        window = (np.zeros(0, bool), np.zeros(0))
+        kept = {"worst": [], "errors": [], "correct": [], "lengths": []}
         while found.sequences < max_sequences and not found.solved and not self.stopped:
-            progress = () if self.progress is None else (self.progress,)
-            batch = self.task.training_batch(found.seed, step, self.size, *progress)
-            if found.sequences + batch.size > max_sequences:
-                batch = _first(batch, max_sequences - found.sequences, self.task)
-            before = self.learner.snapshot()
-            learnt, correct, errors = self._learn(batch, step)
-            if self.until == "solved":
-                met = first_met(self.criterion, *window, correct, errors)
-                if met is not None and met < batch.size:
-                    # Back, and once more up to the sequence that met the criterion.
-                    self.learner.restore(before)
-                    batch = _first(batch, met, self.task)
-                    learnt, correct, errors = self._learn(batch, step)
-                found.solved = met is not None
-                size = self.criterion.window
-                window = tuple(np.concatenate(pair)[-size:] for pair in zip(window, (correct, errors)))
-            for name, values in (("worst", learnt.worst), ("errors", errors), ("correct", correct)):
-                kept[name].append(values if name == "correct" else values.astype(np.float32))
-            found.sequences += batch.size
+            if self.stream_ticks:
+                learnt, correct, errors = self._stream(step)
+            else:
+                learnt, correct, errors = self._chunk(step, max_sequences - found.sequences)
+            kept["worst"].append(learnt.worst.astype(np.float32))
+            kept["errors"].append(errors.astype(np.float32))
+            kept["correct"].append(correct)
+            kept["lengths"].append(learnt.ticks)
+            found.sequences += len(correct)
             found.ticks += int(learnt.ticks.sum())
-            if self.progress is not None:
-                self.progress = self.task.advanced(self.progress, float(learnt.mean.mean()))
             step += 1
             found.seconds = time.perf_counter() - began
             if callable(self.until) and self.until(self._net(), found.sequences):
@@ -182,15 +186,51 @@ class _Job:
         found.seconds = time.perf_counter() - began
         return found
 
-    def _learn(self, batch, step):
-        """Learn a chunk: (what the learner showed, correct (B,), mean errors (B,))."""
+    def _chunk(self, step, most):
+        """Learn a chunk, up to the sequence that meets the criterion: what the learner showed, correct (B,), errors (B,)."""
+        progress = () if self.progress is None else (self.progress,)
+        batch = self.task.training_batch(self.result.seed, step, self.size, *progress)
+        if most < batch.size:
+            batch = _first(batch, most, self.task)
+        before = self.learner.snapshot() if self.until == "solved" else None
+        found = self._learn(batch, going_on=self.task.streams and step > 0)
+        if self.until == "solved":
+            met = first_met(self.criterion, *self.window, *found[1:])
+            if met is not None and met < batch.size:
+                # Back, and once more up to the sequence that met the criterion.
+                self.learner.restore(before)
+                found = self._learn(_first(batch, met, self.task), going_on=False)
+            self.result.solved = met is not None
+            size = self.criterion.window
+            self.window = tuple(np.concatenate(pair)[-size:] for pair in zip(self.window, found[1:]))
+        if self.progress is not None:
+            self.progress = self.task.advanced(self.progress, float(found[0].mean.mean()))
+        return found
+
+    def _stream(self, number):
+        """Learn a stream until its first error or last tick; the figures of one sequence, as in `_chunk`."""
+        seed, ticks, worst, total, stretch = self.result.seed + number * _NEXT_STREAM, 0, 0.0, 0.0, 0
+        while ticks < self.stream_ticks and worst < self.stop and not self.stopped:
+            batch = self.task.training_batch(seed, stretch, 1)
+            if self.stream_ticks - ticks < len(batch.inputs):
+                batch = _shorter(batch, self.stream_ticks - ticks)
+            learnt, _, errors = self._learn(batch, going_on=stretch > 0)
+            total += float(errors[0]) * int(learnt.ticks[0])
+            worst, ticks, stretch = max(worst, float(learnt.worst[0])), ticks + int(learnt.ticks[0]), stretch + 1
+        if self.until == "solved" and worst < self.stop:
+            self.result.solved = ticks >= self.stream_ticks
+        right = np.array([worst < min(self.stop, self.task.tolerance)])
+        return Learnt(np.array([worst]), np.array([total / ticks]), np.array([ticks])), right, np.array([total / ticks])
+
+    def _learn(self, batch, going_on):
+        """Learn from a batch; what it showed, correct (B,), mean errors (B,)."""
         task = self.task
         shape = (*batch.inputs.shape[:2], self.net.n_outputs)
         outputs = None
-        if self.own_judgement:
+        if self.own_judgement and not self.stream_ticks:
             outputs = np.zeros(shape if task.loss.when == "every" else shape[1:], self.net.dtype)
         try:
-            learnt = self.learner.learn(batch, task.loss, task.streams and step > 0, self.stop, outputs)
+            learnt = self.learner.learn(batch, task.loss, going_on, self.stop, outputs)
             theta = self.learner.theta
             if not np.isfinite(theta).all():
                 index = int(np.argmin(np.isfinite(theta)))
@@ -199,7 +239,7 @@ class _Job:
             first = self.result.sequences
             where = f"seed {self.result.seed}, sequences {first + 1}..{first + batch.size}"
             raise RnnsimError(f"{where}: {error}; a smaller learning rate may help") from None
-        if not self.own_judgement:
+        if outputs is None:
             return learnt, learnt.worst < task.tolerance, learnt.mean
         correct, errors = task.correct(outputs, batch), task.error(outputs, batch)
         correct = learnt.worst < task.tolerance if correct is None else correct
@@ -243,3 +283,11 @@ def _first(batch, count, task):
         return values[:count] if of_sequences else np.ascontiguousarray(values[:, :count])
 
     return Batch(cut(batch.inputs, False), cut(batch.targets, last), cut(batch.weights, last), cut(batch.lengths, True))
+
+
+def _shorter(batch, ticks):
+    """The first ticks of a batch with a target at every tick."""
+    weights = None if batch.weights is None else batch.weights[:ticks]
+    from rnnsim.tasks.interface import Batch
+
+    return Batch(batch.inputs[:ticks], batch.targets[:ticks], weights)
