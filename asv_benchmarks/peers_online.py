@@ -15,7 +15,7 @@ from rnnsim.learning import RULES
 CASES = ((8, 16), (8, 32), (8, 64), (8, 100))
 TITLE, UNIT, RATIO_OF_EACH = "(in, n)", "microseconds a tick", False
 STEPS, OUTPUTS = 100, 4
-APPROXIMATE = ("uoro", "rflo", "snap1", "snap", "eprop", "e-prop", "truncated", "kf-rtrl", "kernl", "dni")
+APPROXIMATE = ("uoro", "truncated", "snap", "rflo", "eprop", "kf-rtrl", "kernl", "dni")
 NAMES = ("rtrl", *(name for name in ("hybrid", *APPROXIMATE) if name in RULES))
 OWN = "rnnsim-rtrl"  # the engine that is our own RTRL
 

@@ -22,22 +22,26 @@ from rnnsim.tasks import TASKS
 from rnnsim.training import checkpoint, config, run
 from rnnsim.training.run import Lock, load_weights, open_run
 
-# Streams carry a state, weight noise and tbptt make several draws and updates a step: all that a checkpoint must hold.
+# Streams carry a state, weight noise and tbptt make several draws and updates a step, online rules draw numbers and carry an
+# influence or what they learn about the network: all that a checkpoint must hold.
 CASES = {
     "plain": dict(task="adding", network="gru"),
     "streams": dict(task="text", network="lstm", rule="tbptt"),
+    **{f"{rule} on streams": dict(task="text", network="rnn", rule=rule) for rule in ("uoro", "kernl", "dni")},
+    **{f"{rule} on sequences": dict(task="xor", network="rnn", rule=rule) for rule in ("uoro", "ok", "kernl", "dni")},
     **{f"{name} with noise": dict(task="xor", network="rnn", optimizer=name) for name in OPTIMIZERS},
 }
 OPTIONS = {
     "adding": {"task.length": 12},
-    "text": {"task.steps": 12, "horizon": 6, "every": 4},
+    "text": {"task.steps": 12, "every": 4},
     "xor": {"weight_noise": 0.03, "learning_rate": 0.01},
 }
 
 
 def setup(case, steps, **settings):
     names = CASES[case]
-    plan = config.with_options(config.with_names({}, **names), {"hidden": 5, **OPTIONS[names["task"]]})
+    options = {"hidden": 5, **OPTIONS[names["task"]], **({"horizon": 6} if names.get("rule") == "tbptt" else {})}
+    plan = config.with_options(config.with_names({}, **names), options)
     plan |= {"steps": steps, "batch": 4, "seed": 3, "report_every": 3, "checkpoint_every": 4, **settings}
     return config.build(plan)
 

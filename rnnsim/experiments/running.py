@@ -216,7 +216,7 @@ class _Pool:
             while self.busy:
                 worker, event = self.events.get(timeout=max(0.0, until - time.monotonic()))
                 if event["event"] == "lost":
-                    del self.busy[worker]
+                    self.busy.pop(worker, None)  # one that has reported its end is out already
                 elif worker in self.busy:
                     with contextlib.suppress(RnnsimError):
                         self._take(worker, event)

@@ -114,6 +114,7 @@ class DNI(OnlineRule):
     """
 
     cells = ("rnn",)
+    remembers = True
 
     def __init__(self, every: int = 0, rate: float = 0.001, refresh: int = 5):
         super().__init__(every)

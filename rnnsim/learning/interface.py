@@ -4,8 +4,11 @@
 2. ``check(net, task)`` raises `RnnsimError`, one line, if the rule cannot serve this network on this task.
 3. ``learn(net, batch, loss, apply, state)`` learns from one batch that begins in `state` (None: the network's initial
    state). Whenever a gradient (flat, like ``net.theta``) is ready it calls ``apply(gradient)``, which changes ``net.theta``
-   in place; once a batch or often. It returns a `Learned`.
-4. A rule knows networks by their interface only and keeps no state of a run that is not in what it returns.
+   in place; once a batch or often. It returns a `Learned`. If ``apply`` has a ``rate`` above 0, all it does is
+   ``net.theta -= rate * gradient``: a rule may do that by itself, in a kernel, and say how often by ``apply.made(count)``.
+4. A rule knows networks by their interface only and keeps no state of a run that is not in what it returns. One that draws
+   random numbers takes them from `randomness`, the seed and the number of the batch, which a training sets before every
+   batch. ``begin(state)``, if it is there, turns the state after one sequence into what goes on to a new one.
 """
 
 from typing import NamedTuple

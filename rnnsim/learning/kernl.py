@@ -115,6 +115,7 @@ class KeRNL(OnlineRule):
     """
 
     cells = ("rnn",)
+    remembers = True
 
     def __init__(self, every: int = 0, rate: float = 5.0, noise: float = 0.001):
         super().__init__(every)

@@ -14,6 +14,7 @@ from rnnsim.core.rng import stream_key
 from rnnsim.core.threads import get_threads, parallel_region
 from rnnsim.learning.interface import Learned
 from rnnsim.learning.online import (
+    Memory,
     Streams,
     Structure,
     flow_of,
@@ -130,11 +131,10 @@ class Engine:
         self.theta = np.repeat(net.theta[None], streams, axis=0) if own else net.theta[None]
         self.gradient = zeros(net.n_parameters)
         memory = rule.memory(net, structure, shape, streams)
-        clock = np.zeros((streams, 2), np.int64)
-        for s in range(streams):
-            clock[s, 0] = np.uint64(stream_key(seed, f"rule {s}")).astype(np.int64)
         self.linear = Linearised(*(zeros(*part.shape) for part in sizes))
-        self.memory = memory._replace(clock=clock)
+        self.memory = memory._replace(clock=np.zeros((streams, 2), np.int64))
+        self._seed = None
+        self.begin_noise(seed, 0)
         self.streams = Streams(
             self.theta,
             self.gradient,
@@ -157,6 +157,15 @@ class Engine:
         self.state[...] = 0
         self.gradient[...] = 0
         self.rule.clear(self.memory)
+
+    def begin_noise(self, seed, number):
+        """The random numbers of the rule as they begin with batch `number` of a seed."""
+        clock = self.memory.clock
+        if seed != self._seed:
+            self._seed = seed
+            for s in range(len(clock)):
+                clock[s, 0] = np.uint64(stream_key(seed, f"rule {s}")).astype(np.int64)
+        clock[:, 1] = number << 32
 
     def run(self, xs, targets, weights, kind, scale=1.0, rate=0.0, forced=False):
         """All streams through xs (S, T, I), targets (S, T, K), weights (S, T); gives losses (S,) and outputs (S, T, K).
@@ -201,7 +210,7 @@ class Engine:
         state = np.array(state.swapaxes(0, 1))
         if not parts:
             self.reset()
-        memory = self.memory
+        memory, self._seed = self.memory, None
         for mine, given in zip((memory.a, memory.b, memory.c, memory.clock), parts):
             if given is not mine:
                 mine[...] = given
@@ -218,7 +227,8 @@ class OnlineRule(ABC):
        forget what units that were set to their targets depend on (`nothing`, if `forces` is False); a rule that gathers ticks
        gives a fourth one, finish: add what is still missing to ``flow.gradient``, for it is about to be used;
     3. may refuse a network in ``check_network(net, structure, shape)`` by a `RnnsimError` of one line;
-    4. may set up its memory anew in ``clear(memory)``, at the begin of a sequence; the default is zeros.
+    4. may set up its memory anew in ``clear(memory)``, at the begin of a sequence; the default is zeros. A rule that keeps there
+       what it has learned about the network says ``remembers = True``.
 
     Options of all rules
 
@@ -230,6 +240,11 @@ class OnlineRule(ABC):
 
     forces = False
     force = False
+    randomness = (
+        0,
+        0,
+    )  # seed of the random numbers that a rule draws, and the batch that comes next; a training sets both
+    remembers = False
     cells = ()  # names of the cells that the rule serves, if not all
 
     def __init__(self, every: int = 0):
@@ -252,6 +267,15 @@ class OnlineRule(ABC):
         for part in (memory.a, memory.b, memory.c):
             part[...] = 0
 
+    def begin(self, carried):
+        """What goes on to a new sequence from what `Learned.state` gave: None, or with `remembers` what the rule has learned."""
+        if not self.remembers:
+            return None
+        state, a, b, c, clock = carried
+        self.clear(Memory(a, b, c, None, None, None, clock))
+        state[...] = 0
+        return [state, a, b, c, clock]
+
     def check(self, net, task):
         """See the contract in `rnnsim.learning.interface`."""
         structure, shape = structure_of(net)
@@ -265,24 +289,32 @@ class OnlineRule(ABC):
         xs, targets, weights = stream_arrays(net, batch, loss)
         check_forcing(self, net, loss, targets, weights)
         engine = self._engine_for(net, len(xs))
+        seed, number = self.randomness
+        self.randomness = seed, number + 1
         if state is None:
             engine.reset()
+            engine.begin_noise(seed, number)
         else:
             engine.resume(state)
         steps = xs.shape[1]
-        length = self.every or steps
         factor = 1 / np.log(2) if loss.unit == "bits" else 1.0
+        # Plain descent at every tick stays in the kernel: one call instead of one a tick, and the same bits.
+        rate = getattr(apply, "rate", 0.0) if self.every == 1 and len(xs) == 1 and net.trainable is None else 0.0
+        rate = rate if loss.per == "sequence" or ((weights == 0) | (weights == 1)).all() else 0.0
+        length = steps if rate else self.every or steps
         total, amount, parts = 0.0, 0.0, []
         for start in range(0, steps, length):
             part = slice(start, min(start + length, steps))
             counted = float(weights[:, part].sum())
-            share = counted if loss.per == "step" else float(len(xs))
+            share = counted if loss.per == "step" and not rate else float(len(xs))
             scale = factor / share if counted else 0.0
             arrays = (np.ascontiguousarray(array[:, part]) for array in (xs, targets, weights))
-            losses, outputs = engine.run(*arrays, loss.kind, scale, forced=self.force)
+            losses, outputs = engine.run(*arrays, loss.kind, scale, rate, self.force)
             parts.append(outputs)
             total, amount = total + float(losses.sum()) * share, amount + (counted if loss.per == "step" else 0.0)
-            if counted:
+            if rate:
+                apply.made(int(np.count_nonzero(weights)))
+            elif counted:
                 apply(engine.take_gradient())
         outputs = np.concatenate(parts, axis=1).swapaxes(0, 1)
         mean = total / (amount or 1.0) if loss.per == "step" else total / len(xs)

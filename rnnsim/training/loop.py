@@ -104,6 +104,22 @@ class Window:
         return self.full and criterion.met(self.correct, self.error)
 
 
+class _Apply:
+    """What a rule does with a gradient; see the contract in `rnnsim.learning.interface`."""
+
+    def __init__(self, training):
+        from rnnsim.optimizers.sgd import SGD
+
+        optimizer = training.optimizer
+        plain = type(optimizer) is SGD and optimizer == SGD(optimizer.learning_rate)
+        self.rate = optimizer.learning_rate if plain else 0.0
+        self.made = training.updated
+        self._update = training.update
+
+    def __call__(self, gradient):
+        self._update(gradient)
+
+
 class _Training:
     """The state of a training, one step at a time."""
 
@@ -117,6 +133,7 @@ class _Training:
         self.theta = net.theta.copy() if optimizer.weight_noise else net.theta
         self.before = net.theta.copy()
         self.optimizer_state = optimizer.init(self.theta)
+        self._apply = _Apply(self)
         self.state = None
         self.progress = getattr(task, "progress", None)
         criterion = task.criterion
@@ -140,6 +157,7 @@ class _Training:
             progress = () if self.progress is None else (self.progress,)
             batch = task.training_batch(self.seed, self.step, self.batch, *progress)
             self._disturb()
+            self.rule.randomness = self.seed, self.step
             learned = self.rule.learn(net, batch, task.loss, self._apply, self.state)
             if not np.isfinite(learned.loss):
                 raise NotFinite(f"the loss is {learned.loss}")
@@ -151,7 +169,7 @@ class _Training:
         finally:
             if self.theta is not net.theta:
                 net.theta[...] = self.theta
-        self.state = learned.state if task.streams else None
+        self.state = learned.state if task.streams else getattr(self.rule, "begin", lambda state: None)(learned.state)
         self._judge(learned.outputs, batch)
         if self.progress is not None:
             self.progress = task.advanced(self.progress, float(learned.loss))
@@ -172,13 +190,17 @@ class _Training:
             noisy = self.optimizer.perturbed(self.theta, self.seed, self.updates, self.net.trainable)
             self.net.theta[...] = noisy
 
-    def _apply(self, gradient):
+    def update(self, gradient):
         """One update, of the clean weights."""
         self._require_finite(gradient, "the gradient of ")
         self.optimizer.step(self.theta, gradient, self.optimizer_state, self.updates, self.net.trainable)
-        self.updates += 1
-        self._require_finite(self.theta, "")
+        self.updated(1)
         self._disturb()
+
+    def updated(self, count):
+        """The weights have seen so many updates more."""
+        self.updates += count
+        self._require_finite(self.theta, "")
 
     def finite(self):
         """Whether all weights are finite; those that a callback has changed may not be."""
