@@ -62,6 +62,10 @@ def _network(name, dtype):
                 batch = types.SimpleNamespace(inputs=inputs, targets=np.zeros(shape), weights=None, lengths=lengths)
                 net.loss_and_gradient(batch, Loss("squared_error", when=when))
         net.forward(inputs[:, :1])
+        if hasattr(net, "online"):
+            x = inputs if tokens else inputs.astype(np.float32)  # as tasks give them
+            batch = types.SimpleNamespace(inputs=x, targets=np.zeros((ROWS, OUTPUTS)), weights=None, lengths=None)
+            net.online(learning_rate=0.0).learn(batch, Loss("squared_error", when="last"))
 
 
 def _loss(kind, dtype):

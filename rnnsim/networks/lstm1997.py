@@ -20,7 +20,8 @@ The terms with p are peepholes: the gates of a block see the states of its own c
 Options
     blocks, size        memory blocks, cells of each;  plain: hidden units beside them
     g, h, output        squashing functions of cell inputs, cell outputs and output units: "logistic" in [0, 1], "logistic1" in
-                        [-1, 1], "logistic2" in [-2, 2] (2 f - 1 and 4 f - 2), "tanh", "identity"
+                        [-1, 1], "logistic2" in [-2, 2] (2 f - 1 and 4 f - 2), "tanh", "identity". Targets that reach the ends of
+                        the range of `output` are learnt slowly: its slope is zero there
     sees                z: "all" units, gates too (1997); "cells", and plain units (2000); "inputs": nothing but x (exp. 2a)
     output_gate, forget, peepholes, shortcut
     bias                of hidden units: "none", "gates" or "all";  output_bias: of output units
