@@ -157,9 +157,10 @@ def walk(
 ):
     """One stream through xs (T, I): state (k, H) goes on, outputs (T, K) are filled; gives the loss.
 
-    The gradient is added up in flow.gradient, or with a rate above 0 used at every tick, theta -= rate * gradient, and
-    cleared. With `forced` the units that are the outputs are set to their targets, at every tick that counts, once the error
-    has been taken and before the next tick sees them, and `forget` clears their influence (Williams & Zipser 1989).
+    The gradient is added up in flow.gradient, or with a rate above 0 used at every tick that counts, theta -= rate *
+    gradient, and cleared. With `forced` the units that are the outputs are set to their targets, at every tick that counts,
+    once the error has been taken and before the next tick sees them, and `forget` clears their influence (Williams & Zipser
+    1989).
     `finish` ends the walk, and comes before every change of theta: a rule that gathers ticks settles them there.
     """
     hidden, loss = state.shape[1], 0.0
@@ -202,9 +203,10 @@ def walk(
                 state[0, k] = targets[t, k]
         if rate > 0:
             call_rule(finish, flow, memory)
-            for i in range(flow.theta.size):
-                flow.theta[i] -= rate * flow.gradient[i]
-                flow.gradient[i] = 0
+            if weights[t] != 0:
+                for i in range(flow.theta.size):
+                    flow.theta[i] -= rate * flow.gradient[i]
+                    flow.gradient[i] = 0
         memory.clock[1] += 1
     call_rule(finish, flow, memory)
     return loss

@@ -1,0 +1,56 @@
+"""Plain gradient descent at every tick stays in the kernel, and gives the bits of an update a tick from Python."""
+
+import numpy as np
+import pytest
+
+import rnnsim as rs
+from rnnsim.learning import RULES
+from rnnsim.tasks import TASKS
+from rnnsim.training import loop
+
+FORWARD = [name for name in RULES if name not in ("bptt", "tbptt")]
+TASK = {
+    "add": {"steps": 12},
+    "xor": {"length": 12},
+    "adding": {"length": 12},
+}  # a stream; ticks that do not count; a last tick
+
+
+def trained(rule, task, **settings):
+    task = TASKS.build(task, TASK[task])
+    net = rs.Recurrent("rnn", task.n_inputs, task.n_outputs, hidden=5, rng=3)
+    optimizer = settings.pop("optimizer", rs.SGD(0.05))
+    result = rs.train(net, task, RULES.build(rule, {"every": 1}), optimizer, 4, batch=1, report_every=1, **settings)
+    return net.theta, [line["loss"] for line in result.history]
+
+
+@pytest.mark.parametrize("task", TASK)
+@pytest.mark.parametrize("rule", FORWARD)
+def test_same_bits(rule, task, monkeypatch):
+    theta, losses = trained(rule, task)
+    calls = []
+    monkeypatch.setattr(
+        loop, "_Apply", lambda training: lambda gradient: (calls.append(1), training.update(gradient))[1]
+    )
+    ticked, its = trained(rule, task)
+    assert calls and np.array_equal(theta, ticked) and losses == its
+
+
+def test_what_is_plain():
+    training = loop._Training(
+        rs.Recurrent("rnn", 2, 2, hidden=2), TASKS.build("add"), RULES.build("rtrl"), rs.SGD(0.1), 1, 0
+    )
+    assert loop._Apply(training).rate == 0.1
+    for other in (
+        rs.SGD(0.1, clip=1.0),
+        rs.SGD(0.1, schedule="inverse:1"),
+        rs.SGD(0.1, weight_noise=0.1),
+        rs.Adam(0.1),
+    ):
+        training.optimizer = other
+        assert loop._Apply(training).rate == 0
+
+
+def test_divergence_is_found():
+    with pytest.raises(loop.NotFinite, match=r"step \d: .* is "):
+        trained("rtrl", "adding", optimizer=rs.SGD(1e30))
