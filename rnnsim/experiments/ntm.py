@@ -204,7 +204,10 @@ ASSOCIATIVE_RECALL = Experiment(
         evaluated("loss_12", "loss at 12 items", "bits", options={"items": 12}),
         evaluated("loss_15", "loss at 15 items", "bits", options={"items": 15}),
     ),
-    criteria=(seeds_reach("ntm-ff", "sequences_solved", more_than=0.5), seeds_meet("ntm-ff", "loss<0.1", more_than=0.5)),
+    criteria=(
+        seeds_reach("ntm-ff", "sequences_solved", more_than=0.5),
+        seeds_meet("ntm-ff", "loss<0.1", more_than=0.5),
+    ),
     seeds=5,
     notes=(
         "The paper says that the feed-forward controller learns faster; it is the one that is judged.",
