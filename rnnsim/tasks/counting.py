@@ -42,9 +42,9 @@ class Counting(GeneratedTask):
     start : last step at which the first spike may come, at least 0
     loss : "squared_error" or "bernoulli"
 
-    >>> batch = Counting(short=2, long=3).training_batch(seed=0, step=1, size=2)
-    >>> batch.inputs[..., 0].T.tolist(), batch.targets[:, 0].tolist()
-    ([[1.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 1.0]], [0.0, 1.0])
+    >>> batch = Counting(short=2, long=3).training_batch(seed=0, step=0, size=6)
+    >>> batch.inputs[..., 0].T[3:].tolist(), batch.targets[3:, 0].tolist()
+    ([[1.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 1.0]], [0.0, 1.0, 1.0])
     """
 
     name = "counting"
