@@ -79,11 +79,9 @@ def _advance_rows(linear, structure, sources, memory, lo, hi):
     old = np.empty((block, influence.shape[1]), influence.dtype)
     for start in range(lo, hi, block):
         end = min(hi, start + block)
-        for r in range(start, end):
-            row, kept = influence[r], old[r - start]
-            for j in range(0, row.size, width(row)):
-                live = first(row.size - j)
-                store(kept, j, live, load(row, j, live))
+        rows, kept = influence[start:end].reshape(-1), old[: end - start].reshape(-1)
+        for i in range(rows.size):
+            kept[i] = rows[i]
         product_packed(influence[start:end], old[: end - start], memory.panels, False)
         if structure.chained:
             _add_immediate_rows(influence, units, structure, sources, start, end)
