@@ -5,7 +5,8 @@ An experiment
    with one line about it; nothing is computed when the module is imported;
 2. has arms, the things that are compared: the paper's network, a baseline, other settings. An `Arm` is a training
    configuration as in `rnnsim.training.config` (task, network, rule, optimizer, steps, batch, until, ...) without a seed,
-   and `quick`: what is different where a result is wanted in minutes. An `extra` arm is run only if it is named;
+   and `quick`: what is different where a result is wanted in minutes. An `extra` arm is run only if it is named. Where no
+   option says what the first weights are, `first_weights`, a function of (net, seed), sets them in ``net.theta``;
 3. is run with the seeds 1, 2, ..., N in every arm: first weights and data follow from the seed. A training stops as its
    configuration says; ``until="loss<0.1 twice"`` waits for evaluations on the way, which should be of the validation split;
 4. has measures: a `Measure` has a name (as a variable's), words, a unit, and a function of an `Outcome` that gives a number,
@@ -86,6 +87,7 @@ class Arm:
     quick: dict = field(default_factory=dict)
     published: dict = field(default_factory=dict)  # name of a measure -> Published
     extra: bool = False  # is run only if it is named
+    first_weights: Callable | None = None  # of (net, seed), sets them; None: they are as the network draws them
 
     def settings(self, quick=False):
         """The training configuration, in full or with what is different in quick ones; without a seed."""

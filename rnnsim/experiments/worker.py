@@ -45,7 +45,7 @@ def warm(config):
         train(setup.net, setup.task, **setup.settings, evaluation=evaluation)
 
 
-def train_one(experiment, config, folder, callback=None):
+def train_one(experiment, arm, config, folder, callback=None):
     """Train one seed to its end, from wherever its folder is, and measure it: the record that is kept of it.
 
     None if it was interrupted. Raises `RnnsimError` if it cannot be trained at all.
@@ -58,6 +58,9 @@ def train_one(experiment, config, folder, callback=None):
 
     began = time.perf_counter()
     setup = configuration.build(config)
+    first_weights = experiment.arm(arm).first_weights
+    if first_weights:
+        first_weights(setup.net, config["seed"])
     try:
         result = train(setup.net, setup.task, out=folder, resume=True, callback=callback, **setup.settings)
     except NotFinite as error:
@@ -89,7 +92,7 @@ def _train(order, say):
         found = {name: getattr(progress, name) for name in ("step", "steps", "sequences", "loss", "seconds")}
         say("step", **{**found, **known})
 
-    record = train_one(find(order["experiment"]), order["config"], order["folder"], step)
+    record = train_one(find(order["experiment"]), order["arm"], order["config"], order["folder"], step)
     if record is None:
         say("interrupted")
     else:

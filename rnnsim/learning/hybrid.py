@@ -22,7 +22,7 @@ from rnnsim.core.gemm import prepare, product
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.registry import at_least, require
 from rnnsim.learning.online import Memory
-from rnnsim.learning.streams import OnlineRule, available_bytes
+from rnnsim.learning.streams import OnlineRule, available_bytes, size_in_words
 
 _COLUMNS = 64  # of the influence that are multiplied together: their copy stays in the second-level cache
 
@@ -258,7 +258,7 @@ class Hybrid(OnlineRule):
         require(
             need <= available_bytes() // 2,
             f"rule hybrid: the influence of {shape.parameters:,} parameters on {shape.states * shape.hidden:,} states and a "
-            f"block of {self.block or shape.hidden} ticks take {need / 2**30:.1f} GiB a sequence",
+            f"block of {self.block or shape.hidden} ticks take {size_in_words(need)} a sequence",
         )
 
     def kernels(self, net, structure, shape):

@@ -12,6 +12,7 @@ from rnnsim.core.losses import KINDS
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import stream_key
 from rnnsim.core.threads import get_threads, parallel_region
+from rnnsim.errors import RnnsimError
 from rnnsim.learning.interface import Learned
 from rnnsim.learning.online import (
     Memory,
@@ -39,9 +40,12 @@ class Shape(NamedTuple):
 def structure_of(net):
     """The `Structure` of a network of one layer. Raises `RnnsimError` if the engine cannot serve it."""
     cells = getattr(net, "cells", None)
-    require(
-        cells is not None, f"a network '{net.config['name']}' is no cell with a readout: online rules do not serve it"
-    )
+    if cells is None:
+        need = size_in_words(net.n_parameters * net.state_size * net.dtype.itemsize)
+        raise RnnsimError(
+            f"a network '{net.config['name']}' is no cell with a readout: online rules do not serve it, and the influence of its "
+            f"{net.n_parameters:,} parameters on {net.state_size:,} states would take {need} a sequence"
+        )
     require(net.directions == 1, "bidirectional=True: a rule that learns while the sequence runs cannot see its end")
     require(net.layers == 1, f"layers={net.layers}: online rules serve one layer")
     require(not net.embedding, f"embedding={net.embedding}: online rules take symbols one-hot")
@@ -398,6 +402,18 @@ def stream_arrays(net, batch, loss):
     return tuple(np.ascontiguousarray(np.swapaxes(array, 0, 1), net.dtype) for array in (inputs, targets, weights))
 
 
+def size_in_words(count):
+    """So many bytes, in words.
+
+    >>> size_in_words(4500), size_in_words(3 * 2**30)
+    ('4.4 KiB', '3.0 GiB')
+    """
+    for power, unit in ((30, "GiB"), (20, "MiB")):
+        if count >= 2**power:
+            return f"{count / 2**power:.1f} {unit}"
+    return f"{count / 2**10:.1f} KiB"
+
+
 def available_bytes():
     """Memory of this machine, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 << 30
@@ -409,7 +425,7 @@ def check_size(rule, parameters, numbers, shape):
     require(
         need <= available_bytes() // 2,
         f"rule {rule}: the influence of {parameters:,} parameters on {shape.states * shape.hidden:,} states takes "
-        f"{need / 2**30:.1f} GiB a sequence",
+        f"{size_in_words(need)} a sequence",
     )
 
 

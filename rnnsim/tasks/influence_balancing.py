@@ -55,6 +55,21 @@ def at_rest(theta, positive=POSITIVE, negative=NEGATIVE):
     return np.linalg.solve(np.eye(len(v)) - a, v * theta)
 
 
+def connections(theta=0.5, positive=POSITIVE, negative=NEGATIVE):
+    """The weights of `network`, 0 where there is no connection: a row a unit, columns constant, s, theta.
+
+    >>> connections(0.5, 1, 1).tolist()
+    [[0.0, 0.5, 0.5, 1.0], [0.0, 0.0, 0.5, -1.0], [0.5, 0.0, 0.0, 0.0]]
+    """
+    at_least("positive", positive, 1)
+    at_least("negative", negative, 0)
+    a, v = system(positive, negative)
+    n = len(v)
+    found = np.zeros((n + 1, n + 2))
+    found[:n, 1 : n + 1], found[:n, n + 1], found[n, 0] = a, v, theta
+    return found
+
+
 def network(theta=0.5, positive=POSITIVE, negative=NEGATIVE, dtype="float64"):
     """The system as a `rnnsim` network with one trained weight.
 
@@ -68,18 +83,13 @@ def network(theta=0.5, positive=POSITIVE, negative=NEGATIVE, dtype="float64"):
     """
     from rnnsim.networks.recurrent import Recurrent
 
-    at_least("positive", positive, 1)
-    at_least("negative", negative, 0)
-    a, v = system(positive, negative)
-    n = len(v)
-    weights = np.zeros((n + 1, n + 2))  # inputs first: the constant, the n numbers, theta
-    weights[:n, 1 : n + 1], weights[:n, n + 1], weights[n, 0] = a, v, theta
-    table = np.where(weights != 0, 0, -1)
-    table[n, 0] = 1
-    options = dict(hidden=n + 1, readout="units", activation="identity", bias="none", connections=table.tolist())
+    w = connections(theta, positive, negative)
+    table = np.where(w != 0, 0, -1)
+    table[-1, 0] = 1
+    options = dict(hidden=len(w), readout="units", activation="identity", bias="none", connections=table.tolist())
     net = Recurrent("rnn", 1, 1, dtype=dtype, **options)
     views = net.layout.views(net.theta)
-    views["weight_ih_l0"][...], views["weight_hh_l0"][...] = weights[:, :1], weights[:, 1:]
+    views["weight_ih_l0"][...], views["weight_hh_l0"][...] = w[:, :1], w[:, 1:]
     return net
 
 

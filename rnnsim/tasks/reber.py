@@ -40,6 +40,7 @@ SYMBOLS = "BTPSXVE"
 _REBER = ("B1", "T2P3", "S2X4", "T3V5", "X3S6", "P4V6", "E7")  # by states; 7 is behind the string
 _LONGEST = 1000  # longer ones have a probability below 1e-100
 _ROUND = 64  # test strings are looked for among so many at a time
+_KEPT = 64  # seeds whose sets are kept
 
 
 def _automaton():
@@ -207,7 +208,8 @@ class EmbeddedReber(Task):
 
     def _both(self, seed):
         """(symbols (2 N, longest), sizes (2 N,)) of a seed: the training set and behind it the test set."""
-        if seed not in self._sets:
+        found = self._sets.get(seed)
+        if found is None:
             key, n = stream_key(seed, f"{self.name} strings"), self.strings
             symbols, sizes = np.zeros((n, _LONGEST), np.int8), np.empty(n, np.int64)
             _draw_strings(symbols, sizes, key, 0)
@@ -220,10 +222,11 @@ class EmbeddedReber(Task):
                 parts.append((symbols[fresh], sizes[fresh]))
                 missing, first = missing - len(fresh), first + _ROUND
             symbols, sizes = (np.concatenate(arrays) for arrays in zip(*parts))
-            if len(self._sets) == 2:
-                self._sets.pop(next(iter(self._sets)))
-            self._sets[seed] = np.ascontiguousarray(symbols[:, : sizes.max()]), sizes
-        return self._sets[seed]
+            found = np.ascontiguousarray(symbols[:, : sizes.max()]), sizes
+            if len(self._sets) >= _KEPT:
+                self._sets = {}
+            self._sets[seed] = found
+        return found
 
     def string_set(self, seed, split="test"):
         """The strings of a set, "training" or "test", as texts.

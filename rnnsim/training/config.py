@@ -12,6 +12,8 @@
 
     [evaluation]                  options of `rnnsim.evaluate` for evaluations on the way
 
+    [online]                      one sequence after the other by the truncated rule; see `rnnsim.training.sequences`
+
 The `config.toml` of a run is such a configuration with nothing left out, so it can be given again as it is.
 """
 
@@ -34,7 +36,19 @@ SETTINGS = {
     "checkpoint_every": int,
     "report_every": int,
 }
+ONLINE = {
+    "learning_rate": float,
+    "momentum": float,
+    "decay": float,
+    "sequence_decay": float,
+    "stop": float,
+    "stream_ticks": int,
+    "test": Literal["none", "sets", "streams"],
+    "test_every": int,
+    "test_ticks": int,
+}
 EVALUATION = {"seed": int, "count": int | None, "batch": int, "split": str}
+TABLES = {"evaluation": EVALUATION, "online": ONLINE}
 # What a part is where nothing is said. Gradients of recurrent networks explode: Adam comes with its norm clipped.
 DEFAULTS = {
     "rule": {"name": "bptt", "options": {}},
@@ -88,9 +102,9 @@ def load(path):
 def check(config, source=""):
     """`config`, if all its keys are known and hold what they should; values of options are checked when they are used."""
     for key, value in config.items():
-        if key not in (*PARTS, *SETTINGS, "evaluation"):
-            raise RnnsimError(f"{source}{unknown('key', key, [*PARTS, *SETTINGS, 'evaluation'])}")
-        if (key in PARTS or key == "evaluation") != isinstance(value, dict):
+        if key not in (*PARTS, *SETTINGS, *TABLES):
+            raise RnnsimError(f"{source}{unknown('key', key, [*PARTS, *SETTINGS, *TABLES])}")
+        if (key in PARTS or key in TABLES) != isinstance(value, dict):
             raise RnnsimError(f"{source}{key}: expected {'a value' if key in SETTINGS else f'a table [{key}]'}")
         if key in SETTINGS:
             convert(value, SETTINGS[key], f"{source}{key}")
@@ -103,9 +117,10 @@ def check(config, source=""):
                 raise RnnsimError(f"{source}{part}.{key}: expected {'a table' if key == 'options' else 'a value'}")
             if key == "name":
                 convert(value, str, f"{source}{part}.name")
-    for key in config.get("evaluation", {}):
-        if key not in EVALUATION:
-            raise RnnsimError(f"{source}{unknown('option of the evaluation', key, EVALUATION)}")
+    for name, known in TABLES.items():
+        for key in config.get(name, {}):
+            if key not in known:
+                raise RnnsimError(f"{source}{unknown(f'option of the {name}', key, known)}")
     return config
 
 
@@ -137,6 +152,9 @@ def with_options(config, options):
     known = {part: options_of(part, name) for part, name in names.items()}
     for key, value in options.items():
         part, dot, inner = key.partition(".")
+        if dot and part == "online":
+            config["online"] = {**config.get("online", {}), inner: value}
+            continue
         if dot and part in PARTS:
             if part not in names:
                 raise RnnsimError(f"{key}: no {part} is named")
@@ -165,8 +183,12 @@ def build(config):
     parts = {name: registry(name).build(config[name]["name"], config[name].get("options")) for name in PARTS[2:]}
     task = registry("task").build(config["task"]["name"], config["task"].get("options"))
     net = _network(config["network"], task, dtype, seed)
+    parts["rule"].check(net, task)
     if config.get("evaluation"):
         settings["evaluation"] = {k: convert(v, EVALUATION[k], k) for k, v in config["evaluation"].items()}
+    if config.get("online"):
+        settings["online"] = {k: convert(v, ONLINE[k], k) for k, v in config["online"].items()}
+        settings.setdefault("batch", 1)
     return Setup(net, task, {**settings, **parts, "rng": seed})
 
 

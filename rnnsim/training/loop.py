@@ -282,6 +282,7 @@ def train(
     time_limit=None,
     resume=False,
     evaluation=None,
+    online=None,
 ):
     """Train a network on a task, in place.
 
@@ -300,6 +301,8 @@ def train(
     time_limit : seconds after which this sitting ends
     resume : go on with the run in `out` if there is one, bit for bit as if it had never stopped
     evaluation : options of `rnnsim.training.evaluate.evaluate` for the evaluations on the way
+    online : options of `rnnsim.training.sequences.Online`: a network of memory blocks learns one sequence after the other by
+        the rule "truncated", with an update at every tick with an error; a step is a sequence, and no optimizer is asked
 
     Ctrl-C ends the training after the step in progress, with a checkpoint; a second one ends it at once.
 
@@ -321,6 +324,12 @@ def train(
     require(out is not None or not resume, "resume=True: needs out, the folder of the run")
     _fit(net, task)
     rule.check(net, task)
+    if online:
+        from rnnsim.training.sequences import train_sequences
+
+        every = dict(evaluate=evaluate_every, checkpoint=checkpoint_every, report=report_every)
+        limits = dict(steps=steps, goal=goal, time_limit=time_limit)
+        return train_sequences(net, task, rule, batch, seed, online, limits, every, callback, out, resume, evaluation)
     training = _Training(net, task, rule, optimizer, batch, seed)
     limits = dict(steps=steps, goal=goal, time_limit=time_limit)
     every = dict(evaluate=evaluate_every, checkpoint=checkpoint_every, report=report_every)

@@ -126,7 +126,7 @@ def train_online(
     rates = dict(learning_rate=learning_rate, momentum=momentum, decay=decay, sequence_decay=sequence_decay)
     net.online(**rates)  # what is wrong with them is said once
     size = 1 if task.streams else chunk or _chunk(task)
-    jobs = [_Job(net, task, seed, rates, until, criterion, size, stop, streams, callback) for seed in seeds]
+    jobs = [Job(net, task, seed, rates, until, criterion, size, stop, streams, callback) for seed in seeds]
     with ThreadPoolExecutor(max(1, min(get_threads(), len(jobs)))) as pool:
         running = [pool.submit(job.run, max_sequences) for job in jobs]
         try:
@@ -142,16 +142,17 @@ def _chunk(task):
     return int(np.clip(_CHUNK_BYTES // max(1, batch.inputs.nbytes), 1, 500))
 
 
-class _Job:
-    """The training of one seed."""
+class Job:
+    """The training of one seed; `advance` does a chunk of `size` sequences, or a stream. Arguments as of `train_online`."""
 
-    def __init__(self, net, task, seed, rates, until, criterion, size, stop, stream_ticks, callback):
+    def __init__(self, net, task, seed, rates, until, criterion, size, stop, stream_ticks, callback=None, theta=None):
         from rnnsim.tasks.interface import Task
 
         self.net, self.task, self.until, self.criterion = net, task, until, criterion
         self.size, self.stop, self.stream_ticks, self.callback = size, stop, stream_ticks, callback
-        self.learner = net.online(net.drawn(seed), **rates)
+        self.learner = net.online(net.drawn(seed) if theta is None else theta, **rates)
         self.result = OnlineResult(seed)
+        self.step = 0
         self.progress = task.progress
         self.window = np.zeros(0, bool), np.zeros(0)
         self.stopped = False
@@ -160,20 +161,14 @@ class _Job:
 
     def run(self, max_sequences):
         """The `OnlineResult` of at most so many sequences."""
-        began, found, step = time.perf_counter(), self.result, 0
+        began, found = time.perf_counter(), self.result
         kept = {"worst": [], "errors": [], "correct": [], "lengths": []}
         while found.sequences < max_sequences and not found.solved and not self.stopped:
-            if self.stream_ticks:
-                learnt, correct, errors = self._stream(step)
-            else:
-                learnt, correct, errors = self._chunk(step, max_sequences - found.sequences)
+            learnt, correct, errors = self.advance(max_sequences - found.sequences)
             kept["worst"].append(learnt.worst.astype(np.float32))
             kept["errors"].append(errors.astype(np.float32))
             kept["correct"].append(correct)
             kept["lengths"].append(learnt.ticks)
-            found.sequences += len(correct)
-            found.ticks += int(learnt.ticks.sum())
-            step += 1
             found.seconds = time.perf_counter() - began
             if callable(self.until) and self.until(self._net(), found.sequences):
                 found.solved = True
@@ -184,6 +179,14 @@ class _Job:
         for name, parts in kept.items():
             setattr(found, name, np.concatenate(parts) if parts else np.zeros(0))
         found.seconds = time.perf_counter() - began
+        return found
+
+    def advance(self, most):
+        """Learn a stream, or a chunk of `most` sequences at most: what the learner showed, correct (B,), errors (B,)."""
+        found = self._stream(self.step) if self.stream_ticks else self._chunk(self.step, most)
+        self.step += 1
+        self.result.sequences += len(found[1])
+        self.result.ticks += int(found[0].ticks.sum())
         return found
 
     def _chunk(self, step, most):

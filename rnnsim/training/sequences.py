@@ -1,0 +1,331 @@
+"""Online training of one seed as a run on disk: sequence after sequence by the truncated rule, with tests on the way as in the papers.
+
+What `rnnsim.train` does with `online`, the table [online] of a configuration. A step is a sequence, or a stream that ends. Every tick
+with an error changes the weights (`rnnsim.networks.lstm1997_online`); no optimizer is asked. The options are those of `Online`.
+
+Tests, with the weights held still, every `test_every` sequences:
+
+    sets       all sequences of the task's training set and of its test set are right (embedded Reber)
+    streams    ten fresh streams, each until its first error of `stop` or `test_ticks` ticks; passed if all reach the last one
+
+Solved is then a passed test; without a test, the task's criterion over the last training sequences, or for streams that end, one that
+reaches its last tick.
+
+In reports `loss` and `error` are the mean absolute error of outputs at the ticks that count, and `right_at` says after how many sequences
+a window of the criterion had no more wrong ones than it may, whatever their mean error.
+
+A checkpoint is written every minute and at the end; a run that was stopped goes on from it bit for bit.
+"""
+
+import math
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.core.registry import at_least, require
+from rnnsim.errors import RnnsimError
+from rnnsim.networks.lstm1997_online import Learner
+from rnnsim.tasks.interface import Criterion
+from rnnsim.training.goal import Goal
+from rnnsim.training.online import _NEXT_STREAM, _STREAM_TICKS, Job, _chunk, first_met
+
+_CHECKPOINT_SECONDS = 60
+_TEST_STREAMS = 10
+_NUMBERS = ("solved_at", "right_at", "correct", "error", "best_ticks", "tests", "seconds", "sums")
+
+
+class Online(NamedTuple):
+    """Options of online training.
+
+    learning_rate, momentum, decay, sequence_decay : see `rnnsim.networks.lstm1997_online.OnlineLearner`
+    stop : a sequence or stream ends after the first tick with such an error
+    stream_ticks : and a stream after so many ticks
+    test, test_every, test_ticks : see the top of the file
+    """
+
+    learning_rate: float
+    momentum: float = 0.0
+    decay: float = 1.0
+    sequence_decay: float = 1.0
+    stop: float = math.inf
+    stream_ticks: int = 0
+    test: str = "none"
+    test_every: int = 100
+    test_ticks: int = 100_000
+
+
+class _Run:
+    """Where a training is."""
+
+    def __init__(self, net, task, seed, online, goal):
+        self.net, self.task, self.seed, self.online = net, task, seed, online
+        ends = online.stop < math.inf or online.stream_ticks
+        self.streams = (online.stream_ticks or _STREAM_TICKS) if task.streams and ends else None
+        rates = {name: getattr(online, name) for name in ("learning_rate", "momentum", "decay", "sequence_decay")}
+        until = "solved" if goal == "solved" and online.test == "none" else "never"
+        arguments = (net, task, seed, rates, until, task.criterion, 1, online.stop, self.streams)
+        self.job = Job(*arguments, theta=net.theta)
+        self.criterion = task.criterion
+        # What "right" is for the paper's figure without a bound on the mean error.
+        self.right = self.criterion and Criterion(self.criterion.window, self.criterion.wrong)
+        self.window = np.zeros(0, bool), np.zeros(0)
+        self.solved_at = self.right_at = self.correct = self.error = self.best_ticks = None
+        self.tests, self.seconds = 0, 0.0
+        self.sums = [0.0, 0, 0]  # since the last report: errors, sequences, ticks
+
+    @property
+    def sequences(self):
+        return self.job.result.sequences
+
+    def advance(self, most):
+        """A chunk of `most` sequences at most, or a stream."""
+        before = self.sequences
+        learnt, correct, errors = self.job.advance(most)
+        self.sums = [self.sums[0] + float(errors.sum()), self.sums[1] + len(errors), self.sums[2] + int(learnt.ticks.sum())]
+        self.net.theta[...] = self.job.learner.theta
+        size = self.criterion.window if self.criterion else 1000
+        if self.criterion and not self.streams:
+            if self.right_at is None:
+                met = first_met(self.right, *self.window, correct, errors)
+                self.right_at = None if met is None else before + met
+            if self.solved_at is None and self.online.test == "none":
+                met = first_met(self.criterion, *self.window, correct, errors)
+                self.solved_at = None if met is None else before + met
+        if self.streams and self.solved_at is None and self.online.test == "none":
+            whole = learnt.ticks[0] >= self.streams and learnt.worst[0] < self.online.stop
+            self.solved_at = self.sequences if whole else None
+        self.window = tuple(np.concatenate(pair)[-size:] for pair in zip(self.window, (correct, errors)))
+        self.correct, self.error = float(self.window[0].mean()), float(self.window[1].mean())
+
+    def test(self):
+        """Test with the weights held still; gives what goes into the report."""
+        self.tests += 1
+        if self.online.test == "sets":
+            found, passed = self._sets()
+        else:
+            found, passed = self._stream_test()
+        if passed and self.solved_at is None:
+            self.solved_at = self.sequences
+        return found
+
+    def _sets(self):
+        from rnnsim.training.evaluate import evaluate
+
+        found = {}
+        for split in ("training", "test"):
+            found[split] = evaluate(self.net, self.task, self.seed, split=split, batch=256)["correct"]
+            if found[split] < 1:
+                return found, False
+        return found, True
+
+    def _stream_test(self):
+        lengths = []
+        for k in range(_TEST_STREAMS):
+            seed = self.seed + (self.tests * _TEST_STREAMS + k) * _NEXT_STREAM
+            lengths.append(stream_length(self.net, self.task, seed, self.online.stop, self.online.test_ticks))
+        mean = float(np.mean(lengths))
+        self.best_ticks = max(self.best_ticks or 0.0, mean)
+        return {"mean_ticks": mean, "least_ticks": min(lengths)}, min(lengths) >= self.online.test_ticks
+
+    def report(self):
+        """The line for the metrics."""
+        error, count, ticks = self.sums
+        self.sums = [0.0, 0, 0]
+        found = {"step": self.sequences, "sequences": self.sequences, "loss": error / max(1, count)}
+        found |= {"correct": self.correct, "error": self.error, "ticks": ticks / max(1, count)}
+        return {**found, "solved_at": self.solved_at, "right_at": self.right_at}
+
+    def parts(self):
+        """All that a checkpoint holds beside the network."""
+        learner = dict(zip(Learner._fields, self.job.learner.snapshot()))
+        progress = {name: getattr(self, name) for name in _NUMBERS}
+        progress |= {"step": self.sequences, "chunks": self.job.step, "ticks": self.job.result.ticks}
+        progress |= {"task": self.job.progress, "solved": self.job.result.solved}
+        window = {"correct": self.window[0], "errors": self.window[1]}
+        return dict(optimizer=learner, window=window, progress=progress)
+
+    def restore(self, stored, path):
+        """Go on from a checkpoint."""
+        from rnnsim.training import checkpoint
+
+        checkpoint.restore(self.net, stored, path)
+        require("chunks" in stored.progress, f"{path} holds another run: it was not trained online")
+        self.job.learner.restore([stored.optimizer[name] for name in Learner._fields])
+        self.window = stored.window["correct"], stored.window["errors"]
+        if self.job.until == "solved":
+            self.job.window = self.window
+        for name in _NUMBERS:
+            setattr(self, name, stored.progress[name])
+        self.job.step, self.job.progress = stored.progress["chunks"], stored.progress["task"]
+        result = self.job.result
+        result.sequences, result.ticks = stored.progress["step"], stored.progress["ticks"]
+        result.solved = stored.progress["solved"]
+
+
+def stream_length(net, task, seed, stop, ticks):
+    """The ticks of a fresh stream before the first error of `stop`, with the weights held still; at most `ticks`.
+
+    >>> from rnnsim.networks import build
+    >>> from rnnsim.tasks.continual_reber import ContinualReber
+    >>> net = build("lstm1997", 7, 7, dtype="float64")
+    >>> stream_length(net, ContinualReber(), 0, 0.49, 1000), stream_length(net, ContinualReber(), 0, 2.0, 1000)
+    (0, 1000)
+    """
+    learner, done = net.online(net.theta, learning_rate=0.0), 0
+    for batch in task.evaluation_batches(seed, 1, ticks):  # a stretch has a tick at least
+        learnt = learner.learn(batch, task.loss, going_on=done > 0, stop=stop)
+        done += int(learnt.ticks[0])
+        if learnt.worst[0] >= stop:
+            return min(done - 1, ticks)
+        if done >= ticks:
+            break
+    return min(done, ticks)
+
+
+def train_sequences(net, task, rule, batch, seed, online, limits, every, callback, out, resume, evaluation):
+    """`rnnsim.train` with `online`; the arguments are what it has checked. Gives its `TrainResult`."""
+    from rnnsim.learning.truncated import Truncated
+    from rnnsim.training.loop import _FREE, TrainResult, _Interrupt
+
+    online, goal = _checked(net, task, rule, batch, online, limits["goal"], every), limits["goal"]
+    run = _Run(net, task, seed, online, goal)
+    wanted = [count for count in (every["evaluate"], online.test_every if online.test != "none" else 0) if count]
+    if not task.streams:
+        run.job.size = _size(_chunk(task), wanted)
+    if out is None:
+        return TrainResult(_run(run, limits, every, callback, None, evaluation, wanted, _Interrupt))
+    from rnnsim.learning import RULES
+    from rnnsim.tasks import TASKS
+    from rnnsim.training.run import Writer, described
+
+    assert isinstance(rule, Truncated)
+    rates = {"learning_rate": online.learning_rate} | ({"momentum": online.momentum} if online.momentum else {})
+    given = {key: value for key, value in online._asdict().items() if value != math.inf}
+    config = {
+        **dict(steps=limits["steps"], batch=1, seed=seed, until=str(goal), time_limit=limits["time_limit"]),
+        **{f"{name}_every": count for name, count in every.items()},
+        **dict(dtype=str(net.theta.dtype), task=described(TASKS, task), network=net.config),
+        "rule": described(RULES, rule),
+        "optimizer": {"name": "momentum" if online.momentum else "sgd", "options": rates},
+        "evaluation": evaluation or {},
+        "online": given,
+    }
+    with Writer(out, config, resume, _FREE) as writer:
+        found, path = writer.latest()
+        if found:
+            run.restore(found, path)
+        return TrainResult(_run(run, limits, every, callback, writer, evaluation, wanted, _Interrupt))
+
+
+def _checked(net, task, rule, batch, online, goal, every):
+    name = net.config["name"]
+    found = rule.config["name"] if hasattr(rule, "config") else type(rule).__name__.lower()
+    require(found == "truncated", f"online: a network learns online by the rule truncated, not by {found}")
+    require(hasattr(net, "online"), f"online: network '{name}' has no online learner; lstm1997 has")
+    require(batch == 1, f"batch={batch}: online training takes one sequence after the other, batch=1")
+    kind = task.loss.kind
+    require(kind == "squared_error", f"online: the truncated rule descends the squared error, the task has {kind}")
+    require("learning_rate" in online, "online: needs a learning_rate")
+    known = Online(**online)
+    at_least("test_every", known.test_every, 1)
+    at_least("stream_ticks", known.stream_ticks, 0)
+    require(known.test != "streams" or task.streams, "test=streams: the task has no streams")
+    sets = hasattr(task, "string_set")
+    require(known.test != "sets" or sets, "test=sets: the task has no fixed sets of sequences")
+    if goal == "solved":
+        ends = task.streams and (known.stop < math.inf or known.stream_ticks)
+        require(known.test != "none" or task.criterion or ends, "until=solved: the task has no criterion of success")
+    return known
+
+
+def _size(most, wanted):
+    """Sequences of a chunk, so that chunks end where something is wanted.
+
+    >>> _size(500, []), _size(500, [100]), _size(80, [100]), _size(500, [300, 200])
+    (500, 100, 50, 100)
+    """
+    if not wanted:
+        return most
+    common = math.gcd(*wanted)
+    return max(size for size in range(1, min(most, common) + 1) if common % size == 0)
+
+
+def _run(run, limits, every, callback, writer, evaluation, wanted, interrupts):
+    """Chunk after chunk, until a limit is reached; the entries of a `TrainResult`."""
+    from rnnsim.training.evaluate import evaluate
+    from rnnsim.training.loop import NotFinite, Progress
+
+    history = writer.history() if writer else []
+    began, earlier, goal, steps = time.perf_counter(), run.seconds, limits["goal"], limits["steps"]
+    evaluations = [line["evaluation"] for line in history if line.get("evaluation")]
+    reached, path, saved = isinstance(goal, Goal) and goal.met(evaluations), None, began
+    message, interrupted, loss = "all steps are done", False, history[-1]["loss"] if history else None
+
+    def seconds():
+        return earlier + time.perf_counter() - began
+
+    def done():
+        return reached or (goal == "solved" and run.solved_at is not None)
+
+    def save():
+        nonlocal path, saved
+        run.seconds = seconds()
+        if writer:
+            path, saved = writer.save(run.sequences, run.net, **run.parts()), time.perf_counter()
+
+    with interrupts() as interrupt:
+        if writer and not writer.checkpoints():
+            save()
+        at = run.sequences
+        while run.sequences < steps and not done():
+            before = run.sequences
+            try:
+                run.advance(steps - before)
+            except RnnsimError as error:
+                kept = f"last good checkpoint: {path}" if path else "there is no checkpoint"
+                raise NotFinite(f"step {before + 1}: {error}; {kept}") from None
+
+            def passed(count, before=before):
+                return count and run.sequences // count > before // count
+
+            extra = {}
+            if passed(every["evaluate"]):
+                found = evaluate(run.net, run.task, **{"seed": run.seed, **(evaluation or {})})
+                evaluations.append(found)
+                extra["evaluation"], reached = found, isinstance(goal, Goal) and goal.met(evaluations)
+            # The streams of a net that has learnt little are over at once: it is tested for a fraction of the time it learns.
+            if run.online.test != "none" and passed(run.online.test_every):
+                test = run.test()
+                extra |= {"test": test} if passed(every["report"]) or run.solved_at else {}
+            report = None
+            if passed(every["report"]) or extra.get("evaluation") or done() or run.sequences >= steps:
+                report = {**run.report(), **extra, "seconds": round(seconds(), 3)}
+                history.append(report)
+                loss = report["loss"]
+                if writer:
+                    writer.report(report)
+            if time.perf_counter() - saved > _CHECKPOINT_SECONDS:
+                save()
+                at = run.sequences
+            figures = dict(net=run.net, step=run.sequences, steps=steps, sequences=run.sequences)
+            figures |= dict(loss=run.error, correct=run.correct, error=run.error, solved_at=run.solved_at)
+            if callback is not None and callback(Progress(**figures, seconds=seconds(), report=report)) is True:
+                message = "stopped by the callback"
+                break
+            if interrupt.asked:
+                message, interrupted = "interrupted", True
+                break
+            if limits["time_limit"] is not None and seconds() - earlier >= limits["time_limit"]:
+                message = "the time limit is reached"
+                break
+        if done():
+            message, interrupted = f"{goal} is reached" if reached else "the criterion is met", False
+        if run.sequences != at:
+            save()
+    result = dict(net=run.net, steps=run.sequences, sequences=run.sequences, loss=loss)
+    result |= dict(correct=run.correct, error=run.error, solved=run.solved_at is not None, solved_at=run.solved_at)
+    result |= dict(reached_at=(run.sequences if reached else run.solved_at) if done() else None)
+    result |= dict(interrupted=interrupted, message=message, seconds=run.seconds, history=history)
+    result |= dict(right_at=run.right_at, best_ticks=run.best_ticks, ticks=run.job.result.ticks)
+    return {**result, "out": writer and str(writer.folder)}
