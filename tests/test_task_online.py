@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rnnsim.tasks import (
     Add,
     AnBn,
     Brackets,
+    ContinualReber,
     CopyCurriculum,
     DelayedNonmatch,
     InfluenceBalancing,
@@ -58,6 +60,31 @@ def test_streams_go_on_however_they_are_cut(name):
     test = [np.concatenate([b.inputs for b in task.evaluation_batches(4, 3, 9, s)]) for s in ("test", "validation")]
     assert test[0].shape[:2] == (60, 3)
     assert name == "influence-balancing" or not np.array_equal(*test)
+
+
+def test_trainings_may_share_a_stream_task():
+    """Turn by turn and in threads, each going on where it was, without walking from the first tick again."""
+    walked = []
+
+    class Counted(ContinualReber):
+        def stretch(self, key, tick, size, state):
+            walked.append(tick)
+            return super().stretch(key, tick, size, state)
+
+    task = Counted(steps=5)
+    alone = {seed: ContinualReber(steps=200).training_batch(seed, 0, 2).inputs for seed in range(8)}
+    shared = {seed: [] for seed in alone}
+    for step in range(40):
+        for seed in shared:
+            shared[seed].append(task.training_batch(seed, step, 2).inputs)
+    assert all(np.array_equal(np.concatenate(shared[seed]), alone[seed]) for seed in alone) and len(walked) == 320
+
+    def training(seed):
+        return np.concatenate([task.training_batch(seed, step, 2).inputs for step in range(40)])
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(training, alone))
+    assert all(np.array_equal(one, alone[seed]) for seed, one in zip(alone, found))
 
 
 # -- Add ------------------------------------------------------------------------------------------------------------------

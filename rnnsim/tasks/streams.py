@@ -1,12 +1,15 @@
 """Streams without an end that a generator makes, for learning while they run.
 
 Stream b of a batch is stream b of the seed, whatever the size of the batch; batch s holds its ticks s * steps ..
-(s + 1) * steps - 1. A stream is made from its past (the line it stands in, the state of a hidden source), so the state
-behind the last batch is kept: the next batch goes on from there, any other one walks from the first tick. What comes out
-is the same. With steps=1 a batch is one tick, and a rule may learn from every one.
+(s + 1) * steps - 1. A stream is made from its past (the line it stands in, the state of a hidden source), so the states
+behind the last batches are kept: a batch that follows one of them goes on from there, any other one walks from the first
+tick. What comes out is the same, and several trainings, also in threads, may share a task. With steps=1 a batch is one
+tick, and a rule may learn from every one.
 """
 
 import abc
+import collections
+import functools
 
 import numpy as np
 
@@ -17,6 +20,7 @@ from rnnsim.errors import unknown
 from rnnsim.tasks.interface import SPLITS, Batch, Task
 
 TEST_BATCHES = 1000
+_KEPT = 64  # trainings that may take turns without walking from the first tick
 
 
 class StreamTask(Task):
@@ -29,7 +33,11 @@ class StreamTask(Task):
     streams = True
     name: str
     steps: int
-    _behind = (None, ())  # (key, size, step) of the next batch of training, and the state that it starts from
+
+    @functools.cached_property
+    def _behind(self):
+        """By (key, size, step) of a batch of training the state that it starts from, the newest last."""
+        return collections.OrderedDict()
 
     def begin(self, key, size):
         """The state of streams 0 .. size-1 of `key` before the first tick: a tuple of arrays, () if there is none."""
@@ -43,14 +51,15 @@ class StreamTask(Task):
         at_least("batch", size, 1)
         at_least("step", step, 0)
         key = stream_key(seed, f"{self.name} training")
-        place, state = self._behind
-        if place != (key, size, step):
+        state = self._behind.pop((key, size, step), None)  # an interrupt in the middle leaves none that is half way
+        if state is None:
             state = self.begin(key, size)
             for earlier in range(step if state else 0):
                 self.stretch(key, earlier * self.steps, size, state)
-        self._behind = (None, ())  # an interrupt in the middle leaves no state that is half way
         batch = self.stretch(key, step * self.steps, size, state)
-        self._behind = ((key, size, step + 1), state)
+        if len(self._behind) >= _KEPT:
+            self._behind.popitem(last=False)
+        self._behind[key, size, step + 1] = state
         return batch
 
     def evaluation_batches(self, seed, size, count=None, split="test"):
