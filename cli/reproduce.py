@@ -216,6 +216,7 @@ def _described(experiment, quick):
             "about": arm.words,
             "extra": arm.extra,
             "settings": arm.settings(quick),
+            "first_weights": _first_line(arm.first_weights),
             "published": {name: vars(figure) for name, figure in arm.published.items()},
         }
         for arm in experiment.arms
@@ -231,6 +232,11 @@ def _described(experiment, quick):
         "criteria": [{"arm": c.arm, "measure": c.measure, "criterion": c.words} for c in experiment.criteria],
         "notes": list(experiment.notes),
     }
+
+
+def _first_line(function):
+    """What a function says about itself; None for no function."""
+    return function and function.__doc__.splitlines()[0]
 
 
 def _description(data):
@@ -253,6 +259,8 @@ def _description(data):
         extra = f" (extra: is run with --arms {arm['name']})" if arm["extra"] else ""
         yield from ("", f"arm {arm['name']}: {arm['about']}{extra}")
         yield from ("  " + line for line in toml.dumps(arm["settings"]).splitlines() if line)
+        if arm["first_weights"]:
+            yield f"  first weights: {arm['first_weights']}"
     if data["notes"]:
         yield from ("", *data["notes"])
 

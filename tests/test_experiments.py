@@ -98,6 +98,7 @@ def test_measures_give_numbers(name):
     experiment = EXPERIMENTS.load(name)
     settings = merged(experiment.arms[0].settings(), {"steps": 2, "evaluate_every": 1, "until": "steps", "batch": 2})
     settings["network"] = {"name": "gru", "options": {"hidden": 3}}
+    settings["optimizer"] = {"name": "sgd", "options": {"learning_rate": 1e-4}}
     settings["evaluation"] = {"count": 4, "split": "validation"}
     setup = configuration.build(settings)
     result = train(setup.net, setup.task, **setup.settings)

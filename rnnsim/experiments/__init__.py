@@ -16,6 +16,22 @@ EXPERIMENTS = Registry(
             "rnnsim.experiments.adding:ADDING_BPTT",
             "the adding problem, T = 100: LSTM by BPTT (Hochreiter & Schmidhuber 1997, exp. 4, used another rule)",
         ),
+        "online-add": (
+            "rnnsim.experiments.online:ONLINE_ADD",
+            "two dependencies of 5 and 9 ticks by every rule that learns while the sequence runs",
+        ),
+        "influence-balancing": (
+            "rnnsim.experiments.online:INFLUENCE_BALANCING",
+            "a parameter whose short-term effect is the opposite of its long-term one: RTRL and UORO against truncated BPTT",
+        ),
+        "oscillators": (
+            "rnnsim.experiments.williams_zipser:OSCILLATORS",
+            "patterns 01, 0011 and a sine without a changing input: RTRL with and without teacher forcing",
+        ),
+        "williams-zipser": (
+            "rnnsim.experiments.williams_zipser:WILLIAMS_ZIPSER",
+            "pipelined XOR, a before b, delayed non-match to sample, a parenthesis Turing machine by RTRL",
+        ),
         "ntm-copy": ("rnnsim.experiments.ntm:COPY", "copy of 1 to 20 vectors of 8 bits by a neural Turing machine"),
         "ntm-repeat-copy": (
             "rnnsim.experiments.ntm:REPEAT_COPY",

@@ -49,13 +49,15 @@ def _add(name, words, rule, options=None, published=None, extra=False, fixed=Fal
     return Arm(name, words, config, quick, published or {}, extra, _drawn)
 
 
-def _floor(value, note):
-    return {"loss": Published(value, "nats", "computed", note)}
+def _floor(value, tag, note):
+    return {"loss": Published(value, "nats", tag, note)}
 
 
-_REACHES_BOTH = _floor(_BOTH, "what knowing both bits leaves; the paper's curves for exact rules come near it")
-_REACHES_FIRST = _floor(_FIRST, "what knowing the bit 5 ticks ago leaves; the paper says that it learns this one")
-_REACHES_NONE = _floor(_NONE, "what knowing neither bit leaves")
+_ALL_BOTH = _floor(_BOTH, "computed", "what knowing both bits leaves, the least there is")
+_SIX_TICKS = _floor(
+    _FIRST, "computed", "what knowing the bit 5 ticks ago leaves, the only one within reach of the gradient"
+)
+_LOCAL = _floor(_FIRST, "memory", "what knowing the bit 5 ticks ago leaves; the paper's curve is said to settle there")
 
 ONLINE_ADD = Experiment(
     name="online-add",
@@ -63,22 +65,22 @@ ONLINE_ADD = Experiment(
     paper="O. Marschall, K. Cho, C. Savin: A unified framework of online learning algorithms for training recurrent neural "
     "networks. Journal of Machine Learning Research 21(135), 2020, section 5",
     arms=(
-        _add("rtrl", "the exact gradient", "rtrl", published=_REACHES_BOTH),
-        _add("tbptt-10", "BPTT over the last 10 ticks, at every tick", "tbptt", {"horizon": 10}, _REACHES_BOTH),
-        _add("tbptt-6", "BPTT over the last 6 ticks, at every tick", "tbptt", {"horizon": 6}, _REACHES_FIRST),
+        _add("rtrl", "the exact gradient", "rtrl", published=_ALL_BOTH),
+        _add("tbptt-10", "BPTT over the last 10 ticks, at every tick", "tbptt", {"horizon": 10}, _ALL_BOTH),
+        _add("tbptt-6", "BPTT over the last 6 ticks, at every tick", "tbptt", {"horizon": 6}, _SIX_TICKS),
         _add("tbptt-3", "BPTT over the last 3 ticks, at every tick", "tbptt", {"horizon": 3}),
-        _add("kf-rtrl", "influence in Kronecker factors", "kf-rtrl", published=_REACHES_BOTH),
+        _add("kf-rtrl", "influence in Kronecker factors", "kf-rtrl", published=_ALL_BOTH),
         _add("reverse-kf-rtrl", "the factors of units and sources exchanged", "reverse-kf-rtrl"),
         _add("uoro", "influence of rank one", "uoro"),
         _add("ok", "optimal sum of two Kronecker products", "ok", {"rank": 2}),
-        _add("dni", "synthetic gradients, their learning rate .05", "dni", {"rate": 0.05}, _REACHES_BOTH),
-        _add("kernl", "learned kernels", "kernl", published=_REACHES_FIRST),
-        _add("rflo", "local traces, random feedback", "rflo", published=_REACHES_FIRST),
+        _add("dni", "synthetic gradients, their learning rate .05", "dni", {"rate": 0.05}, _ALL_BOTH),
+        _add("kernl", "learned kernels", "kernl", published=_LOCAL),
+        _add("rflo", "local traces, random feedback", "rflo", published=_LOCAL),
         _add("eprop", "eligibility traces, symmetric feedback", "eprop"),
         _add("snap", "SnAp-1", "snap", {"n": 1}),
         _add("truncated", "the rule of 1997: the direct term alone", "truncated"),
-        _add("fixed", "readout alone, recurrent weights stay as they begin", "snap", published=_REACHES_NONE, fixed=True),
-        _add("hybrid", "the exact gradient in blocks of 32 ticks", "hybrid", published=_REACHES_BOTH, extra=True),
+        _add("fixed", "readout alone, recurrent weights stay as they begin", "snap", fixed=True),
+        _add("hybrid", "the exact gradient in blocks of 32 ticks", "hybrid", published=_ALL_BOTH, extra=True),
     ),
     measures=(evaluated("loss", "loss on 1000 stretches of 100 ticks", "nats", options={"steps": 100}),),
     criteria=(
@@ -89,7 +91,19 @@ ONLINE_ADD = Experiment(
         median_meets("kernl", f"loss<{_NONE}"),
         *(
             median_below(arm, "fixed", "loss")
-            for arm in ("rtrl", "tbptt-10", "kf-rtrl", "reverse-kf-rtrl", "uoro", "ok", "dni", "kernl", "rflo", "eprop", "snap")
+            for arm in (
+                "rtrl",
+                "tbptt-10",
+                "kf-rtrl",
+                "reverse-kf-rtrl",
+                "uoro",
+                "ok",
+                "dni",
+                "kernl",
+                "rflo",
+                "eprop",
+                "snap",
+            )
         ),
     ),
     seeds=3,
@@ -98,7 +112,7 @@ ONLINE_ADD = Experiment(
         "A step is 1000 ticks with an update at each: a million updates. The paper's runs have 20 seeds.",
         "Of the paper's two settings the one with t1 = 5, t2 = 9 and no leak is taken.",
         "The paper gives curves, no table: beside the losses stand floors, computed from the definition of the task.",
-        "That a median is under .47, two thirds of a tenth from the floor of both bits, is our bound.",
+        "The bound of .47 is ours.",
         "Quick settings have a tenth of the updates at ten times the learning rate.",
     ),
 )
@@ -120,10 +134,62 @@ def _parameter(outcome):
 
 
 def _table():
-    n = influence_balancing.POSITIVE + influence_balancing.NEGATIVE
-    a, v = influence_balancing.system()
-    table = np.full((n + 1, n + 2), -1)
-    table[:n, 1 : n + 1][a != 0] = 0
-    table[:n, n + 1][v != 0] = 0
-    table[n, 0] = 1
+    weights = influence_balancing.connections()
+    table = np.where(weights != 0, 0, -1)
+    table[-1, 0] = 1
     return table.tolist()
+
+
+def _balanced(name, words, rule, extra=False, **options):
+    config = {
+        "steps": 40,
+        "batch": 1,
+        "dtype": "float64",
+        "report_every": 1,
+        "task": {"name": "influence-balancing", "options": {"steps": 1000}},
+        "network": {
+            "name": "rnn",
+            "options": {
+                "hidden": influence_balancing.POSITIVE + influence_balancing.NEGATIVE + 1,
+                "readout": "units",
+                "activation": "identity",
+                "bias": "none",
+                "connections": _table(),
+            },
+        },
+        "rule": {"name": rule, "options": {"every": 1, **options}},
+        "optimizer": {"name": "sgd", "options": {"learning_rate": 5e-6}},
+    }
+    note = "the solution, -1/6; theta begins at 1/2" if name == "rtrl" else ""
+    published = {"parameter": Published(round(_SOLUTION, 6), "theta", "computed", note)}
+    return Arm(name, words, config, {"steps": 20}, published, extra, _system)
+
+
+INFLUENCE_BALANCING = Experiment(
+    name="influence-balancing",
+    about="a parameter whose short-term effect is the opposite of its long-term one: RTRL and UORO against truncated BPTT",
+    paper="C. Tallec, Y. Ollivier: Unbiased online recurrent optimization. arXiv:1702.05043, 2017, section 5",
+    arms=(
+        _balanced("rtrl", "the exact gradient", "rtrl"),
+        _balanced("hybrid", "the exact gradient in blocks of 24 ticks", "hybrid"),
+        _balanced("uoro", "influence of rank one", "uoro"),
+        _balanced("tbptt-10", "BPTT over the last 10 ticks", "tbptt", horizon=10),
+        _balanced("tbptt-30", "BPTT over the last 30 ticks", "tbptt", horizon=30),
+        _balanced("tbptt-100", "BPTT over the last 100 ticks", "tbptt", horizon=100),
+    ),
+    measures=(
+        Measure("parameter", "theta at the end", "", _parameter),
+        Measure("distance", "its distance from -1/6", "", lambda outcome: abs(_parameter(outcome) - _SOLUTION)),
+    ),
+    criteria=(
+        *(seeds_meet(arm, "distance<0.01", at_least=1.0) for arm in ("rtrl", "hybrid", "uoro", "tbptt-100")),
+        *(seeds_meet(arm, "parameter>0.5", at_least=1.0) for arm in ("tbptt-10", "tbptt-30")),
+    ),
+    seeds=5,
+    notes=(
+        "The loss here is twice that of the paper, so its learning rate, 1e-5, is halved.",
+        "theta is a unit of its own here, so a change of it arrives a tick later than in the paper.",
+        "At rest the gradient over a horizon has the right sign from 41 ticks on, by the definition of the task.",
+        "A step is 1000 ticks with an update at each. Nothing is random but the noise of UORO.",
+    ),
+)
