@@ -13,31 +13,47 @@ def rule_alignment(comparison, path, title="", window=None):
     ----------
     comparison : what `rnnsim.compare` gave
     path : where the picture goes
-    window : updates of the running mean; by default a fiftieth of them all
+    window : updates of the running mean; by default a twentieth of them all
 
     Returns the path. Raises `RnnsimError` for another ending than .png, .svg and .pdf.
     """
     count = comparison.loss.size
     require(count > 0, "nothing to plot: nothing was compared")
-    window = min(count, window or max(1, count // 50))
-    made, (cosines, ratios, losses) = canvas.figure([2.4, 1.8, 1.4])
-    for number, (label, found) in enumerate(comparison.rules.items()):
-        look = dict(color=canvas.COLOURS[number % len(canvas.COLOURS)], linewidth=1.2, label=label)
+    window = min(count, window or max(1, count // 20))
+    made, (cosines, ratios, losses) = canvas.figure([2.6, 1.8, 1.2])
+    means = {label: _mean(found["cosine"]) for label, found in comparison.rules.items()}
+    for number, label in enumerate(sorted(means, key=lambda label: -np.nan_to_num(means[label], nan=-2.0))):
+        found = comparison.rules[label]
+        look = dict(color=canvas.COLOURS[number % len(canvas.COLOURS)], linewidth=1.3)
         look |= dict(linestyle=("-", "--", ":")[number // len(canvas.COLOURS) % 3])
-        look |= dict(marker=canvas.MARKERS[number % len(canvas.MARKERS)], markersize=3, markevery=0.1)
-        cosines.plot(*running_mean(found["cosine"], window), **look)
+        # The markers of one line stand between those of the others.
+        look |= dict(
+            marker=canvas.MARKERS[number % len(canvas.MARKERS)], markersize=3.5, markevery=(3 * number % 20, 40)
+        )
+        cosines.plot(*_thinned(running_mean(found["cosine"], window)), label=f"{means[label]:.2f}  {label}", **look)
         places, logs = running_mean(np.log(np.where(found["ratio"] > 0, found["ratio"], np.nan)), window)
-        ratios.plot(places, np.exp(logs), **look)
-    losses.plot(*running_mean(comparison.loss, window), color=canvas.GREY, linewidth=1.2)
+        ratios.plot(*_thinned((places, np.exp(logs))), **look)
+    losses.plot(*_thinned(running_mean(comparison.loss, window)), color=canvas.GREY, linewidth=1.3)
     cosines.axhline(0, color=canvas.GREY, linewidth=0.6)
     cosines.set_ylabel("cosine", fontsize=9)
     ratios.set_yscale("log")
     ratios.set_ylabel("norm / exact", fontsize=9)
     losses.set_ylabel("loss", fontsize=9)
-    cosines.legend(fontsize=7, frameon=False, ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
+    legend = dict(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), handlelength=3)
+    cosines.legend(title="mean cosine", title_fontsize=8, alignment="left", **legend)
     cosines.set_title(title, fontsize=10, loc="right")
     canvas.count_axis(losses, f"update by {comparison.train_with} (running mean of {window})")
-    return canvas.save(made, path)
+    return canvas.save(made, path, dpi=120)
+
+
+def _mean(values):
+    there = values[np.isfinite(values)]
+    return float(there.mean()) if there.size else np.nan
+
+
+def _thinned(line, most=200):
+    """A line (places, values) with about so many points: more than can be seen make a picture large."""
+    return tuple(part[:: max(1, len(part) // most)] for part in line)
 
 
 def running_mean(values, window):

@@ -89,14 +89,14 @@ def count_axis(axis, text):
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value == round(value) else f"{value:g}")
 
 
-def save(made, path):
+def save(made, path, dpi=150):
     """Write a figure, whole or not at all, and return its path. Raises `RnnsimError` for an ending that is not known."""
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise RnnsimError(f"{path}: expected a picture that ends in .{', .'.join(FORMATS)}")
     buffer = io.BytesIO()
-    made.savefig(buffer, format=kind, dpi=150)
+    made.savefig(buffer, format=kind, dpi=dpi)
     write_atomically(path, buffer.getvalue())
     return path
 
