@@ -28,13 +28,15 @@ def _drawn(net, seed):
     views["weight_hh_l0"][...] = square * np.sign(np.diag(triangle))  # uniform over all rotations and reflections
     views["weight_ih_l0"][...] = rng.normal(size=(net.hidden, net.n_inputs)) / np.sqrt(net.n_inputs)
     views["weight_out"][...] = rng.normal(size=(net.n_outputs, net.hidden)) / np.sqrt(net.hidden)
-    views["bias_ih_l0"][...] = views["bias_out"][...] = 0
+    for name in ("bias_ih_l0", "bias_out"):
+        if name in views:
+            views[name][...] = 0
 
 
 def _add(name, words, rule, options=None, published=None, extra=False, fixed=False):
     network = {"hidden": _HIDDEN}
     if fixed:
-        network["connections"] = [[0] * (_INPUTS + _HIDDEN)] * _HIDDEN
+        network |= {"bias": "none", "connections": [[0] * (_INPUTS + _HIDDEN)] * _HIDDEN}
     config = {
         "steps": 1000,
         "batch": 1,
