@@ -2,7 +2,7 @@
 
 A fully recurrent network of logistic units, the first of which are the outputs; squared error; an update at every tick, without
 momentum. The paper says in words which tasks a network learns, and which need teacher forcing; the bounds are ours: an arm is
-solved when the answers to 99 of 100 validation sequences are right at every tick. Sizes are the paper's where they are known.
+solved when the answers to 100 validation sequences are all right at every tick. Sizes are the paper's where they are known.
 
 Oscillators have no changing input. Every sequence begins at rest and is 100 ticks long; a network that is measured runs free.
 """
@@ -118,7 +118,7 @@ WILLIAMS_ZIPSER = Experiment(
         ),
     ),
     measures=(
-        sequences_until(_GOAL, words="training sequences until 99 % are right"),
+        sequences_until(_GOAL, words="training sequences until 100 validation sequences are right"),
         share("right", "test sequences right"),
         evaluated("loss", "squared error of a tick", ""),
     ),
