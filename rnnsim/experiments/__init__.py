@@ -32,6 +32,86 @@ EXPERIMENTS = Registry(
             "rnnsim.experiments.williams_zipser:WILLIAMS_ZIPSER",
             "pipelined XOR, a before b, delayed non-match to sample, a parenthesis Turing machine by RTRL",
         ),
+        "lstm1997-reber": (
+            "rnnsim.experiments.lstm1997_lags:REBER",
+            "the embedded Reber grammar (experiment 1): blocks of 1997 by the truncated rule, five settings",
+        ),
+        "lstm1997-long-lag-a": (
+            "rnnsim.experiments.lstm1997_lags:LONG_LAG_A",
+            "two noise-free sequences with a lag of 100 steps (experiment 2a): one memory cell with an input gate",
+        ),
+        "lstm1997-long-lag-b": (
+            "rnnsim.experiments.lstm1997_lags:LONG_LAG_B",
+            "no local regularities, a lag of 100 steps (experiment 2b): one memory cell with an input gate",
+        ),
+        "lstm1997-long-lag-c": (
+            "rnnsim.experiments.lstm1997_lags:LONG_LAG_C",
+            "very long lags full of distractors, no local regularities (experiment 2c): two memory cells",
+        ),
+        "lstm1997-two-sequence-a": (
+            "rnnsim.experiments.lstm1997_values:TWO_SEQUENCE_A",
+            "two classes told by the first elements, 1 or -1, of noisy sequences (experiment 3a)",
+        ),
+        "lstm1997-two-sequence-b": (
+            "rnnsim.experiments.lstm1997_values:TWO_SEQUENCE_B",
+            "two classes told by noisy first elements of noisy sequences (experiment 3b)",
+        ),
+        "lstm1997-two-sequence-c": (
+            "rnnsim.experiments.lstm1997_values:TWO_SEQUENCE_C",
+            "two classes of noisy sequences with noisy targets .2 and .8 (experiment 3c)",
+        ),
+        "lstm1997-adding": (
+            "rnnsim.experiments.lstm1997_values:ADDING",
+            "the adding problem (experiment 4): two blocks of two cells by the truncated rule",
+        ),
+        "lstm1997-multiplication": (
+            "rnnsim.experiments.lstm1997_values:MULTIPLICATION",
+            "the multiplication problem, T = 100 (experiment 5): two blocks of two cells by the truncated rule",
+        ),
+        "lstm1997-temporal-order-a": (
+            "rnnsim.experiments.lstm1997_values:TEMPORAL_ORDER_A",
+            "4 classes by the order of 2 symbols far apart (experiment 6a)",
+        ),
+        "lstm1997-temporal-order-b": (
+            "rnnsim.experiments.lstm1997_values:TEMPORAL_ORDER_B",
+            "8 classes by the order of 3 symbols far apart (experiment 6b)",
+        ),
+        "gers-reber": (
+            "rnnsim.experiments.gers:REBER",
+            "embedded Reber strings without an end: memory blocks with and without forget gates",
+        ),
+        "gers-temporal-order": (
+            "rnnsim.experiments.gers:ORDER",
+            "noisy temporal order without an end: memory blocks with and without forget gates",
+        ),
+        "gers-msd": (
+            "rnnsim.experiments.gers_timing:MSD",
+            "measure the delays between spikes: memory block with peepholes, and without",
+        ),
+        "gers-nmsd": (
+            "rnnsim.experiments.gers_timing:NMSD",
+            "measure one delay between two spikes, then reset: memory block with peepholes, and without",
+        ),
+        "gers-gts": (
+            "rnnsim.experiments.gers_timing:GTS",
+            "generate a spike F or F + 1 ticks later, as the input says: memory block with peepholes, and without",
+        ),
+        "gers-pfg": (
+            "rnnsim.experiments.gers_timing:PFG",
+            "generate a periodic function without any input: memory block with peepholes",
+        ),
+        "gers-anbn": (
+            "rnnsim.experiments.gers_timing:ANBN",
+            "a^n b^n: how far beyond n = 10 a memory block with peepholes counts",
+        ),
+        "gers-anbmbman": (
+            "rnnsim.experiments.gers_timing:ANBMBMAN",
+            "a^n b^m B^m A^n: two counters, one inside the other",
+        ),
+        "gers-anbncn": (
+            "rnnsim.experiments.gers_timing:ANBNCN",
+            "a^n b^n c^n: how far beyond n = 10 two memory blocks with peepholes count",
+        ),
         "ntm-copy": ("rnnsim.experiments.ntm:COPY", "copy of 1 to 20 vectors of 8 bits by a neural Turing machine"),
         "ntm-repeat-copy": (
             "rnnsim.experiments.ntm:REPEAT_COPY",

@@ -46,6 +46,7 @@ ONLINE = {
     "test": Literal["none", "sets", "streams"],
     "test_every": int,
     "test_ticks": int,
+    "wait": int,
 }
 EVALUATION = {"seed": int, "count": int | None, "batch": int, "split": str}
 TABLES = {"evaluation": EVALUATION, "online": ONLINE}

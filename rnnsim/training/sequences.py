@@ -1,18 +1,18 @@
-"""Online training of one seed as a run on disk: sequence after sequence by the truncated rule, with tests on the way as in the papers.
+"""Online training as a run on disk: sequence after sequence by the truncated rule, with tests on the way as in the papers.
 
-What `rnnsim.train` does with `online`, the table [online] of a configuration. A step is a sequence, or a stream that ends. Every tick
-with an error changes the weights (`rnnsim.networks.lstm1997_online`); no optimizer is asked. The options are those of `Online`.
+What `rnnsim.train` does with `online`, the table [online] of a configuration. A step is a sequence, or a stream that ends. Every
+tick with an error changes the weights (`rnnsim.networks.lstm1997_online`); no optimizer is asked. Options: `Online`.
 
 Tests, with the weights held still, every `test_every` sequences:
 
     sets       all sequences of the task's training set and of its test set are right (embedded Reber)
     streams    ten fresh streams, each until its first error of `stop` or `test_ticks` ticks; passed if all reach the last one
 
-Solved is then a passed test; without a test, the task's criterion over the last training sequences, or for streams that end, one that
-reaches its last tick.
+Solved is then a passed test; without a test, the task's criterion over the last training sequences, or for streams that end, one
+that reaches its last tick.
 
-In reports `loss` and `error` are the mean absolute error of outputs at the ticks that count, and `right_at` says after how many sequences
-a window of the criterion had no more wrong ones than it may, whatever their mean error.
+In reports `loss` and `error` are the mean absolute error of outputs at the ticks that count, and `right_at` says after how many
+sequences a window of the criterion had no more wrong ones than it may, whatever their mean error.
 
 A checkpoint is written every minute and at the end; a run that was stopped goes on from it bit for bit.
 """
@@ -32,6 +32,8 @@ from rnnsim.training.online import _NEXT_STREAM, _STREAM_TICKS, Job, _chunk, fir
 
 _CHECKPOINT_SECONDS = 60
 _TEST_STREAMS = 10
+_AT_ONCE = 16  # sequences of a test set; most tests end with the first ones
+_SILENT = -100.0  # weights into a cell that nothing enters
 _NUMBERS = ("solved_at", "right_at", "correct", "error", "best_ticks", "tests", "seconds", "sums")
 
 
@@ -42,6 +44,8 @@ class Online(NamedTuple):
     stop : a sequence or stream ends after the first tick with such an error
     stream_ticks : and a stream after so many ticks
     test, test_every, test_ticks : see the top of the file
+    wait : sequences that the rest of the network learns before the memory cells are there, as in experiment 2a of 1997; with
+        g=logistic, whose cell inputs can be held at zero, and without biases of cells
     """
 
     learning_rate: float
@@ -53,6 +57,7 @@ class Online(NamedTuple):
     test: str = "none"
     test_every: int = 100
     test_ticks: int = 100_000
+    wait: int = 0
 
 
 class _Run:
@@ -67,6 +72,9 @@ class _Run:
         arguments = (net, task, seed, rates, until, task.criterion, 1, online.stop, self.streams)
         self.job = Job(*arguments, theta=net.theta)
         self.criterion = task.criterion
+        self.cells = net.layout.view(net.theta, "weight_cell").copy()
+        if online.wait:
+            self._put_cells(_SILENT)
         # What "right" is for the paper's figure without a bound on the mean error.
         self.right = self.criterion and Criterion(self.criterion.window, self.criterion.wrong)
         self.window = np.zeros(0, bool), np.zeros(0)
@@ -78,12 +86,25 @@ class _Run:
     def sequences(self):
         return self.job.result.sequences
 
+    def _put_cells(self, weights):
+        """The weights that lead into the cells."""
+        self.net.layout.view(self.net.theta, "weight_cell")[...] = weights
+        self.job.learner.parts.w[...] = self.net.packed(self.net.theta)
+
     def advance(self, most):
         """A chunk of `most` sequences at most, or a stream."""
         before = self.sequences
+        if before < self.online.wait:
+            most = min(most, self.online.wait - before)
         learnt, correct, errors = self.job.advance(most)
-        self.sums = [self.sums[0] + float(errors.sum()), self.sums[1] + len(errors), self.sums[2] + int(learnt.ticks.sum())]
+        self.sums = [
+            self.sums[0] + float(errors.sum()),
+            self.sums[1] + len(errors),
+            self.sums[2] + int(learnt.ticks.sum()),
+        ]
         self.net.theta[...] = self.job.learner.theta
+        if before < self.online.wait <= self.sequences:
+            self._put_cells(self.cells)
         size = self.criterion.window if self.criterion else 1000
         if self.criterion and not self.streams:
             if self.right_at is None:
@@ -110,14 +131,14 @@ class _Run:
         return found
 
     def _sets(self):
-        from rnnsim.training.evaluate import evaluate
-
-        found = {}
+        right = 0
         for split in ("training", "test"):
-            found[split] = evaluate(self.net, self.task, self.seed, split=split, batch=256)["correct"]
-            if found[split] < 1:
-                return found, False
-        return found, True
+            for batch in self.task.evaluation_batches(self.seed, _AT_ONCE, split=split):
+                correct = self.task.correct(self.net.evaluate(batch, self.task.loss).outputs, batch)
+                right += int(np.count_nonzero(correct))
+                if not correct.all():  # one wrong sequence is enough
+                    return {"right_first": right}, False
+        return {"right_first": right}, True
 
     def _stream_test(self):
         lengths = []
@@ -190,7 +211,13 @@ def train_sequences(net, task, rule, batch, seed, online, limits, every, callbac
 
     online, goal = _checked(net, task, rule, batch, online, limits["goal"], every), limits["goal"]
     run = _Run(net, task, seed, online, goal)
-    wanted = [count for count in (every["evaluate"], online.test_every if online.test != "none" else 0) if count]
+    require(
+        not online.wait or (net.g == "logistic" and net.bias != "all"),
+        "wait: needs g=logistic and cells without biases",
+    )
+    wanted = [
+        count for count in (every["evaluate"], online.test_every if online.test != "none" else 0, online.wait) if count
+    ]
     if not task.streams:
         run.job.size = _size(_chunk(task), wanted)
     if out is None:
