@@ -19,6 +19,7 @@ from rnnsim.tasks import influence_balancing
 
 _HIDDEN, _INPUTS = 32, 2
 _NONE, _FIRST, _BOTH = 0.6616, 0.5192, 0.4545  # floors of the task in nats: neither bit, the nearer one, both
+_BETWEEN = 0.4868  # from here down a loss is nearer to the floor of both bits than to that of the nearer one
 
 
 def _drawn(net, seed):
@@ -87,7 +88,7 @@ ONLINE_ADD = Experiment(
     measures=(evaluated("loss", "loss on 1000 stretches of 100 ticks", "nats", options={"steps": 100}),),
     criteria=(
         *(seeds_meet(arm, f"loss<{_FIRST}", at_least=0.9) for arm in ("rtrl", "tbptt-10", "kf-rtrl", "dni")),
-        *(median_meets(arm, "loss<0.47") for arm in ("rtrl", "tbptt-10", "kf-rtrl")),
+        *(median_meets(arm, f"loss<{_BETWEEN}") for arm in ("rtrl", "tbptt-10", "kf-rtrl")),
         *(median_below("rtrl", other, "loss") for other in ("uoro", "reverse-kf-rtrl", "rflo", "kernl")),
         median_meets("rflo", f"loss<{_NONE}"),
         median_meets("kernl", f"loss<{_NONE}"),
@@ -114,7 +115,7 @@ ONLINE_ADD = Experiment(
         "A step is 1000 ticks with an update at each: a million updates. The paper's runs have 20 seeds.",
         "Of the paper's two settings the one with t1 = 5, t2 = 9 and no leak is taken.",
         "The paper gives curves, no table: beside the losses stand floors, computed from the definition of the task.",
-        "The bound of .47 is ours.",
+        "The bound of .4868 is ours: the middle between the floors of one bit and of both.",
         "Quick settings have a tenth of the updates at ten times the learning rate.",
     ),
 )
