@@ -66,8 +66,7 @@ def command(name, seeds, jobs, quick, arms, out, show, figures, quiet, json_want
     if json_wanted:
         report(data[0] if names == (name,) else data, True, ())
     elif len(data) > 1:
-        rows = [(entry["experiment"], _verdict(entry), f"{entry['seconds']:.0f} s") for entry in data]
-        report(None, False, table(rows, ("experiment", "result", "time")))
+        report(None, False, _closing(data))
 
 
 # -- while it runs -----------------------------------------------------------------------------------------------------
@@ -163,6 +162,30 @@ def _lines(data):
     yield f"time: {each} a seed (median); {data['seconds_of_all_trainings']:.0f} s of training, {data['seconds']:.0f} s this call"
     yield f"runs and results: {data['out']}"
     yield from (f"figure: {path}" for path in data["figures"])
+
+
+def _closing(data):
+    """One table over several experiments: the first measure of every arm, beside the published figure."""
+    rows = []
+    for entry in data:
+        for number_, arm in enumerate(entry["arms"]):
+            measure, seconds = arm["measures"][0], arm["measures"][-1]["median"]
+            figure, there = measure["published"], sum(value is not None for value in measure["values"])
+            rows.append(
+                (
+                    entry["experiment"] if number_ == 0 else "",
+                    arm["name"],
+                    measure["unit"] or measure["name"],
+                    f"{_exact(figure['value'])} ({figure['tag']})" if figure else "-",
+                    _spread(measure),
+                    f"{there}/{len(measure['values'])}",
+                    "-" if seconds is None else f"{seconds:.1f}",
+                    _verdict(entry) if number_ == 0 else "",
+                )
+            )
+    return table(
+        rows, ("experiment", "arm", "what", "published", "ours: median [quartiles]", "seeds", "s a seed", "result")
+    )
 
 
 def _rows(arm, measure, data, notes):

@@ -426,6 +426,16 @@ def test_quick_and_progress(shell):
     assert "begins" not in out and "published, full settings" in out
 
 
+def test_one_table_closes_several(shell, monkeypatch):
+    for name in ("ti-one", "ti-two"):
+        monkeypatch.setitem(EXPERIMENTS._entries, name, ("tiny_experiments:TINY", tiny_experiments.TINY.about))
+    code, out, error = shell("reproduce", "ti-all", "--quick", "--quiet", "--no-figures")
+    assert code == 0, error
+    titles, _, *rows = out.splitlines()[-4:]
+    assert titles.split()[:4] == ["experiment", "arm", "what", "published"] and len(rows) == 2
+    assert all(row.split()[:5] == ["tiny", "tame", "sequences", "5,000", "(read)"] for row in rows)
+
+
 def test_show(shell):
     for name in EXPERIMENTS:
         code, out, _ = shell("reproduce", name, "--show")
