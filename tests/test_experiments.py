@@ -100,7 +100,7 @@ def test_measures_give_numbers(name):
     if "online" not in settings:  # which learns one sequence after the other, and not in every network
         settings |= {"batch": 2, "network": {"name": "gru", "options": {"hidden": 3}}}
         settings["optimizer"] = {"name": "sgd", "options": {"learning_rate": 1e-4}}
-    settings["evaluation"] = {"count": 4, "split": "validation"}
+    settings["evaluation"] = {"count": 4, "split": "test" if "online" in settings else "validation"}
     setup = configuration.build(settings)
     result = train(setup.net, setup.task, **setup.settings)
 
