@@ -30,7 +30,7 @@ import numpy as np
 
 from rnnsim.cells import interface, sequence
 from rnnsim.core.gemm import product_packed
-from rnnsim.core.jit import jit_exact, jit_parallel
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import diagonal_gradient, multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import require
@@ -191,7 +191,7 @@ def elstm_linearise(out, z, u, c_before, p):
         out.gain[0, 2, j] = c * o * (one - o)
 
 
-@jit_exact
+@jit_borrowed
 def elstm_tick(out, theta, x, before, work, structure):
     """One tick from the flat parameters."""
     n, places = before.shape[1], structure.places

@@ -12,7 +12,9 @@ Options
     input_delay     Williams & Zipser's timing: the input of tick t reaches the outputs at t + 1 at the earliest, so the
                     output of tick t is y(t-1) above
     density         fraction of the recurrent connections that exist (drawn once, by `connection_seed`)
-    connections     (H, I + H) table, or the path of one as .npy: 1 trainable, 0 frozen, -1 absent (weight held at zero)
+    connections     (H, I + H) table, or the path of one as .npy: 1 trainable, 0 frozen, -1 absent (weight held at zero);
+                    with one column more, the last one is that of the biases. Or one of `rnnsim.cells.wiring` by its name:
+                    guess-a1, guess-a2
     bias            "single", "double" (b = bias_ih + bias_hh as in PyTorch), or "none"
 """
 
@@ -22,8 +24,9 @@ import numba
 import numpy as np
 
 from rnnsim.cells import interface, sequence
+from rnnsim.cells.wiring import TABLES
 from rnnsim.core.gemm import product_packed
-from rnnsim.core.jit import jit_exact, jit_parallel
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel
 from rnnsim.core.lanes import first, limited, load, store, where_positive, width
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, one_of, require
@@ -165,7 +168,7 @@ def rnn_linearise(out, s, y_before, bias, a, kind):
         out.direct[0, 0, j] = one - a
 
 
-@jit_exact
+@jit_borrowed
 def rnn_tick(out, theta, x, before, work, structure):
     """One tick from the flat parameters; options: activation; numbers: leak."""
     n = before.shape[1]
@@ -207,7 +210,12 @@ class FullyRecurrent(interface.Cell):
         self.kind, self.leak, self.bias = ACTIVATIONS.index(one_of("activation", activation, ACTIVATIONS)), leak, bias
         self.input_delay = input_delay
         at_least("connection_seed", connection_seed, 0)
-        self.connections = _connection_table(connections, density, connection_seed, hidden, n_inputs)
+        table = _connection_table(connections, density, connection_seed, hidden, n_inputs)
+        self.connections = None if table is None else table[:, : n_inputs + hidden]
+        self.bias_connections = None if table is None or table.shape[1] == n_inputs + hidden else table[:, -1]
+        require(
+            bias != "none" or self.bias_connections is None, "bias=none: the table of connections has a column of biases"
+        )
         biases = tuple((name, 0) for name, _ in interface.bias_shapes(bias, 1))
         self.groups = (interface.Group("f", 0, 0, biases),)
         self._walk = None
@@ -215,8 +223,10 @@ class FullyRecurrent(interface.Cell):
     @staticmethod
     def kept(options):
         """Options as a configuration keeps them: the table of connections itself, not the file that it was read from."""
-        table = _read_table(options.get("connections"))
-        return options if table is None else {**options, "connections": np.asarray(table).tolist()}
+        table = options.get("connections")
+        if table is None or (isinstance(table, str) and table in TABLES):
+            return options
+        return {**options, "connections": np.asarray(_read_table(table)).tolist()}
 
     tick = staticmethod(rnn_tick)
 
@@ -232,13 +242,19 @@ class FullyRecurrent(interface.Cell):
         if self.connections is not None:
             weights["weight_ih"][self.connections[:, : self.n_inputs] < 0] = 0
             weights["weight_hh"][self.connections[:, self.n_inputs :] < 0] = 0
+        if self.bias_connections is not None:
+            for name, _ in interface.bias_shapes(self.bias, 1):
+                weights[name][self.bias_connections < 0] = 0
 
     def trainable(self):
         """Boolean arrays by parameter name where connections are frozen or absent; None if all are trained."""
         if self.connections is None:
             return None
         trained = self.connections > 0
-        return {"weight_ih": trained[:, : self.n_inputs], "weight_hh": trained[:, self.n_inputs :]}
+        found = {"weight_ih": trained[:, : self.n_inputs], "weight_hh": trained[:, self.n_inputs :]}
+        if self.bias_connections is not None:
+            found |= {name: self.bias_connections > 0 for name, _ in interface.bias_shapes(self.bias, 1)}
+        return found
 
     def _bias(self):
         total = self.buffer("bias", self.hidden)
@@ -306,16 +322,19 @@ class FullyRecurrent(interface.Cell):
 
 
 def _connection_table(connections, density, seed, hidden, n_inputs):
-    """The (H, I + H) table of 1, 0 and -1, or None if every connection exists and is trained."""
+    """The table of 1, 0 and -1, (H, I + H) or with a column for the biases; None if every connection exists and is trained."""
     if connections is None:
         if density == 1:
             return None
         table = np.ones((hidden, n_inputs + hidden), np.int8)
         table[:, n_inputs:][np.random.default_rng(seed).random((hidden, hidden)) >= density] = -1
         return table
+    if isinstance(connections, str) and connections in TABLES:
+        return TABLES[connections](n_inputs, hidden)
     table = np.asarray(_read_table(connections))
     shape = (hidden, n_inputs + hidden)
-    require(table.shape == shape, f"connections: expected a table of shape {shape}, got {table.shape}")
+    fits = table.shape in (shape, (hidden, n_inputs + hidden + 1))
+    require(fits, f"connections: expected a table of shape {shape}, got {table.shape}")
     require(np.isin(table, (-1, 0, 1)).all(), "connections: expected 1 (trainable), 0 (frozen) or -1 (absent)")
     return table.astype(np.int8)
 

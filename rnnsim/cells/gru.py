@@ -27,7 +27,7 @@ import numpy as np
 
 from rnnsim.cells import interface, sequence
 from rnnsim.core.gemm import product_packed
-from rnnsim.core.jit import jit_exact, jit_parallel
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import one_of
@@ -219,7 +219,7 @@ def gru_linearise(out, a, q, h_before, bias, bias_hn, u_n, after):
             out.message_gain[2, 0, j] = h_before[j] * r * (one - r)
 
 
-@jit_exact
+@jit_borrowed
 def gru_tick(out, theta, x, before, work, structure):
     """One tick from the flat parameters; options: reset after, rows of U, whether there is a bias_hh of its own for q."""
     n, h, places = before.shape[1], before[0], structure.places

@@ -28,7 +28,7 @@ import numpy as np
 
 from rnnsim.cells import interface, sequence
 from rnnsim.core.gemm import product_packed
-from rnnsim.core.jit import jit_exact, jit_parallel
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import diagonal_gradient, multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import one_of, require
@@ -224,7 +224,7 @@ def lstm_linearise(out, z, c_before, h_before, p, kind):
             out.message_direct[group, 0, j] = one
 
 
-@jit_exact
+@jit_borrowed
 def lstm_tick(out, theta, x, before, work, structure):
     """One tick from the flat parameters; options: gate arrangement, gates, rows of the peepholes of i, f, o or -1."""
     n, kind, rows = before.shape[1], structure.options[0], structure.options[1] * before.shape[1]

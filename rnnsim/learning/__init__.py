@@ -31,5 +31,9 @@ RULES = Registry(
         ),
         "kernl": ("rnnsim.learning.kernl:KeRNL", "learned kernels instead of the influence (Roth et al. 2019); rnn"),
         "dni": ("rnnsim.learning.dni:DNI", "synthetic gradients, learned from themselves (Jaderberg et al. 2017); rnn"),
+        "guess": (
+            "rnnsim.learning.guessing:Guess",
+            "random weights until all sequences are right (Hochreiter & Schmidhuber 1996)",
+        ),
     },
 )

@@ -4,12 +4,12 @@
 `rnnsim.cells.interface.Linearised`.
 """
 
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.lanes import first, full, load, width
 from rnnsim.core.lanes import total as sum_of_lanes
 
 
-@jit_exact
+@jit_borrowed
 def fill_sources(flow):
     """The vector that the parameters of the cell weigh, from the input and the linearisation."""
     place = flow.x.size
@@ -23,7 +23,7 @@ def fill_sources(flow):
     flow.sources[place] = 1
 
 
-@jit_exact
+@jit_borrowed
 def jacobian_times(out, work, flow, v):
     """out (k, H) <- (ds'/ds) v for a change v (k, H) of the state; work (G, H) <- the change of the pre-activations."""
     linear, structure = flow.linear, flow.structure
@@ -60,7 +60,7 @@ def jacobian_times(out, work, flow, v):
             out[p, j] = moved
 
 
-@jit_exact
+@jit_borrowed
 def times_jacobian(out, work, flow, v):
     """out (k, H) <- v (ds'/ds) for a gradient v (k, H) of the new state; work (G, H) <- dE/da of the pre-activations."""
     linear, structure = flow.linear, flow.structure
@@ -93,7 +93,7 @@ def times_jacobian(out, work, flow, v):
                     work[e, i] += total * linear.message_gain[g, e, i]
 
 
-@jit_exact
+@jit_borrowed
 def immediate_times(out, d_units, flow, scale):
     """out (P) += scale * d_units (G*H) (da/dw): the gradient of the parameters through this tick alone."""
     unit, source = flow.structure.unit, flow.structure.source
@@ -101,7 +101,7 @@ def immediate_times(out, d_units, flow, scale):
         out[i] += scale * d_units[unit[i]] * flow.sources[source[i]]
 
 
-@jit_exact
+@jit_borrowed
 def fill_jacobian(panels, flow, chain):
     """panels <- (ds'/ds) transposed and packed; chain (G*H, k*H) <- da/ds, used where messages depend on pre-activations."""
     linear, structure = flow.linear, flow.structure
@@ -147,7 +147,7 @@ def fill_jacobian(panels, flow, chain):
                         panel[q * hidden + i, lane] += slope * seen[i] * row[i]
 
 
-@jit_exact
+@jit_borrowed
 def fill_immediate(units, flow):
     """units (G*H, k*H) <- ds'/da transposed, through the messages that depend on a as well."""
     linear, structure = flow.linear, flow.structure

@@ -15,7 +15,7 @@ back through the whole tick and met with the influence of the state before it.
 
 import numpy as np
 
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.registry import at_least, one_of
 from rnnsim.learning.linearisation import times_jacobian
@@ -25,7 +25,7 @@ from rnnsim.learning.streams import OnlineRule, runs_of
 FEEDBACK = ("symmetric", "random")
 
 
-@jit_exact
+@jit_borrowed
 def direct_jacobian(d, flow):
     """d (k, k, H) <- the direct derivative of a unit's new states with respect to its old ones."""
     states, _, hidden = flow.linear.gain.shape
@@ -35,7 +35,7 @@ def direct_jacobian(d, flow):
                 d[p, q, j] = flow.linear.direct[p, q, j]
 
 
-@jit_exact
+@jit_borrowed
 def own_jacobian(d, flow):
     """d (k, k, H) <- the derivative of a unit's new states with respect to its old ones, through its weight to itself as well."""
     linear = flow.linear
@@ -52,7 +52,7 @@ def own_jacobian(d, flow):
                     d[p, q, j] += linear.gain[p, g, j] * weight * linear.message_direct[g, q, j]
 
 
-@jit_exact
+@jit_borrowed
 def advance_units(flow, memory):
     """a (k, P), the influence of every parameter on the states of its unit, through D = panels (k, k, H)."""
     influence, d, runs, gain = memory.a, memory.panels, memory.whole, flow.linear.gain
@@ -78,21 +78,21 @@ def advance_units(flow, memory):
         start = end
 
 
-@jit_exact
+@jit_borrowed
 def advance_direct(flow, memory):
     """A tick of the influence without anything that comes back through weights."""
     direct_jacobian(memory.panels, flow)
     advance_units(flow, memory)
 
 
-@jit_exact
+@jit_borrowed
 def advance_own(flow, memory):
     """A tick of the influence with the weight of every unit to itself."""
     own_jacobian(memory.panels, flow)
     advance_units(flow, memory)
 
 
-@jit_exact
+@jit_borrowed
 def add_scaled(y, x, factor):
     """y += factor x."""
     for i in range(0, y.size, width(y)):
@@ -100,7 +100,7 @@ def add_scaled(y, x, factor):
         store(y, i, live, load(y, i, live) + load(x, i, live) * factor)
 
 
-@jit_exact
+@jit_borrowed
 def credit_units(flow, memory):
     """gradient += influence of every parameter on its unit's output, times that unit's dE/dh."""
     runs, hidden, start = memory.whole, flow.credit.size, 0
@@ -111,7 +111,7 @@ def credit_units(flow, memory):
         start = end
 
 
-@jit_exact
+@jit_borrowed
 def credit_by_feedback(flow, memory):
     """The same with B (error), B = b (H, K), in place of dE/dh."""
     for j in range(flow.credit.size):
@@ -122,7 +122,7 @@ def credit_by_feedback(flow, memory):
     credit_units(flow, memory)
 
 
-@jit_exact
+@jit_borrowed
 def forget_units(flow, memory):
     """The units that were set to their targets depend on nothing."""
     runs, hidden, start = memory.whole, flow.credit.size, 0
@@ -134,7 +134,7 @@ def forget_units(flow, memory):
         start = end
 
 
-@jit_exact
+@jit_borrowed
 def advance_element_wise(flow, memory):
     """a[1] (P), the influence on the one state that is carried on; a[0] keeps that of the tick before."""
     runs, gain = memory.whole[1:], flow.linear.gain
@@ -152,7 +152,7 @@ def advance_element_wise(flow, memory):
         start = end
 
 
-@jit_exact
+@jit_borrowed
 def credit_element_wise(flow, memory):
     """gradient += dE/da (da/dw) + dE/ds(t-1) ds(t-1)/dw, both gradients taken back through the whole tick."""
     states, groups, hidden = flow.linear.gain.shape

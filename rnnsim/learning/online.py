@@ -25,7 +25,7 @@ import numba
 import numpy as np
 
 from rnnsim.cells.interface import Linearised
-from rnnsim.core.jit import jit_exact, jit_parallel, linked, pointer_call
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked, pointer_call
 from rnnsim.core.vmath import exp, sigmoid, softplus
 from rnnsim.learning.linearisation import fill_sources
 
@@ -84,7 +84,7 @@ call_rule = pointer_call(2)
 # -- readout and loss -----------------------------------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def read_out(y, flow, h, hidden):
     """y (K) from the units h (H)."""
     place, outputs = flow.structure.readout, y.size
@@ -99,7 +99,7 @@ def read_out(y, flow, h, hidden):
             y[k] = total
 
 
-@jit_exact
+@jit_borrowed
 def loss_of_tick(error, y, target, kind, scale):
     """Loss of one tick, times scale, and error (K) <- its gradient; as in `rnnsim.core.losses`."""
     loss, n = 0.0, y.size
@@ -129,7 +129,7 @@ def loss_of_tick(error, y, target, kind, scale):
     return loss * scale
 
 
-@jit_exact
+@jit_borrowed
 def readout_backward(flow, h, hidden):
     """credit (H) <- dE/dh, and the readout's own gradient is added."""
     place, outputs = flow.structure.readout, flow.error.size
@@ -151,7 +151,7 @@ def readout_backward(flow, h, hidden):
 # -- the walk -----------------------------------------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def walk(
     flow, memory, state, xs, targets, weights, outputs, cell, advance, credit, forget, finish, kind, scale, rate, forced
 ):

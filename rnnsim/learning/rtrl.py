@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from rnnsim.core.gemm import packed_shape, product_packed
-from rnnsim.core.jit import jit_exact, jit_parallel, linked
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked
 from rnnsim.core.lanes import first, full, load, store, total, width
 from rnnsim.core.threads import get_threads
 from rnnsim.learning import local, sparse
@@ -29,7 +29,7 @@ _CACHED = 4096  # least: they stay in the first-level cache, and are not read ag
 _WIDE = 2_000_000  # multiply-adds of a tick from which on a second thread is worth its launch
 
 
-@jit_exact
+@jit_borrowed
 def _add_immediate(influence, gain, structure, sources, lo, hi):
     """Rows lo..hi of the influence += ds'/da da/dw where a pre-activation moves the states of its own unit only.
 
@@ -52,7 +52,7 @@ def _add_immediate(influence, gain, structure, sources, lo, hi):
         r = end
 
 
-@jit_exact
+@jit_borrowed
 def _add_immediate_rows(influence, units, structure, sources, lo, hi):
     """The same where it moves other units too, by units (G*H, k*H) = ds'/da transposed."""
     for r in range(lo, hi):
@@ -92,7 +92,7 @@ def _advance_rows(linear, structure, sources, memory, lo, hi):
 _rows = linked(_advance_rows)
 
 
-@jit_exact
+@jit_borrowed
 def _prepare(flow, memory):
     fill_jacobian(memory.panels, flow, memory.c)
     if flow.structure.chained:
@@ -121,7 +121,7 @@ def advance_wide(flow, memory):
     _rows_parallel(flow.linear, flow.structure, flow.sources, memory, blocks, min(memory.whole[0], blocks))
 
 
-@jit_exact
+@jit_borrowed
 def _credit_rows(d, influence, credit, lo, hi):
     """d (P) += influence (P, k*H) times credit (H), rows lo..hi."""
     for r in range(lo, hi):
@@ -136,7 +136,7 @@ def _credit_rows(d, influence, credit, lo, hi):
 _credits = linked(_credit_rows)
 
 
-@jit_exact
+@jit_borrowed
 def credit(flow, memory):
     """gradient += influence times dE/dh."""
     d = flow.gradient[flow.structure.first : flow.structure.first + memory.a.shape[0]]
@@ -156,7 +156,7 @@ def credit_wide(flow, memory):
     _credits_parallel(d, memory.a, flow.credit, memory.whole[0])
 
 
-@jit_exact
+@jit_borrowed
 def forget(flow, memory):
     """The units that were set to their targets depend on nothing."""
     for r in range(memory.a.shape[0]):

@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit_borrowed, jit_exact
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.learning.linearisation import fill_immediate, fill_jacobian
-from rnnsim.learning.local import add_scaled
 from rnnsim.learning.online import Memory
 
 
@@ -83,40 +82,57 @@ def pattern_of(net, structure, shape, ticks=None):
 _HEAD = 7  # whole numbers a pre-activation: its number, its parameters, its entries, and where the lists and the block begin
 
 
+@jit_borrowed
+def gather(seen, flow, start, whole):
+    """seen <- the sources of the parameters of one pre-activation."""
+    first_parameter = whole[start + 3]
+    for i in range(whole[start + 1]):
+        seen[i] = flow.sources[flow.structure.source[whole[first_parameter + i]]]
+
+
+@jit_borrowed
+def advance_block(block, old, seen, factors, places, start, memory):
+    """One block (entries * count) through a tick; old is what it was. A row is summed up in registers.
+
+    factors and places: scratch for the row's part of the Jacobian and where in `old` its rows begin.
+    """
+    whole, jacobian, immediate = memory.whole, memory.panels[0], memory.b
+    rows, columns = whole[1], whole[2]
+    unit, count, entries = whole[start], whole[start + 1], whole[start + 2]
+    kept, local = whole[start + 4], whole[start + 5]
+    for i in range(entries * count):
+        old[i] = block[i]
+    for x in range(entries):
+        new, terms = whole[kept + x], 0
+        for c in range(whole[rows + new], whole[rows + new + 1]):
+            column = whole[columns + c]
+            y = whole[local + column]
+            if y >= 0:
+                factors[terms], places[terms] = jacobian[column, new], y * count
+                terms += 1
+        slope = immediate[unit, new]
+        for i in range(0, count, width(block)):
+            live = first(count - i)
+            sums = load(seen, i, live) * slope
+            for k in range(terms):
+                sums = sums + load(old, places[k] + i, live) * factors[k]
+            store(block, x * count + i, live, sums)
+
+
 @jit_exact
 def advance(flow, memory):
     """All blocks of the influence through one tick."""
-    head, states, hidden = memory.whole, flow.linear.gain.shape[0], flow.linear.gain.shape[2]
-    size = states * hidden
-    jacobian, immediate = memory.panels[0], memory.b
+    whole, size = memory.whole, memory.panels.shape[1]
     fill_jacobian(memory.panels, flow, memory.c)
-    fill_immediate(immediate, flow)
-    blocks, rows = head[0], head[head[1] : head[1] + size + 1]
-    columns = head[head[2] :]
-    scratch = memory.numbers
-    old_values = np.empty(head[3], scratch.dtype)
-    source = np.empty(head[4], scratch.dtype)
-    for n in range(blocks):
+    fill_immediate(memory.b, flow)
+    old, seen = np.empty(whole[3], memory.a.dtype), np.empty(whole[4], memory.a.dtype)
+    factors, places = np.empty(size, memory.a.dtype), np.empty(size, np.int64)
+    for n in range(whole[0]):
         start = 5 + n * _HEAD
-        unit, count, entries = head[start], head[start + 1], head[start + 2]
-        parameters, kept = head[head[start + 3] :], head[head[start + 4] :]
-        local, place = head[head[start + 5] :], head[start + 6]
-        block = memory.a[0, place : place + entries * count].reshape(entries, count)
-        old = old_values[: entries * count].reshape(entries, count)
-        seen = source[:count]
-        for i in range(count):
-            seen[i] = flow.sources[flow.structure.source[parameters[i]]]
-        for x in range(entries):
-            for i in range(0, count, width(seen)):
-                live = first(count - i)
-                store(old[x], i, live, load(block[x], i, live))
-                store(block[x], i, live, load(seen, i, live) * immediate[unit, kept[x]])
-        for x in range(entries):
-            new = kept[x]
-            for c in range(rows[new], rows[new + 1]):
-                y = local[columns[c]]
-                if y >= 0:
-                    add_scaled(block[x], old[y], jacobian[columns[c], new])
+        gather(seen, flow, start, whole)
+        place = whole[start + 6]
+        block = memory.a[0, place : place + whole[start + 1] * whole[start + 2]]
+        advance_block(block, old, seen, factors, places, start, memory)
 
 
 @jit_exact

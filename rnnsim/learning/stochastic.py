@@ -6,12 +6,12 @@ Its variance is least when both factors have the same norm, so p = sqrt(|second|
 
 import numpy as np
 
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.lanes import first, full, load, total, width
 from rnnsim.core.rng import bits
 
 
-@jit_exact
+@jit_borrowed
 def fill_signs(signs, key, tick):
     """signs (n) <- independent +1 or -1 with equal odds, functions of (key, tick) alone: 128 of one draw."""
     one = signs.dtype.type(1)
@@ -23,7 +23,7 @@ def fill_signs(signs, key, tick):
             signs[i] = one if (np.int64(chosen) >> np.int64(i % 32)) & 1 else -one
 
 
-@jit_exact
+@jit_borrowed
 def square(x):
     """Sum of the squares of a row."""
     sums = full(x, 0)
@@ -34,7 +34,7 @@ def square(x):
     return total(sums)
 
 
-@jit_exact
+@jit_borrowed
 def square_of_rows(x, lo, hi):
     """Sum of the squares of rows lo..hi of a matrix."""
     result = x.dtype.type(0)
@@ -43,7 +43,7 @@ def square_of_rows(x, lo, hi):
     return result
 
 
-@jit_exact
+@jit_borrowed
 def balance(shrinks, grows, epsilon):
     """p = sqrt(|shrinks| / |grows|), for factors grows * p and shrinks / p, from the squares of their norms.
 

@@ -16,7 +16,7 @@ J E[s~ theta~] + M. The paper's e = 1e-7 keeps the first ticks from dividing zer
 
 import numpy as np
 
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.registry import require
 from rnnsim.learning.linearisation import jacobian_times, times_jacobian
@@ -25,7 +25,7 @@ from rnnsim.learning.stochastic import balance, fill_signs, square
 from rnnsim.learning.streams import OnlineRule, runs_of
 
 
-@jit_exact
+@jit_borrowed
 def pull_units(units, scratch, flow, v):
     """units (G, H) <- v (ds'/da) for a gradient v (k, H) of the new state; scratch (k, H) is overwritten."""
     gain = flow.linear.gain
@@ -40,7 +40,7 @@ def pull_units(units, scratch, flow, v):
             units[g, j] = change
 
 
-@jit_exact
+@jit_borrowed
 def pull_parameters(now, units, flow, runs):
     """now (P) <- units (G*H) (da/dw); runs: for each stretch of neighbours of one unit its end, unit and first source."""
     start = 0
@@ -53,7 +53,7 @@ def pull_parameters(now, units, flow, runs):
         start = end
 
 
-@jit_exact
+@jit_borrowed
 def mix(x, a, y, b):
     """x <- a x + b y."""
     for j in range(0, x.size, width(x)):
@@ -61,7 +61,7 @@ def mix(x, a, y, b):
         store(x, j, live, load(x, j, live) * a + load(y, j, live) * b)
 
 
-@jit_exact
+@jit_borrowed
 def advance(flow, memory):
     """s~ (a) and theta~ (b) through one tick; c: M met with nu; panels: J s~, nu, scratch."""
     states, groups, hidden = flow.linear.gain.shape
@@ -84,7 +84,7 @@ def advance(flow, memory):
     mix(theta, q0, now, q1)
 
 
-@jit_exact
+@jit_borrowed
 def credit(flow, memory):
     """gradient += (dE/dh s~) theta~."""
     d = flow.gradient[flow.structure.first : flow.structure.first + memory.b.shape[1]]
@@ -94,7 +94,7 @@ def credit(flow, memory):
     mix(d, d.dtype.type(1), memory.b[0], amount)
 
 
-@jit_exact
+@jit_borrowed
 def forget(flow, memory):
     """The units that were set to their targets depend on nothing."""
     for k in range(flow.error.size):
