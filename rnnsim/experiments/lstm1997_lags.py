@@ -113,6 +113,11 @@ def _reber_arms():
         words = f"{blocks} blocks of {size} cell{'s' * (size > 1)}, {weights} weights, learning rate {rate}"
         note = f"mean of the {percent} % of 30 trials that were successful"
         yield Arm(f"{blocks}x{size}-{rate}", words, config, {"steps": 30_000}, published(sequences, note=note))
+    network = {"blocks": 3, "size": 2, "bias": "gates", "output_bias": False, "out_bias": "-1,-2,-3", "init": 0.2}
+    config = online("embedded-reber", {}, {**network, "shortcut": True}, 0.5, 150_000, test="sets", test_every=100)
+    words = "3 blocks of 2 cells, learning rate 0.5, and outputs see the inputs as well, 325 weights"
+    figures = published(8_440, note="without these connections")
+    yield Arm("3x2-0.5-shortcut", words, config, {"steps": 30_000}, figures)
     for hidden, rate, sequences in ((3, 0.05, 173_000), (12, 0.1, 25_000)):
         config = unfolded("embedded-reber", {}, hidden + 7, "rtrl", rate / 2, 50_000, every=1)
         words = f"{hidden} hidden units by RTRL, learning rate {rate}"

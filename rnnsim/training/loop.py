@@ -30,6 +30,7 @@ class TrainResult(dict):
     reached_at                  after how many sequences the training had what `until` waits for, or None
     interrupted, message        whether Ctrl-C ended it, and in words why it ended
     seconds                     of all sittings together
+    figures                     what the rule counted besides, such as the trials of weight guessing
     history                     the reports, one dict each
     out                         the folder of the run, or None
     """
@@ -143,6 +144,7 @@ class _Training:
         self.loss, self.loss_sum, self.loss_count = None, 0.0, 0
         self.solved_at = None
         self.seconds = 0.0
+        self.figures = {}
 
     @property
     def sequences(self):
@@ -171,6 +173,7 @@ class _Training:
                 net.theta[...] = self.theta
         self.state = learned.state if task.streams else getattr(self.rule, "begin", lambda state: None)(learned.state)
         self._judge(learned.outputs, batch)
+        self.figures = learned.figures or {}
         if self.progress is not None:
             self.progress = task.advanced(self.progress, float(learned.loss))
         self.step += 1
@@ -219,6 +222,7 @@ class _Training:
             "loss": self.loss_sum / self.loss_count,
             **self.running(),
             "solved_at": self.solved_at,
+            **self.figures,
         }
         if self.progress is not None:
             found["progress"] = self.progress
@@ -236,6 +240,7 @@ class _Training:
         """All that a checkpoint holds beside the network."""
         progress = {name: getattr(self, name) for name in _NUMBERS}
         progress |= {"window_seen": self.window.seen, "seconds": seconds, "task": self.progress}
+        progress |= {"figures": self.figures}
         window = {"correct": self.window.correct, "error": self.window.error}
         return dict(
             optimizer=self.optimizer_state, state=self.state, window=window, progress=progress, theta=self.theta
@@ -260,6 +265,7 @@ class _Training:
             setattr(self, name, stored.progress[name])
         self.window.seen, self.seconds = stored.progress["window_seen"], stored.progress["seconds"]
         self.progress = stored.progress.get("task")
+        self.figures = stored.progress.get("figures", {})
 
 
 _NUMBERS = ("step", "updates", "loss", "loss_sum", "loss_count", "solved_at", "has_correct", "has_error")
@@ -324,6 +330,8 @@ def train(
     require(out is not None or not resume, "resume=True: needs out, the folder of the run")
     _fit(net, task)
     rule.check(net, task)
+    own = getattr(rule, "sets_weights", False) and optimizer.weight_noise
+    require(not own, f"weight_noise={optimizer.weight_noise:g}: this rule sets the weights by itself")
     if online:
         from rnnsim.training.sequences import train_sequences
 
@@ -440,6 +448,7 @@ def _run(training, limits, every, callback, writer, evaluation):
         interrupted=interrupted,
         message=message,
         seconds=seconds(),
+        figures=training.figures,
         history=history,
         out=writer and str(writer.folder),
     )
