@@ -5,10 +5,11 @@ import pytest
 
 import rnnsim as rs
 from rnnsim.learning import RULES
+from rnnsim.learning.streams import OnlineRule
 from rnnsim.tasks import TASKS
 from rnnsim.training import loop
 
-FORWARD = [name for name in RULES if name not in ("bptt", "tbptt")]
+FORWARD = [name for name in RULES if issubclass(RULES.load(name), OnlineRule)]
 TASK = {
     "add": {"steps": 12},
     "xor": {"length": 12},
