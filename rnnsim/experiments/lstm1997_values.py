@@ -114,7 +114,7 @@ ADDING = Experiment(
     notes=(
         "Solved: the last 2000 training sequences right to .04, their mean error below .01.",
         "With the logistic output unit, as the paper has it, sequences with targets below .1 and above .9 stay wrong: the unit "
-        "has hardly any slope there, and the steps of a learning rate of .5 are too large for what is left of it. A linear "
+        "has hardly any slope there. A linear "
         "output unit, nothing else changed, meets the criterion.",
         "A training ends after 500,000 sequences at T = 100.",
     ),
