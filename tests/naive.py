@@ -29,10 +29,13 @@ def bias_of(weights, gate, n):
     return block(weights, "bias_ih", gate, n) + block(weights, "bias_hh", gate, n)
 
 
-def rnn_tick(weights, x, state, activation="tanh", leak=1.0, input_delay=False):
+def rnn_tick(weights, x, state, activation="tanh", leak=1.0, input_delay=False, outputs_last=0):
     (y,) = state
     s = weights["weight_ih"] @ x + weights["weight_hh"] @ y + bias_of(weights, 0, y.size)
     f = ACTIVATIONS[activation](s)
+    for i in range(outputs_last):  # sees the other units as they are now
+        later = weights["weight_hh"][i, outputs_last:] @ (f - y)[outputs_last:]
+        f[i] = ACTIVATIONS[activation](s[i : i + 1] + later)[0]
     new = (1 - leak) * y + leak * f
     return [new], {"f": f, "h": y if input_delay else new}
 

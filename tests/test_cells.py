@@ -39,6 +39,9 @@ OPTIONS = {
         dict(bias="none", leak=0.7),
         dict(density=0.5, connection_seed=3),
         dict(connections=TABLE),
+        dict(connections="guess-a1", outputs_last=1),
+        dict(outputs_last=2, activation="logistic", bias="double"),
+        dict(outputs_last=1, input_delay=True, activation="rectifier"),
     ],
     "lstm": combinations(gates=("full", "no-forget", "coupled"), peepholes=(False, True), bias=BIASES)
     + [dict(forget_bias=-2.0)],
@@ -55,6 +58,18 @@ def title(case):
 
 
 every_case = pytest.mark.parametrize("case", CASES, ids=title)
+# Units that see others at the same tick have no linearisation unit by unit.
+AT_ONCE = [case for case in CASES if "outputs_last" not in case[1]]
+every_linear_case = pytest.mark.parametrize("case", AT_ONCE, ids=title)
+
+
+def test_units_that_are_computed_last_are_refused_by_online_rules():
+    cell = Bound(("rnn", dict(outputs_last=1))).cell
+    for ask in (cell.tick_options, lambda: cell.linearise(np.zeros(INPUTS), np.zeros((1, HIDDEN)))):
+        with pytest.raises(
+            RnnsimError, match="outputs_last=1: expected 0, as rules that learn while the sequence runs"
+        ):
+            ask()
 
 
 def test_every_value_of_every_option_appears():
@@ -248,7 +263,7 @@ def influence_after(bound, tick, influence):
     return direct + np.einsum("pgj,gjt->pjt", out.gain, np.array(d_groups))
 
 
-@every_case
+@every_linear_case
 def test_rtrl_over_the_linearised_cell_is_bptt(case):
     bound = Bound(case, batch=1, steps=5)
     outputs, _ = bound.forward()
@@ -271,7 +286,7 @@ def test_rtrl_over_the_linearised_cell_is_bptt(case):
     assert distance(found, wanted) <= 1e-10
 
 
-@every_case
+@every_linear_case
 def test_linearised_state_is_one_step(case):
     for dtype, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5)):
         bound = Bound(case, dtype, batch=1, steps=1, hidden=6, inputs=4)
@@ -382,6 +397,10 @@ WRONG = {
     "dtype=flot": ("gru", dict(dtype="flot")),
     "leak=0": ("rnn", dict(leak=0.0)),
     "leak=1.5": ("rnn", dict(leak=1.5)),
+    "leak=0.5: expected 1 with outputs_last=1": ("rnn", dict(leak=0.5, outputs_last=1)),
+    "outputs_last=3: expected a number from 0 to 2": ("rnn", dict(outputs_last=3)),
+    "bias=none: the table of connections has a column of biases": ("rnn", dict(connections="guess-a2", bias="none")),
+    "hidden=1: connections=guess-a1 needs the output unit": ("rnn", dict(connections="guess-a1", hidden=1)),
     "density=-0.1": ("rnn", dict(density=-0.1)),
     "connections: expected a table of shape (3, 5), got (3, 3)": ("rnn", dict(connections=np.ones((3, 3)))),
     "connections: expected 1": ("rnn", dict(connections=np.full((3, 5), 2))),

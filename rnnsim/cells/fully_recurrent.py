@@ -15,6 +15,8 @@ Options
     connections     (H, I + H) table, or the path of one as .npy: 1 trainable, 0 frozen, -1 absent (weight held at zero);
                     with one column more, the last one is that of the biases. Or one of `rnnsim.cells.wiring` by its name:
                     guess-a1, guess-a2
+    outputs_last    so many units, the first ones, are computed last in every tick: they see the other units as they are at t, not at
+                    t - 1 (Hochreiter & Schmidhuber 1996 need it for parity); for leak 1
     bias            "single", "double" (b = bias_ih + bias_hh as in PyTorch), or "none"
 """
 
@@ -44,7 +46,8 @@ class RNNWalk(NamedTuple):
     z: np.ndarray  # (R, H) pre-activations, then f(s), then gradients of the pre-activations
     y: np.ndarray  # (R + B, H) states, one slot more than ticks
     panels_ih: np.ndarray  # packed W.T (I, H)
-    panels_hh: np.ndarray  # packed U.T (H, H)
+    panels_hh: np.ndarray  # packed U.T (H, H), zero where a unit that is computed last sees this tick
+    late: np.ndarray  # (L, H - L) those weights
     bias: np.ndarray  # (H)
     leak: np.ndarray  # (1) a
     lengths: np.ndarray  # (B) or (0)
@@ -106,7 +109,12 @@ def rnn_forward(walk, lo, hi):
             if sequence.ended(walk.lengths, b, t):
                 sequence.copy_row(y, y_before)
                 continue
-            activate(v, walk.bias, walk.kind)
+            late = walk.late.shape[0]
+            activate(v[late:], walk.bias[late:], walk.kind)
+            for i in range(late):
+                for j in range(walk.late.shape[1]):
+                    v[i] += walk.late[i, j] * v[late + j]
+            activate(v[:late], walk.bias[:late], walk.kind)
             if a == 1:
                 sequence.copy_row(y, v)
             else:
@@ -132,7 +140,12 @@ def rnn_backward(walk, dh, dy, panels, lo, hi):
                 continue
             if dy.size > 0 and not walk.delayed:
                 sequence.add_row(d, dy[now + b])
-            activate_backward(v, d, a, walk.kind)
+            late = walk.late.shape[0]
+            activate_backward(v[:late], d[:late], a, walk.kind)
+            for i in range(late):
+                for j in range(walk.late.shape[1]):
+                    d[late + j] += walk.late[i, j] * v[i]
+            activate_backward(v[late:], d[late:], a, walk.kind)
         product_packed(dh[lo:hi], walk.z[now + lo : now + hi], panels, True)
         if walk.delayed and dy.size > 0:
             for b in range(lo, hi):
@@ -202,6 +215,7 @@ class FullyRecurrent(interface.Cell):
         density: float = 1.0,
         connection_seed: int = 0,
         connections: Any | None = None,
+        outputs_last: int = 0,
         bias: Literal["single", "double", "none"] = "single",
     ):
         super().__init__(n_inputs, hidden, dtype)
@@ -209,12 +223,19 @@ class FullyRecurrent(interface.Cell):
         require(0 <= density <= 1, f"density={density}: expected a number from 0 to 1")
         self.kind, self.leak, self.bias = ACTIVATIONS.index(one_of("activation", activation, ACTIVATIONS)), leak, bias
         self.input_delay = input_delay
+        inside = 0 <= outputs_last < hidden
+        require(
+            inside, f"outputs_last={outputs_last}: expected a number from 0 to {hidden - 1}, below the number of units"
+        )
+        require(not outputs_last or leak == 1, f"leak={leak}: expected 1 with outputs_last={outputs_last}")
+        self.outputs_last = outputs_last
         at_least("connection_seed", connection_seed, 0)
         table = _connection_table(connections, density, connection_seed, hidden, n_inputs)
         self.connections = None if table is None else table[:, : n_inputs + hidden]
         self.bias_connections = None if table is None or table.shape[1] == n_inputs + hidden else table[:, -1]
         require(
-            bias != "none" or self.bias_connections is None, "bias=none: the table of connections has a column of biases"
+            bias != "none" or self.bias_connections is None,
+            "bias=none: the table of connections has a column of biases",
         )
         biases = tuple((name, 0) for name, _ in interface.bias_shapes(bias, 1))
         self.groups = (interface.Group("f", 0, 0, biases),)
@@ -230,7 +251,12 @@ class FullyRecurrent(interface.Cell):
 
     tick = staticmethod(rnn_tick)
 
+    def _at_once(self):
+        words = "expected 0, as rules that learn while the sequence runs need all units to be computed at once"
+        require(not self.outputs_last, f"outputs_last={self.outputs_last}: {words}")
+
     def tick_options(self):
+        self._at_once()
         return [self.kind], [self.leak]
 
     def shapes(self):
@@ -265,13 +291,16 @@ class FullyRecurrent(interface.Cell):
 
     def forward(self, x, state, lengths, reverse=False):
         steps, batch, _ = x.shape
-        w, u = self.weights["weight_ih"], self.weights["weight_hh"]
+        w, u, late = self.weights["weight_ih"], self.weights["weight_hh"], self.outputs_last
+        now = u[:late, late:].copy()
+        panels_hh = packed(self.space, "panels_hh", self._before(u).T)
         self._walk = walk = RNNWalk(
             x.reshape(steps * batch, -1),
             self.buffer("z", steps * batch, self.hidden),
             self.slots("y", steps, batch, state[0], reverse),
             packed(self.space, "panels_ih", w.T),
-            packed(self.space, "panels_hh", u.T),
+            panels_hh,
+            now,
             self._bias(),
             np.full(1, self.leak, self.dtype),
             lengths,
@@ -283,6 +312,15 @@ class FullyRecurrent(interface.Cell):
         tasks = sequence.row_tasks(steps, batch, w.size + u.size)
         sequence.over_rows(rnn_forward, _forward_parallel, tasks, batch, walk)
         return self._outputs(walk)
+
+    def _before(self, u):
+        """The weights (H, H) of the units as they were at the tick before."""
+        late = self.outputs_last
+        if not late:
+            return u
+        u = u.copy()
+        u[:late, late:] = 0
+        return u
 
     def _outputs(self, walk):
         steps = walk.x.shape[0] // walk.batch
@@ -296,14 +334,19 @@ class FullyRecurrent(interface.Cell):
         walk, weights, gradients = self._walk, self.weights, self.gradients
         rows, batch = walk.x.shape[0], walk.batch
         dy = self.buffer("none", 0, self.hidden) if dy is None else dy.reshape(rows, self.hidden)
-        panels = packed(self.space, "panels_back", weights["weight_hh"])
+        panels = packed(self.space, "panels_back", self._before(weights["weight_hh"]))
         tasks = sequence.row_tasks(rows // batch, batch, weights["weight_hh"].size)
         sequence.over_rows(rnn_backward, _backward_parallel, tasks, batch, walk, d_state[0], dy, panels)
 
         bias = self.buffer("d_bias", self.hidden)
         bias[...] = 0
         y_before = interface.states_before(walk.y, rows // batch, batch, walk.reverse)
+        late = self.outputs_last
+        block = gradients["weight_hh"][:late, late:].copy()
         weight_gradient(gradients["weight_hh"], bias, walk.z, y_before, self.scratch)
+        if late:
+            y = interface.states_after(walk.y, rows // batch, batch, walk.reverse).reshape(rows, -1)
+            gradients["weight_hh"][:late, late:] = block + walk.z[:, :late].T @ y[:, late:]
         weight_gradient(gradients["weight_ih"], bias[:0], walk.z, walk.x, self.scratch)
         for name, _ in interface.bias_shapes(self.bias, 1):
             gradients[name] += bias
@@ -315,6 +358,7 @@ class FullyRecurrent(interface.Cell):
         return {"f": walk.z.reshape(-1, walk.batch, self.hidden), "h": self._outputs(walk)}
 
     def linearise(self, x, state):
+        self._at_once()
         out = interface.Linearised.empty(1, 1, self.hidden, 0, self.dtype)
         s = self.weights["weight_ih"] @ x + self.weights["weight_hh"] @ state[0]
         rnn_linearise(out, s, state[0], self._bias(), self.dtype.type(self.leak), self.kind)

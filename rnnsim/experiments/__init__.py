@@ -112,6 +112,35 @@ EXPERIMENTS = Registry(
             "rnnsim.experiments.gers_timing:ANBNCN",
             "a^n b^n c^n: how far beyond n = 10 two memory blocks with peepholes count",
         ),
+        "guess-two-sequence": (
+            "rnnsim.experiments.guessing:TWO_SEQUENCE",
+            "two classes told by the first of 500 to 550 elements, by random weights",
+        ),
+        "guess-latch": (
+            "rnnsim.experiments.guessing:LATCH",
+            "hold the first of 500 to 600 elements of noise, by random weights",
+        ),
+        "guess-parity": ("rnnsim.experiments.guessing:PARITY", "parity of 500 to 600 bits, by random weights"),
+        "guess-tomita-1": (
+            "rnnsim.experiments.guessing:TOMITA_1",
+            "Tomita's language 1, strings of 500 to 600 symbols, by random weights",
+        ),
+        "guess-tomita-2": (
+            "rnnsim.experiments.guessing:TOMITA_2",
+            "Tomita's language 2, strings of 500 to 600 symbols, by random weights",
+        ),
+        "guess-tomita-4": (
+            "rnnsim.experiments.guessing:TOMITA_4",
+            "Tomita's language 4, strings of 500 to 600 symbols, by random weights",
+        ),
+        "limit-delayed-xor": (
+            "rnnsim.experiments.guessing:DELAYED_XOR",
+            "strongly delayed XOR: expected to fail for LSTM, by the truncated rule and by the full gradient",
+        ),
+        "limit-counting": (
+            "rnnsim.experiments.guessing:COUNTING",
+            "tell 99 from 100 steps: expected to fail by gradients; 3 from 11 is learnt",
+        ),
         "ntm-copy": ("rnnsim.experiments.ntm:COPY", "copy of 1 to 20 vectors of 8 bits by a neural Turing machine"),
         "ntm-repeat-copy": (
             "rnnsim.experiments.ntm:REPEAT_COPY",

@@ -9,8 +9,8 @@ wrong, guessing goes on with the next candidate. Trials are the candidates teste
 the reports beside ticks, the time steps that all their tests together took. A batch without a guess leaves the candidate that
 got furthest in the network.
 
-For one layer `rnn` with readout=units, squared errors and one target a sequence there is a kernel of its own: one candidate a vector
-lane, the whole vector walks one sequence, the survivors of a block are packed together before the next sequence. Blocks run in
+For one layer `rnn` with readout=units, squared errors and one target a sequence there is a kernel of its own: one candidate a
+vector lane, the whole vector walks one sequence, the survivors of a block are packed together before the next sequence. Blocks run in
 parallel; a candidate has the same bits in every lane. All other networks are tested by their forward pass, one candidate after
 the other.
 """
@@ -39,9 +39,11 @@ _TO_SYMMETRIC = 2.0**-31
 class Wiring(NamedTuple):
     """The connections of a network, unit by unit, and how its weights are drawn."""
 
-    begins: np.ndarray  # (H + 1) connections begins[i] .. begins[i + 1] - 1 lead into unit i
+    begins: np.ndarray  # (H + 1) connections begins[i] .. begins[i + 1] - 1 lead into unit i,
+    middles: np.ndarray  # (H) those from middles[i] on from units at the same tick
     sources: np.ndarray  # (C) 0: the constant 1; 1 .. I: inputs; I + 1 ..: units at the tick before
     places: np.ndarray  # (C) in theta
+    order: np.ndarray  # (H) in which units are computed
     drawn: np.ndarray  # (C) whether the weight is drawn; else it is that of theta
     theta: np.ndarray  # (P)
     kind: int  # of the activation
@@ -94,10 +96,13 @@ def walk(values, weights, wiring, x, length):
         old, new = values[now], values[1 - now]
         for i in range(inputs):
             store(old, (1 + i) * lanes, live, full(old, x[t, i]))
-        for unit in range(units):
+        for k in range(units):
+            unit = wiring.order[k]
             s = full(weights, 0.0)
-            for c in range(wiring.begins[unit], wiring.begins[unit + 1]):
+            for c in range(wiring.begins[unit], wiring.middles[unit]):
                 s = s + load(weights, c * lanes, live) * load(old, wiring.sources[c] * lanes, live)
+            for c in range(wiring.middles[unit], wiring.begins[unit + 1]):
+                s = s + load(weights, c * lanes, live) * load(new, wiring.sources[c] * lanes, live)
             if wiring.kind == LOGISTIC:
                 s = sigmoid(s)
             elif wiring.kind == TANH:
@@ -229,7 +234,14 @@ class Guess:
 def served(net, batch, loss, judge):
     """Whether the kernel knows this network and these sequences."""
     cells = getattr(net, "cells", None)
-    if not cells or net.config["name"] != "rnn" or len(cells) > 1 or net.tokens or net.learned_initial_state or net.skip:
+    if (
+        not cells
+        or net.config["name"] != "rnn"
+        or len(cells) > 1
+        or net.tokens
+        or net.learned_initial_state
+        or net.skip
+    ):
         return False
     (cell,) = cells.values()
     plain = cell.leak == 1 and not cell.input_delay and net.readout == "units"
@@ -279,8 +291,13 @@ def wiring(net, trainable, key, weight_range):
     (cell,) = net.cells.values()
     inputs, hidden, layout = cell.n_inputs, cell.hidden, net.layout
     there = trainable | (net.theta != 0)
-    rows = [[] for _ in range(hidden)]
-    for name, width_, shift in (("bias_ih", 1, 0), ("bias_hh", 1, 0), ("weight_ih", inputs, 1), ("weight_hh", hidden, 0)):
+    rows, late = [[] for _ in range(hidden)], cell.outputs_last
+    for name, width_, shift in (
+        ("bias_ih", 1, 0),
+        ("bias_hh", 1, 0),
+        ("weight_ih", inputs, 1),
+        ("weight_hh", hidden, 0),
+    ):
         if f"{name}_l0" not in layout:
             continue
         offset = layout[f"{name}_l0"].offset
@@ -291,9 +308,23 @@ def wiring(net, trainable, key, weight_range):
                 if there[place]:
                     rows[unit].append((shift + column, place))
     begins = np.cumsum([0, *(len(row) for row in rows)])
+    # What a unit sees at the same tick stands last in its row: the hidden units come last among the sources.
+    now = [sum(source > inputs + late for source, _ in row) if unit < late else 0 for unit, row in enumerate(rows)]
+    order = np.roll(np.arange(hidden), -late)
     pairs = np.array([pair for row in rows for pair in row], np.int64).reshape(-1, 2)
     sources, places = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
-    return Wiring(begins, sources, places, trainable[places], net.theta, cell.kind, key, float(weight_range))
+    return Wiring(
+        begins,
+        begins[1:] - now,
+        sources,
+        places,
+        order,
+        trainable[places],
+        net.theta,
+        cell.kind,
+        key,
+        float(weight_range),
+    )
 
 
 class _Passes:
@@ -317,7 +348,9 @@ class _Passes:
                     outputs = self.net.evaluate(part, self.loss).outputs
                 correct = self.judge.correct(outputs, part)
                 right[n] += len(correct) if correct.all() else int(np.argmin(correct))
-                ticks += part.inputs.shape[0] * part.inputs.shape[1] if part.lengths is None else int(part.lengths.sum())
+                ticks += (
+                    part.inputs.shape[0] * part.inputs.shape[1] if part.lengths is None else int(part.lengths.sum())
+                )
                 if not correct.all():
                     break
             if right[n] == self.size:  # nobody asks for the others
