@@ -15,8 +15,8 @@ Options
     connections     (H, I + H) table, or the path of one as .npy: 1 trainable, 0 frozen, -1 absent (weight held at zero);
                     with one column more, the last one is that of the biases. Or one of `rnnsim.cells.wiring` by its name:
                     guess-a1, guess-a2
-    outputs_last    so many units, the first ones, are computed last in every tick: they see the other units as they are at t, not at
-                    t - 1 (Hochreiter & Schmidhuber 1996 need it for parity); for leak 1
+    outputs_last    so many units, the first ones, are computed last in every tick: they see the other units as they are at t,
+                    not at t - 1 (weight guessing of 1996 needs it for parity); for leak 1
     bias            "single", "double" (b = bias_ih + bias_hh as in PyTorch), or "none"
 """
 

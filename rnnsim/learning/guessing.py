@@ -10,9 +10,9 @@ the reports beside ticks, the time steps that all their tests together took. A b
 got furthest in the network.
 
 For one layer `rnn` with readout=units, squared errors and one target a sequence there is a kernel of its own: one candidate a
-vector lane, the whole vector walks one sequence, the survivors of a block are packed together before the next sequence. Blocks run in
-parallel; a candidate has the same bits in every lane. All other networks are tested by their forward pass, one candidate after
-the other.
+vector lane, the whole vector walks one sequence, the survivors of a block are packed together before the next sequence. Blocks
+run in parallel; a candidate has the same bits in every lane. All other networks are tested by their forward pass, one
+candidate after the other.
 """
 
 import inspect
