@@ -15,7 +15,7 @@ _LIMITS = "S. Hochreiter, J. Schmidhuber: Long short-term memory. Neural Computa
 
 def _trials():
     def of(outcome):
-        return outcome.result["figures"].get("trials") if outcome.result["solved"] else None
+        return outcome.result.get("figures", {}).get("trials") if outcome.result["solved"] else None
 
     return Measure("trials", "networks guessed until solved", "trials", of)
 
