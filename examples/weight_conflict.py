@@ -61,7 +61,7 @@ def draw(path):
             axis.bar(ticks, mean, color=np.where(mean >= 0, "#2b6ca3", "#c8553d"), width=0.75)
             axis.axhline(0, color="black", linewidth=0.8)
             axis.spines[["top", "right"]].set_visible(False)
-            words = f"up {mean[mean > 0].sum():.2f}, down {-mean[mean < 0].sum():.2f}"
+            words = f"up {mean[mean > 0].sum():.2f}, down {abs(mean[mean < 0].sum()):.2f}"
             axis.text(0.5, 0.9, words, transform=axis.transAxes, ha="center", fontsize=9)
             if row == 0:
                 axis.set_title(titles[column])
