@@ -254,6 +254,11 @@ COUNTING = _limit(
         ),
         Arm("easy-bptt", "3 or 11 steps, 16 LSTM units, full gradient", _bptt("counting", _EASY, 3000)),
         Arm(
+            "guess",
+            "99 or 100 steps by guessing, A2: whether the number of steps is even is enough",
+            settings("counting", _COUNT, network("guess-a2", 10), 2000),
+        ),
+        Arm(
             "by-hand",
             "99 or 100 steps, a delay line of 100 units set by hand, nothing trained",
             {
@@ -273,6 +278,7 @@ COUNTING = _limit(
         _fails("bptt"),
         seeds_reach("easy-truncated", "sequences", at_least=0.8),
         seeds_reach("easy-bptt", "sequences", at_least=0.8),
+        seeds_meet("guess", "right>99", at_least=1),
         seeds_meet("by-hand", "right>99", at_least=1),
     ),
     (
