@@ -200,7 +200,7 @@ class Guess:
         """What is known of the candidates goes on."""
         return state
 
-    def learn(self, net, batch, loss, apply, state):
+    def learn(self, net, batch, loss, apply, state=None):
         # The number of the next candidate; whether the network has a guess; ticks.
         following, guessed, ticks = (0, 0, 0) if state is None else (int(number) for number in state[0])
         judge = _Plain(loss) if self.task is None else self.task
