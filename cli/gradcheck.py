@@ -54,6 +54,8 @@ def combinations(name):
     numbers = {key: value for key, value in NUMBERS.items() if key in own}
     if numbers:
         yield numbers
+    if "outputs_last" in own:
+        yield {"outputs_last": 1}
     if "embedding" in outer:
         for size, skip, bidirectional in itertools.product((0, 3), (False, True), (False, True)):
             yield {"layers": 2, "tokens": True, "embedding": size, "skip": skip, "bidirectional": bidirectional}

@@ -17,7 +17,7 @@ from rnnsim.learning.gradient_flow import (
 )
 from rnnsim.networks import build
 from rnnsim_cli.main import main
-from tests.test_cells import CASES, Bound, every_case
+from tests.test_cells import AT_ONCE, Bound, every_linear_case
 
 rng = np.random.default_rng(3)
 
@@ -29,7 +29,7 @@ def linear_network(matrix, leak=1.0):
     return net
 
 
-@every_case
+@every_linear_case
 def test_jacobian_is_the_derivative_of_the_tick(case):
     bound = Bound(case)
     cell, x = bound.cell, bound.x[0, 0]
@@ -41,7 +41,7 @@ def test_jacobian_is_the_derivative_of_the_tick(case):
         move[column] = step
         ends = [cell.linearise(x, state + sign * move.reshape(state.shape)).state.ravel() for sign in (1, -1)]
         np.testing.assert_allclose(found[:, column], (ends[0] - ends[1]) / (2 * step), atol=1e-7)
-    assert case in CASES
+    assert case in AT_ONCE
 
 
 @pytest.mark.parametrize("radius", (0.5, 0.97, 1.0, 1.2))

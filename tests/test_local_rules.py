@@ -4,7 +4,7 @@ import naive
 import numpy as np
 import pytest
 from cases import Batch, differences, distance
-from test_cells import CASES, TABLE, title
+from test_cells import AT_ONCE, TABLE, title
 
 import rnnsim as rs
 from rnnsim.core.losses import Loss
@@ -17,7 +17,7 @@ T, B, I, K, H = 7, 2, 2, 2, 3
 LOSS = Loss("squared_error", per="sequence")
 EXACT = [("rtrl", {}), ("hybrid", dict(block=2)), ("snap", dict(n=H + 1))]
 
-every_case = pytest.mark.parametrize("case", CASES, ids=title)
+every_case = pytest.mark.parametrize("case", AT_ONCE, ids=title)
 
 
 def network(case, **more):

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from cases import Batch, distance
-from test_cells import CASES, title
+from test_cells import AT_ONCE, title
 
 import rnnsim as rs
 from rnnsim.core.losses import Loss
@@ -69,7 +69,7 @@ def learn(rule, net, batch, loss=LOSS, state=None):
 # -- the hybrid ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", CASES, ids=title)
+@pytest.mark.parametrize("case", AT_ONCE, ids=title)
 def test_hybrid_is_bptt(case):
     """Blocks that divide the sequence, that do not, and that are longer; whole and in two updates."""
     net, batch = network(case), batch_of(3, 7)
