@@ -181,7 +181,7 @@ WRONG = {
     "candidates=0: expected a value of at least 1": lambda: RULES.build("guess", {"candidates": 0}),
     "unknown option of rule 'guess' 'range'": lambda: RULES.build("guess", {"range": 3}),
     "rule guess: the sequences of this task go on from batch to batch": lambda: rs.train(
-        rs.Recurrent("rnn", 1, 1), TASKS.build("oscillator"), "guess"
+        rs.Recurrent("rnn", 2, 2), TASKS.build("add"), "guess"
     ),
     "weight_noise=0.1: this rule sets the weights by itself": lambda: rs.train(
         network(dtype="float32"), TASKS.build("parity"), "guess", SGD(0.1, weight_noise=0.1)

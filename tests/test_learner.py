@@ -17,6 +17,7 @@ from rnnsim.cells import CELLS
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
+from rnnsim.learning.streams import OnlineRule
 from rnnsim.networks import build
 from rnnsim_cli.main import main
 
@@ -130,7 +131,7 @@ def test_an_oscillator_needs_no_path_from_the_input():
 # -- learners ----------------------------------------------------------------------------------------------------------
 
 OPTIMIZERS = {"sgd": rs.SGD(0.1), "clipped": rs.SGD(0.1, clip_norm=0.1), "adam": None}
-ONLINE = [name for name in RULES if name not in ("bptt", "tbptt")]
+ONLINE = [name for name in RULES if issubclass(RULES.load(name), OnlineRule)]
 
 
 def served(rule, cell):

@@ -193,6 +193,7 @@ class Guess:
         self.task = None
 
     def check(self, net, task):
+        """See the contract in `rnnsim.learning.interface`."""
         require(task is None or not task.streams, "rule guess: the sequences of this task go on from batch to batch")
         self.task = task
 
@@ -201,6 +202,7 @@ class Guess:
         return state
 
     def learn(self, net, batch, loss, apply, state=None):
+        """See the contract in `rnnsim.learning.interface`."""
         # The number of the next candidate; whether the network has a guess; ticks.
         following, guessed, ticks = (0, 0, 0) if state is None else (int(number) for number in state[0])
         judge = _Plain(loss) if self.task is None else self.task
