@@ -15,7 +15,6 @@ run in parallel; a candidate has the same bits in every lane. All other networks
 candidate after the other.
 """
 
-import inspect
 from typing import NamedTuple
 
 import numba
@@ -249,12 +248,7 @@ def served(net, batch, loss, judge):
     plain = cell.leak == 1 and not cell.input_delay and net.readout == "units"
     ordinary = loss.kind == "squared_error" and loss.when == "last" and batch.weights is None
     # A task with an idea of its own of what is right is asked in Python.
-    return plain and ordinary and _same(type(judge).correct, Task.correct)
-
-
-def _same(method, other):
-    """Whether a method is another one, or does nothing but call it."""
-    return method is other or "return super().correct(outputs, batch)" in inspect.getsource(method)
+    return plain and ordinary and type(judge).correct is Task.correct
 
 
 class _Lanes:

@@ -144,10 +144,3 @@ class TwoSequence(GeneratedTask):
     def wanted(self, batch):
         """(B, 1) float32: the targets without their noise."""
         return self._clean(batch.inputs[0, :, 0] > 0) if self.variant == "3c" else batch.targets
-
-    # Defined here, if only to say that the distance from the targets, which a trainer may measure itself, is not the judge.
-    def correct(self, outputs, batch):
-        return super().correct(outputs, batch)
-
-    def error(self, outputs, batch):
-        return super().error(outputs, batch)
