@@ -4,9 +4,11 @@
 
 lstm, gru and rnn are one layer (`asv_benchmarks.peers_layers`); ntm-lstm and ntm-feedforward are a training step of a neural
 Turing machine (`asv_benchmarks.peers_ntm`); rtrl and the other online rules are a sequence learned forward in time
-(`asv_benchmarks.peers_online`). First every engine computes loss and gradient from the same weights and inputs, and
-they must agree; then the engines are timed one after another, each in a fresh process that times itself alone on the machine,
-in several alternating rounds. The figures are medians of the rounds' medians; the ratio is that of the best peer to rnnsim.
+(`asv_benchmarks.peers_online`); lstm1997 and lstm1997-every are memory blocks that learn online, beside plain NumPy and
+compiled loops too (`asv_benchmarks.peers_lstm1997`). First every engine computes loss and gradient from the same weights and
+inputs, and they must agree; then the engines are timed one after another, each in a fresh process that times itself alone on
+the machine, in several alternating rounds. The figures are medians of the rounds' medians; the ratio is that of the best peer
+to rnnsim.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import time
 
 import numpy as np
 
-from asv_benchmarks import peers_layers, peers_ntm, peers_online
+from asv_benchmarks import peers_layers, peers_lstm1997, peers_ntm, peers_online
 
 SUITES = {
     "lstm": peers_layers,
@@ -30,10 +32,11 @@ SUITES = {
     "ntm-lstm": peers_ntm,
     "ntm-feedforward": peers_ntm,
     **dict.fromkeys(peers_online.NAMES, peers_online),
+    **dict.fromkeys(peers_lstm1997.NAMES, peers_lstm1997),
 }
-RATIO_TO_EACH = (peers_ntm,)  # suites whose tables give the ratio to every peer
+RATIO_TO_EACH = (peers_ntm, peers_lstm1997)  # suites whose tables give the ratio to every peer
 SECONDS = 1.0  # of timing for one case in one process
-TOLERANCE = 2e-3  # relative, for float32 sums over thousands of ticks in different orders
+TOLERANCE = 2e-3  # relative, for float32 sums over thousands of ticks in different orders; a suite may have its own
 
 
 def median_milliseconds(step):
@@ -76,7 +79,7 @@ def run(engine, cell, cases, folder=""):
 
 def check_agreement(engines, cell, cases):
     """Largest relative difference of any gradient between an engine and rnnsim; stops if it is too large."""
-    worst = 0.0
+    worst, tolerance = 0.0, getattr(SUITES[cell], "TOLERANCE", TOLERANCE)
     with tempfile.TemporaryDirectory() as folder:
         engines = [engine for engine in engines if run(engine, cell, cases, folder)]
         for index in cases:
@@ -86,7 +89,7 @@ def check_agreement(engines, cell, cases):
                 for name in ours.files:
                     scale = float(np.abs(ours[name]).max()) or 1.0
                     difference = float(np.abs(ours[name] - theirs[name]).max()) / scale
-                    if not difference < TOLERANCE:
+                    if not difference < tolerance:
                         raise SystemExit(
                             f"{engine} and rnnsim differ by {difference:.1e} in {name}, {cell} {SUITES[cell].CASES[index]}"
                         )
@@ -138,10 +141,11 @@ def main(arguments=None):
     everything, ratios = {}, {}
     for cell in names:
         against = options.against.split(",")
-        if SUITES[cell] is peers_online:
-            against = peers_online.engines(cell, against)
+        if hasattr(SUITES[cell], "engines"):
+            against = SUITES[cell].engines(cell, against)
         engines, worst = check_agreement(["rnnsim", *against], cell, cases[cell])
-        print(f"\n{cell}: gradients of {', '.join(engines)} agree to {worst:.1e} of the largest entry")
+        compared = getattr(SUITES[cell], "COMPARED", "gradients")
+        print(f"\n{cell}: {compared} of {', '.join(engines)} agree to {worst:.1e} of the largest entry")
         print(f"{SUITES[cell].UNIT}\n", flush=True)
         figures = {engine: {index: [] for index in cases[cell]} for engine in engines}
         for _ in range(options.rounds):
