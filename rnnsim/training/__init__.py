@@ -8,7 +8,7 @@ from rnnsim.core.lazy import lazy
 
 _NAMES = {
     "train": "rnnsim.training.loop",
-    "TrainResult": "rnnsim.training.loop",
+    "TrainResult": "rnnsim.training.driver",
     "open_run": "rnnsim.training.run",
     "load_weights": "rnnsim.training.run",
     "save_weights": "rnnsim.training.checkpoint",

@@ -1,75 +1,18 @@
 """The loop: batches from a task, a rule that learns from them, an optimiser that applies what the rule found.
 
 One step takes one batch. All that the loop knows is in its network, its optimiser's state, the state that streams carry on
-and a few numbers; a checkpoint holds these, so a run that was killed goes on bit for bit.
+and a few numbers; a checkpoint holds these, so a run that was killed goes on bit for bit. Reports, checkpoints and the ends of
+a training are the driver's (`rnnsim.training.driver`).
 """
-
-import signal
-import threading
-import time
 
 import numpy as np
 
 from rnnsim.core.registry import at_least, require
-from rnnsim.errors import RnnsimError
+from rnnsim.training.driver import NotFinite, drive
 from rnnsim.training.goal import Goal
 from rnnsim.training.goal import until as until_
 
-_CHECKPOINT_SECONDS = 300  # slow networks get a checkpoint after this time, however few steps they have done
-_FREE = ("steps", "until", "time_limit", "checkpoint_every")  # what may differ when a run goes on
 _WINDOW = 1000  # sequences of the running figures of a task without a criterion
-
-
-class TrainResult(dict):
-    """What a training gives; its entries are attributes too.
-
-    net, steps, sequences       the network (its weights are the last ones), steps and training sequences done
-    loss                        mean training loss between the last two reports
-    correct, error              share of correct sequences and mean error over the last ones, None where the task has neither
-    solved, solved_at           whether the task's criterion was met, and after how many sequences
-    reached_at                  after how many sequences the training had what `until` waits for, or None
-    interrupted, message        whether Ctrl-C ended it, and in words why it ended
-    seconds                     of all sittings together
-    figures                     what the rule counted besides, such as the trials of weight guessing
-    history                     the reports, one dict each
-    out                         the folder of the run, or None
-    """
-
-    def __getattr__(self, name):
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def __dir__(self):
-        return [*super().__dir__(), *self]
-
-    def __repr__(self):
-        lines = []
-        for key, value in self.items():
-            if key == "history":
-                value = f"{len(value)} reports"
-            elif key == "net":
-                value = f"{value.config['name']}, {value.n_parameters} parameters"
-            lines.append(f"{key:>12}: {value:.6g}" if isinstance(value, float) else f"{key:>12}: {value}")
-        return "\n".join(lines)
-
-
-class Progress:
-    """What a callback sees after every step."""
-
-    __slots__ = ("net", "step", "steps", "sequences", "loss", "correct", "error", "solved_at", "seconds", "report")
-
-    def __init__(self, **values):
-        for name in self.__slots__:
-            setattr(self, name, values.get(name))
-
-    def __repr__(self):
-        return f"<step {self.step} of {self.steps}, loss {self.loss:.6g}>"
-
-
-class NotFinite(RnnsimError):
-    """NaN or infinity in the loss, the gradient or the weights."""
 
 
 class Window:
@@ -122,7 +65,9 @@ class _Apply:
 
 
 class _Training:
-    """The state of a training, one step at a time."""
+    """The state of a training, one step at a time; it keeps the contract in `rnnsim.training.driver`."""
+
+    checkpoint_seconds = 300  # for slow networks, which do few steps in this time
 
     def __init__(self, net, task, rule, optimizer, batch, seed):
         from rnnsim.core.vmath import all_finite
@@ -150,7 +95,7 @@ class _Training:
     def sequences(self):
         return self.step * self.batch
 
-    def advance(self):
+    def advance(self, most):
         """One step. Raises `NotFinite`; the weights are then those from before the step."""
         net, task = self.net, self.task
         np.copyto(self.before, self.theta)
@@ -165,8 +110,8 @@ class _Training:
                 raise NotFinite(f"the loss is {learned.loss}")
         except NotFinite as error:
             np.copyto(self.theta, self.before)
-            # Whole as it was before the step, if the optimiser has not moved yet.
-            error.untouched = self.updates == updates
+            # Whole as it was before the step, if the optimiser has not moved yet and no callback has spoilt the weights.
+            error.untouched = self.updates == updates and self._all_finite(self.theta)
             raise
         finally:
             if self.theta is not net.theta:
@@ -205,36 +150,44 @@ class _Training:
         self.updates += count
         self._require_finite(self.theta, "")
 
-    def finite(self):
-        """Whether all weights are finite; those that a callback has changed may not be."""
-        return self._all_finite(self.theta)
-
     def _require_finite(self, vector, what):
         if not self._all_finite(vector):
             index = int(np.argmin(np.isfinite(vector)))
             raise NotFinite(f"{what}{self.net.layout.at(index)} is {vector[index]}")
 
-    def report(self):
-        """The line for the metrics; the mean of the loss begins anew."""
-        found = {
-            "step": self.step,
-            "sequences": self.sequences,
-            "loss": self.loss_sum / self.loss_count,
-            **self.running(),
-            "solved_at": self.solved_at,
-            **self.figures,
-        }
+    def failure(self, error, path):
+        """What is said of a step that raised `NotFinite`; `path` is that of the last checkpoint, or None."""
+        cause = self.net.not_finite()
+        error = f"{error}, as {cause}" if cause else error
+        kept = f"last good checkpoint: {path}" if path else "there is no checkpoint, as no folder (out) was given"
+        return f"step {self.step + 1}: {error}; the weights from before this step are kept; {kept}"
+
+    def test(self, before):
+        """Nothing: the criterion looks at the training sequences."""
+
+    def report(self, whole):
+        """The line for the metrics; if it is whole, the mean of the loss begins anew."""
+        found = {"step": self.step, "sequences": self.sequences}
+        if not whole:
+            return found
+        found |= {**self.running(), "loss": self.loss_sum / self.loss_count}
+        found |= {"solved_at": self.solved_at, **self.figures}
         if self.progress is not None:
             found["progress"] = self.progress
         self.loss_sum, self.loss_count = 0.0, 0
         return found
 
     def running(self):
-        """Running share of correct sequences and mean error."""
+        """Loss of the last step, running share of correct sequences and mean error."""
         return {
+            "loss": self.loss,
             "correct": self.window.share_correct() if self.has_correct else None,
             "error": self.window.mean_error() if self.has_error else None,
         }
+
+    def entries(self):
+        """What the result has besides."""
+        return {"figures": self.figures}
 
     def parts(self, seconds):
         """All that a checkpoint holds beside the network."""
@@ -332,153 +285,31 @@ def train(
     rule.check(net, task)
     own = getattr(rule, "sets_weights", False) and optimizer.weight_noise
     require(not own, f"weight_noise={optimizer.weight_noise:g}: this rule sets the weights by itself")
+    limits = dict(steps=steps, goal=goal, time_limit=time_limit)
+    every = dict(evaluate=evaluate_every, checkpoint=checkpoint_every, report=report_every)
     if online:
         from rnnsim.training.sequences import train_sequences
 
-        every = dict(evaluate=evaluate_every, checkpoint=checkpoint_every, report=report_every)
-        limits = dict(steps=steps, goal=goal, time_limit=time_limit)
-        return train_sequences(net, task, rule, batch, seed, online, limits, every, callback, out, resume, evaluation)
+        return train_sequences(net, task, rule, batch, seed, online, limits, every, callback, evaluation, out, resume)
+
+    def config():
+        from rnnsim.learning import RULES
+        from rnnsim.optimizers import OPTIMIZERS
+        from rnnsim.tasks import TASKS
+        from rnnsim.training.run import described
+
+        return {
+            **dict(steps=steps, batch=batch, seed=seed, until=until, time_limit=time_limit, dtype=str(net.theta.dtype)),
+            **dict(evaluate_every=evaluate_every, checkpoint_every=checkpoint_every, report_every=report_every),
+            "task": described(TASKS, task),
+            "network": net.config,
+            "rule": described(RULES, rule),
+            "optimizer": described(OPTIMIZERS, optimizer),
+            "evaluation": evaluation or {},
+        }
+
     training = _Training(net, task, rule, optimizer, batch, seed)
-    limits = dict(steps=steps, goal=goal, time_limit=time_limit)
-    every = dict(evaluate=evaluate_every, checkpoint=checkpoint_every, report=report_every)
-    if out is None:
-        return _run(training, limits, every, callback, None, evaluation)
-    from rnnsim.learning import RULES
-    from rnnsim.optimizers import OPTIMIZERS
-    from rnnsim.tasks import TASKS
-    from rnnsim.training.run import Writer, described
-
-    config = {
-        **dict(steps=steps, batch=batch, seed=seed, until=until, time_limit=time_limit, dtype=str(net.theta.dtype)),
-        **dict(evaluate_every=evaluate_every, checkpoint_every=checkpoint_every, report_every=report_every),
-        "task": described(TASKS, task),
-        "network": net.config,
-        "rule": described(RULES, rule),
-        "optimizer": described(OPTIMIZERS, optimizer),
-        "evaluation": evaluation or {},
-    }
-    with Writer(out, config, resume, _FREE) as writer:
-        found, path = writer.latest()
-        if found:
-            training.restore(found, path)
-        return _run(training, limits, every, callback, writer, evaluation)
-
-
-def _run(training, limits, every, callback, writer, evaluation):
-    """Step after step, until a limit is reached."""
-    history = writer.history() if writer else []
-    began, earlier = time.perf_counter(), training.seconds
-    saved = began
-    path = None
-
-    def seconds():
-        return earlier + time.perf_counter() - began
-
-    def save():
-        nonlocal path, saved
-        if writer:
-            path = writer.save(training.step, training.net, **training.parts(seconds()))
-            saved = time.perf_counter()
-
-    def now_for(name):
-        return every[name] and training.step % every[name] == 0
-
-    # A goal is judged by the reports alone, so a run that goes on knows what it knew before.
-    goal, evaluations = limits["goal"], [line["evaluation"] for line in history if line.get("evaluation")]
-    reached = isinstance(goal, Goal) and goal.met(evaluations)
-
-    def done():
-        return reached or (goal == "solved" and training.solved_at is not None)
-
-    message, interrupted = "all steps are done", False
-    with _Interrupt() as interrupt:
-        if writer and not writer.checkpoints():
-            save()  # from now on there is always one to fall back to
-        elif writer:
-            path = writer.checkpoints()[-1]
-        saved_step = training.step
-        while training.step < limits["steps"]:
-            if done():
-                break
-            try:
-                training.advance()
-            except NotFinite as error:
-                if error.untouched and writer and training.step != saved_step and training.finite():
-                    save()
-                raise NotFinite(_not_finite(error, training, path)) from None
-            report = None
-            if now_for("evaluate"):
-                evaluations.append(_evaluated(training, evaluation))
-                reached = isinstance(goal, Goal) and goal.met(evaluations)
-            if now_for("report") or done() or training.step == limits["steps"]:
-                report = training.report()
-            if now_for("evaluate"):
-                report = report or {"step": training.step, "sequences": training.sequences}
-                report["evaluation"] = evaluations[-1]
-            if report:
-                report["seconds"] = round(seconds(), 3)
-                history.append(report)
-                if writer:
-                    writer.report(report)
-            if now_for("checkpoint") or time.perf_counter() - saved > _CHECKPOINT_SECONDS:
-                save()
-                saved_step = training.step
-            if callback is not None and callback(_progress(training, limits, seconds(), report)) is True:
-                message = "stopped by the callback"
-                break
-            if interrupt.asked:
-                message, interrupted = "interrupted", True
-                break
-            if limits["time_limit"] is not None and seconds() - earlier >= limits["time_limit"]:
-                message = "the time limit is reached"
-                break
-        if done():
-            message, interrupted = f"{goal} is reached" if reached else "the criterion is met", False
-        if training.step != saved_step:
-            save()
-    return TrainResult(
-        net=training.net,
-        steps=training.step,
-        sequences=training.sequences,
-        loss=next((line["loss"] for line in reversed(history) if "loss" in line), training.loss),
-        **training.running(),
-        solved=training.solved_at is not None,
-        solved_at=training.solved_at,
-        reached_at=(training.sequences if reached else training.solved_at) if done() else None,
-        interrupted=interrupted,
-        message=message,
-        seconds=seconds(),
-        figures=training.figures,
-        history=history,
-        out=writer and str(writer.folder),
-    )
-
-
-def _progress(training, limits, seconds, report):
-    return Progress(
-        net=training.net,
-        step=training.step,
-        steps=limits["steps"],
-        sequences=training.sequences,
-        loss=training.loss,
-        **training.running(),
-        solved_at=training.solved_at,
-        seconds=seconds,
-        report=report,
-    )
-
-
-def _evaluated(training, options):
-    from rnnsim.training.evaluate import evaluate
-
-    return evaluate(training.net, training.task, **{"seed": training.seed, **(options or {})})
-
-
-def _not_finite(error, training, path):
-    cause = training.net.not_finite()
-    error = f"{error}, as {cause}" if cause else error
-    kept = f"last good checkpoint: {path}" if path else "there is no checkpoint, as no folder (out) was given"
-    return f"step {training.step + 1}: {error}; the weights from before this step are kept; {kept}"
+    return drive(training, limits, every, callback, evaluation, out, resume, config)
 
 
 def _built(rule, optimizer):
@@ -509,30 +340,3 @@ def _seed(rng):
     fits = isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and 0 <= rng < 2**63
     require(fits, f"rng={rng}: expected a whole number of at least 0, a SeedSequence or a Generator")
     return int(rng)
-
-
-class _Interrupt:
-    """While it is entered, the first Ctrl-C only asks; the second one interrupts. Signals reach the main thread only."""
-
-    def __init__(self):
-        self.asked = False
-
-    def __enter__(self):
-        self._earlier = None
-        if threading.current_thread() is threading.main_thread():
-            self._earlier = signal.getsignal(signal.SIGINT)
-            # Who ignores Ctrl-C, or has set a handler from outside Python, keeps what he has.
-            if self._earlier in (None, signal.SIG_IGN):
-                self._earlier = None
-            else:
-                signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def _ask(self, *_):
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def __exit__(self, *_):
-        if self._earlier is not None:
-            signal.signal(signal.SIGINT, self._earlier)

@@ -18,7 +18,6 @@ A checkpoint is written every minute and at the end; a run that was stopped goes
 """
 
 import math
-import time
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +26,9 @@ from rnnsim.core.registry import at_least, require
 from rnnsim.errors import RnnsimError
 from rnnsim.networks.lstm1997_online import Learner
 from rnnsim.tasks.interface import Criterion
-from rnnsim.training.goal import Goal
+from rnnsim.training.driver import NotFinite, crossed, drive
 from rnnsim.training.online import _NEXT_STREAM, _STREAM_TICKS, Job, _chunk, first_met
 
-_CHECKPOINT_SECONDS = 60
 _TEST_STREAMS = 10
 _AT_ONCE = 16  # sequences of a test set; most tests end with the first ones
 _SILENT = -100.0  # weights into a cell that nothing enters
@@ -60,8 +58,11 @@ class Online(NamedTuple):
     wait: int = 0
 
 
-class _Run:
-    """Where a training is."""
+class _Training:
+    """The state of a training; it keeps the contract in `rnnsim.training.driver`, and its steps are sequences."""
+
+    checkpoint_seconds = 60
+    loss = None  # without a report there is no mean over sequences
 
     def __init__(self, net, task, seed, online, goal):
         self.net, self.task, self.seed, self.online = net, task, seed, online
@@ -86,17 +87,22 @@ class _Run:
     def sequences(self):
         return self.job.result.sequences
 
+    step = sequences  # a step is a sequence
+
     def _put_cells(self, weights):
         """The weights that lead into the cells."""
         self.net.layout.view(self.net.theta, "weight_cell")[...] = weights
         self.job.learner.parts.w[...] = self.net.packed(self.net.theta)
 
     def advance(self, most):
-        """A chunk of `most` sequences at most, or a stream."""
+        """A chunk of `most` sequences at most, or a stream. Raises `NotFinite`; nothing worth a checkpoint is left then."""
         before = self.sequences
         if before < self.online.wait:
             most = min(most, self.online.wait - before)
-        learnt, correct, errors = self.job.advance(most)
+        try:
+            learnt, correct, errors = self.job.advance(most)
+        except RnnsimError as error:
+            raise NotFinite(str(error)) from None
         self.sums = [
             self.sums[0] + float(errors.sum()),
             self.sums[1] + len(errors),
@@ -119,8 +125,16 @@ class _Run:
         self.window = tuple(np.concatenate(pair)[-size:] for pair in zip(self.window, (correct, errors)))
         self.correct, self.error = float(self.window[0].mean()), float(self.window[1].mean())
 
-    def test(self):
-        """Test with the weights held still; gives what goes into the report."""
+    def failure(self, error, path):
+        """What is said of a chunk that raised `NotFinite`; `path` is that of the last checkpoint, or None."""
+        kept = f"last good checkpoint: {path}" if path else "there is no checkpoint"
+        return f"step {self.step + 1}: {error}; {kept}"
+
+    def test(self, before):
+        """Test with the weights held still, if it is time after those of `before`; gives what goes into the report."""
+        # The streams of a net that has learnt little are over at once: it is tested for a fraction of the time it learns.
+        if self.online.test == "none" or not crossed(self.online.test_every, before, self.step):
+            return None
         self.tests += 1
         if self.online.test == "sets":
             found, passed = self._sets()
@@ -149,19 +163,28 @@ class _Run:
         self.best_ticks = max(self.best_ticks or 0.0, mean)
         return {"mean_ticks": mean, "least_ticks": min(lengths)}, min(lengths) >= self.online.test_ticks
 
-    def report(self):
-        """The line for the metrics."""
+    def report(self, whole):
+        """The line for the metrics, a whole one at any time; its means begin anew."""
         error, count, ticks = self.sums
         self.sums = [0.0, 0, 0]
         found = {"step": self.sequences, "sequences": self.sequences, "loss": error / max(1, count)}
         found |= {"correct": self.correct, "error": self.error, "ticks": ticks / max(1, count)}
         return {**found, "solved_at": self.solved_at, "right_at": self.right_at}
 
-    def parts(self):
+    def running(self):
+        """Mean error, in place of a loss too, and share of correct ones of the last sequences."""
+        return {"loss": self.error, "correct": self.correct, "error": self.error}
+
+    def entries(self):
+        """What the result has besides."""
+        return {"right_at": self.right_at, "best_ticks": self.best_ticks, "ticks": self.job.result.ticks}
+
+    def parts(self, seconds):
         """All that a checkpoint holds beside the network."""
         learner = dict(zip(Learner._fields, self.job.learner.snapshot()))
         progress = {name: getattr(self, name) for name in _NUMBERS}
-        progress |= {"step": self.sequences, "chunks": self.job.step, "ticks": self.job.result.ticks}
+        progress |= {"seconds": seconds, "step": self.step}
+        progress |= {"chunks": self.job.step, "ticks": self.job.result.ticks}
         progress |= {"task": self.job.progress, "solved": self.job.result.solved}
         window = {"correct": self.window[0], "errors": self.window[1]}
         return dict(optimizer=learner, window=window, progress=progress)
@@ -204,45 +227,37 @@ def stream_length(net, task, seed, stop, ticks):
     return min(done, ticks)
 
 
-def train_sequences(net, task, rule, batch, seed, online, limits, every, callback, out, resume, evaluation):
+def train_sequences(net, task, rule, batch, seed, online, limits, every, callback, evaluation, out, resume):
     """`rnnsim.train` with `online`; the arguments are what it has checked. Gives its `TrainResult`."""
-    from rnnsim.learning.truncated import Truncated
-    from rnnsim.training.loop import _FREE, TrainResult, _Interrupt
-
-    online, goal = _checked(net, task, rule, batch, online, limits["goal"], every), limits["goal"]
-    run = _Run(net, task, seed, online, goal)
+    goal = limits["goal"]
+    online = _checked(net, task, rule, batch, online, goal, every)
+    training = _Training(net, task, seed, online, goal)
     require(
         not online.wait or (net.g == "logistic" and net.bias != "all"),
         "wait: needs g=logistic and cells without biases",
     )
-    wanted = [
-        count for count in (every["evaluate"], online.test_every if online.test != "none" else 0, online.wait) if count
-    ]
     if not task.streams:
-        run.job.size = _size(_chunk(task), wanted)
-    if out is None:
-        return TrainResult(_run(run, limits, every, callback, None, evaluation, wanted, _Interrupt))
-    from rnnsim.learning import RULES
-    from rnnsim.tasks import TASKS
-    from rnnsim.training.run import Writer, described
+        wanted = every["evaluate"], online.test_every if online.test != "none" else 0, online.wait
+        training.job.size = _size(_chunk(task), [count for count in wanted if count])
 
-    assert isinstance(rule, Truncated)
-    rates = {"learning_rate": online.learning_rate} | ({"momentum": online.momentum} if online.momentum else {})
-    given = {key: value for key, value in online._asdict().items() if value != math.inf}
-    config = {
-        **dict(steps=limits["steps"], batch=1, seed=seed, until=str(goal), time_limit=limits["time_limit"]),
-        **{f"{name}_every": count for name, count in every.items()},
-        **dict(dtype=str(net.theta.dtype), task=described(TASKS, task), network=net.config),
-        "rule": described(RULES, rule),
-        "optimizer": {"name": "momentum" if online.momentum else "sgd", "options": rates},
-        "evaluation": evaluation or {},
-        "online": given,
-    }
-    with Writer(out, config, resume, _FREE) as writer:
-        found, path = writer.latest()
-        if found:
-            run.restore(found, path)
-        return TrainResult(_run(run, limits, every, callback, writer, evaluation, wanted, _Interrupt))
+    def config():
+        from rnnsim.learning import RULES
+        from rnnsim.tasks import TASKS
+        from rnnsim.training.run import described
+
+        rates = {"learning_rate": online.learning_rate} | ({"momentum": online.momentum} if online.momentum else {})
+        return {
+            **dict(steps=limits["steps"], batch=1, seed=seed, until=str(goal), time_limit=limits["time_limit"]),
+            **{f"{name}_every": count for name, count in every.items()},
+            **dict(dtype=str(net.theta.dtype), task=described(TASKS, task), network=net.config),
+            "rule": described(RULES, rule),
+            "optimizer": {"name": "momentum" if online.momentum else "sgd", "options": rates},
+            "evaluation": evaluation or {},
+            "online": {key: value for key, value in online._asdict().items() if value != math.inf},
+        }
+
+    # A sequence may take microseconds: checkpoints go by the time alone, whatever their steps.
+    return drive(training, limits, {**every, "checkpoint": 0}, callback, evaluation, out, resume, config)
 
 
 def _checked(net, task, rule, batch, online, goal, every):
@@ -276,83 +291,3 @@ def _size(most, wanted):
         return most
     common = math.gcd(*wanted)
     return max(size for size in range(1, min(most, common) + 1) if common % size == 0)
-
-
-def _run(run, limits, every, callback, writer, evaluation, wanted, interrupts):
-    """Chunk after chunk, until a limit is reached; the entries of a `TrainResult`."""
-    from rnnsim.training.evaluate import evaluate
-    from rnnsim.training.loop import NotFinite, Progress
-
-    history = writer.history() if writer else []
-    began, earlier, goal, steps = time.perf_counter(), run.seconds, limits["goal"], limits["steps"]
-    evaluations = [line["evaluation"] for line in history if line.get("evaluation")]
-    reached, path, saved = isinstance(goal, Goal) and goal.met(evaluations), None, began
-    message, interrupted, loss = "all steps are done", False, history[-1]["loss"] if history else None
-
-    def seconds():
-        return earlier + time.perf_counter() - began
-
-    def done():
-        return reached or (goal == "solved" and run.solved_at is not None)
-
-    def save():
-        nonlocal path, saved
-        run.seconds = seconds()
-        if writer:
-            path, saved = writer.save(run.sequences, run.net, **run.parts()), time.perf_counter()
-
-    with interrupts() as interrupt:
-        if writer and not writer.checkpoints():
-            save()
-        at = run.sequences
-        while run.sequences < steps and not done():
-            before = run.sequences
-            try:
-                run.advance(steps - before)
-            except RnnsimError as error:
-                kept = f"last good checkpoint: {path}" if path else "there is no checkpoint"
-                raise NotFinite(f"step {before + 1}: {error}; {kept}") from None
-
-            def passed(count, before=before):
-                return count and run.sequences // count > before // count
-
-            extra = {}
-            if passed(every["evaluate"]):
-                found = evaluate(run.net, run.task, **{"seed": run.seed, **(evaluation or {})})
-                evaluations.append(found)
-                extra["evaluation"], reached = found, isinstance(goal, Goal) and goal.met(evaluations)
-            # The streams of a net that has learnt little are over at once: it is tested for a fraction of the time it learns.
-            if run.online.test != "none" and passed(run.online.test_every):
-                test = run.test()
-                extra |= {"test": test} if passed(every["report"]) or run.solved_at else {}
-            report = None
-            if passed(every["report"]) or extra.get("evaluation") or done() or run.sequences >= steps:
-                report = {**run.report(), **extra, "seconds": round(seconds(), 3)}
-                history.append(report)
-                loss = report["loss"]
-                if writer:
-                    writer.report(report)
-            if time.perf_counter() - saved > _CHECKPOINT_SECONDS:
-                save()
-                at = run.sequences
-            figures = dict(net=run.net, step=run.sequences, steps=steps, sequences=run.sequences)
-            figures |= dict(loss=run.error, correct=run.correct, error=run.error, solved_at=run.solved_at)
-            if callback is not None and callback(Progress(**figures, seconds=seconds(), report=report)) is True:
-                message = "stopped by the callback"
-                break
-            if interrupt.asked:
-                message, interrupted = "interrupted", True
-                break
-            if limits["time_limit"] is not None and seconds() - earlier >= limits["time_limit"]:
-                message = "the time limit is reached"
-                break
-        if done():
-            message, interrupted = f"{goal} is reached" if reached else "the criterion is met", False
-        if run.sequences != at:
-            save()
-    result = dict(net=run.net, steps=run.sequences, sequences=run.sequences, loss=loss)
-    result |= dict(correct=run.correct, error=run.error, solved=run.solved_at is not None, solved_at=run.solved_at)
-    result |= dict(reached_at=(run.sequences if reached else run.solved_at) if done() else None)
-    result |= dict(interrupted=interrupted, message=message, seconds=run.seconds, history=history)
-    result |= dict(right_at=run.right_at, best_ticks=run.best_ticks, ticks=run.job.result.ticks)
-    return {**result, "out": writer and str(writer.folder)}

@@ -1,0 +1,280 @@
+"""The driver: what every training goes through, whatever learns in it and however: reports, checkpoints, limits, Ctrl-C.
+
+The contract of a training, the object that learns:
+
+1. `net`, `task` and `seed` are what evaluations on the way need; `step` and `sequences` what is done so far, `solved_at` after
+   how many sequences the criterion was met (None: not yet), `seconds` what earlier sittings took.
+2. ``advance(most)`` does at least one step and not more than `most`. It raises `NotFinite` if that comes to nothing, and says
+   in its `untouched` whether the training is as it was before and worth a checkpoint; ``failure(error, path)`` is then the
+   message, with the path of the last good checkpoint, or None.
+3. ``test(before)`` gives what a test of its own has found, as a dict, if one was due since step `before`, else None.
+4. ``report(whole)`` gives the line for the metrics, with step and sequences at least; `whole` is False if there is a line only
+   because there is an evaluation.
+5. ``running()`` gives loss, correct and error as a callback sees them; `loss` is the loss of the result if nothing has been
+   reported, and ``entries()`` what the result has besides.
+6. ``parts(seconds)`` gives all that a checkpoint holds beside the network, as `rnnsim.training.checkpoint.save` takes it;
+   ``restore(stored, path)`` goes on from there, bit for bit, or raises `RnnsimError`.
+7. `checkpoint_seconds`: after this time there is a checkpoint, however few steps were done.
+"""
+
+import signal
+import threading
+import time
+
+from rnnsim.errors import RnnsimError
+from rnnsim.training.goal import Goal
+
+_FREE = ("steps", "until", "time_limit", "checkpoint_every")  # what may differ when a run goes on
+_INTERRUPTED = "interrupted"
+
+
+class TrainResult(dict):
+    """What a training gives; its entries are attributes too.
+
+    net, steps, sequences       the network (its weights are the last ones), steps and training sequences done
+    loss                        mean training loss between the last two reports
+    correct, error              share of correct sequences and mean error over the last ones, None where the task has neither
+    solved, solved_at           whether the task's criterion was met, and after how many sequences
+    reached_at                  after how many sequences the training had what `until` waits for, or None
+    interrupted, message        whether Ctrl-C ended it, and in words why it ended
+    seconds                     of all sittings together
+    figures                     what the rule counted besides, such as the trials of weight guessing
+    history                     the reports, one dict each
+    out                         the folder of the run, or None
+
+    Online training has no figures but right_at, best_ticks and ticks; see `rnnsim.training.sequences`.
+    """
+
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __dir__(self):
+        return [*super().__dir__(), *self]
+
+    def __repr__(self):
+        lines = []
+        for key, value in self.items():
+            if key == "history":
+                value = f"{len(value)} reports"
+            elif key == "net":
+                value = f"{value.config['name']}, {value.n_parameters} parameters"
+            lines.append(f"{key:>12}: {value:.6g}" if isinstance(value, float) else f"{key:>12}: {value}")
+        return "\n".join(lines)
+
+
+class Progress:
+    """What a callback sees after every step."""
+
+    __slots__ = ("net", "step", "steps", "sequences", "loss", "correct", "error", "solved_at", "seconds", "report")
+
+    def __init__(self, **values):
+        for name in self.__slots__:
+            setattr(self, name, values.get(name))
+
+    def __repr__(self):
+        return f"<step {self.step} of {self.steps}, loss {self.loss:.6g}>"
+
+
+class NotFinite(RnnsimError):
+    """NaN or infinity in the loss, the gradient or the weights."""
+
+    untouched = False  # see point 2 of the contract
+
+
+def crossed(count, before, now):
+    """Whether a multiple of `count` lies between two steps, the second one included; never for 0.
+
+    >>> crossed(100, 99, 100), crossed(100, 100, 199), crossed(100, 50, 350), crossed(0, 0, 10)
+    (True, False, True, False)
+    """
+    return bool(count) and now // count > before // count
+
+
+def drive(training, limits, every, callback, evaluation, out, resume, config):
+    """Train until a limit is reached; gives a `TrainResult`.
+
+    Parameters
+    ----------
+    training : what keeps the contract at the top of the file
+    limits : steps, goal and time_limit; the goal is what `rnnsim.training.goal.until` gives
+    every : steps between evaluate, checkpoint and report; 0: none but the last
+    callback, out, resume, evaluation : see `rnnsim.train`
+    config : function that gives the effective configuration, asked if there is a folder to write it to
+
+    Raises `RnnsimError` for a folder that is in use, not empty or another run's, `NotFinite` with the training's message.
+    """
+    if out is None:
+        return _Sitting(training, limits, every, evaluation, None).run(callback)
+    from rnnsim.training.run import Writer
+
+    with Writer(out, config(), resume, _FREE) as writer:
+        stored, path = writer.latest()
+        if stored:
+            training.restore(stored, path)
+        return _Sitting(training, limits, every, evaluation, writer).run(callback)
+
+
+class _Sitting:
+    """A training from where it stands to where it ends for this time."""
+
+    def __init__(self, training, limits, every, evaluation, writer):
+        self.training, self.writer = training, writer
+        self.steps, self.goal, self.time_limit = limits["steps"], limits["goal"], limits["time_limit"]
+        self.every, self.evaluation = every, evaluation
+        self.began = self.saved = time.perf_counter()
+        self.saved_step, self.path = training.step, None  # of the last checkpoint
+        self.history = writer.history() if writer else []
+        # A goal is judged by the reports alone, so a run that goes on knows what it knew before.
+        self.evaluations = [line["evaluation"] for line in self.history if line.get("evaluation")]
+        self.reached = self._goal_met()
+
+    def run(self, callback):
+        """Stretch after stretch; the `TrainResult`."""
+        ending = None
+        with _Interrupt() as interrupt:
+            if self.writer and not self.writer.checkpoints():
+                self.save()  # from now on there is always one to fall back to
+            elif self.writer:
+                self.path = self.writer.checkpoints()[-1]
+            while self.training.step < self.steps and not self.done() and ending is None:
+                before = self.training.step
+                self.advance()
+                report = self.report(before)
+                due = crossed(self.every["checkpoint"], before, self.training.step)
+                if due or time.perf_counter() - self.saved > self.training.checkpoint_seconds:
+                    self.save()
+                ending = self.ending(callback, report, interrupt)
+            if self.training.step != self.saved_step:
+                self.save()
+        return self.result(ending)
+
+    def advance(self):
+        """A stretch, or `NotFinite` with the whole message."""
+        training = self.training
+        try:
+            training.advance(self.steps - training.step)
+        except NotFinite as error:
+            if error.untouched and training.step != self.saved_step:
+                self.save()
+            raise NotFinite(training.failure(error, self.path)) from None
+
+    def report(self, before):
+        """Evaluate, test and report what is due since step `before`; the report, or None."""
+        training, found = self.training, {}
+        due = crossed(self.every["report"], before, training.step)
+        if crossed(self.every["evaluate"], before, training.step):
+            found["evaluation"] = self._evaluated()
+            self.evaluations.append(found["evaluation"])
+            self.reached = self._goal_met()
+        test = training.test(before)
+        # Tests may come often: a line has the one that it falls together with, and the one that is passed.
+        if test and (due or training.solved_at):
+            found["test"] = test
+        whole = due or self.done() or training.step >= self.steps
+        if not whole and "evaluation" not in found:
+            return None
+        report = {**training.report(whole), **found, "seconds": round(self.seconds(), 3)}
+        self.history.append(report)
+        if self.writer:
+            self.writer.report(report)
+        return report
+
+    def save(self):
+        """Write a checkpoint, if there is a folder for it."""
+        if self.writer:
+            training = self.training
+            self.path = self.writer.save(training.step, training.net, **training.parts(self.seconds()))
+            self.saved = time.perf_counter()
+        self.saved_step = self.training.step
+
+    def ending(self, callback, report, interrupt):
+        """Why the training ends here before it is done, in words; None if it goes on."""
+        if callback is not None and callback(self._progress(report)) is True:
+            return "stopped by the callback"
+        if interrupt.asked:
+            return _INTERRUPTED
+        if self.time_limit is not None and time.perf_counter() - self.began >= self.time_limit:
+            return "the time limit is reached"
+        return None
+
+    def seconds(self):
+        """Of all sittings."""
+        return self.training.seconds + time.perf_counter() - self.began
+
+    def done(self):
+        """Whether the training has what it waits for."""
+        return self.reached or (self.goal == "solved" and self.training.solved_at is not None)
+
+    def result(self, ending):
+        """The `TrainResult`."""
+        training, message = self.training, ending or "all steps are done"
+        if self.done():
+            message = f"{self.goal} is reached" if self.reached else "the criterion is met"
+        reported = [line["loss"] for line in self.history if "loss" in line]
+        return TrainResult(
+            net=training.net,
+            steps=training.step,
+            sequences=training.sequences,
+            **{**training.running(), "loss": reported[-1] if reported else training.loss},
+            solved=training.solved_at is not None,
+            solved_at=training.solved_at,
+            reached_at=(training.sequences if self.reached else training.solved_at) if self.done() else None,
+            interrupted=message == _INTERRUPTED,
+            message=message,
+            seconds=self.seconds(),
+            **training.entries(),
+            history=self.history,
+            out=self.writer and str(self.writer.folder),
+        )
+
+    def _goal_met(self):
+        return isinstance(self.goal, Goal) and self.goal.met(self.evaluations)
+
+    def _evaluated(self):
+        from rnnsim.training.evaluate import evaluate
+
+        training = self.training
+        return evaluate(training.net, training.task, **{"seed": training.seed, **(self.evaluation or {})})
+
+    def _progress(self, report):
+        training = self.training
+        return Progress(
+            net=training.net,
+            step=training.step,
+            steps=self.steps,
+            sequences=training.sequences,
+            **training.running(),
+            solved_at=training.solved_at,
+            seconds=self.seconds(),
+            report=report,
+        )
+
+
+class _Interrupt:
+    """While it is entered, the first Ctrl-C only asks; the second one interrupts. Signals reach the main thread only."""
+
+    def __init__(self):
+        self.asked = False
+
+    def __enter__(self):
+        self._earlier = None
+        if threading.current_thread() is threading.main_thread():
+            self._earlier = signal.getsignal(signal.SIGINT)
+            # Who ignores Ctrl-C, or has set a handler from outside Python, keeps what he has.
+            if self._earlier in (None, signal.SIG_IGN):
+                self._earlier = None
+            else:
+                signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def _ask(self, *_):
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *_):
+        if self._earlier is not None:
+            signal.signal(signal.SIGINT, self._earlier)
