@@ -30,6 +30,7 @@ Trivial loss: the variance of the counted targets: (values^2 - 1)/12 for MSD; q 
 spike.
 """
 
+import abc
 import math
 from typing import Literal
 
@@ -88,22 +89,45 @@ def _repeat(targets, key, first, wave, anywhere):
             targets[t, b, 0] = wave[(place + t) % wave.size]
 
 
-def _checked(interval, values, spikes):
-    at_least("interval", interval, 1)
-    require(1 <= values <= 10**6, f"values={values}: expected a value between 1 and 1000000")
-    at_least("spikes", spikes, 1)
-    return interval, values, spikes
+class SpikeTask(GeneratedTask):
+    """Options, loss and criterion of the tasks with spikes.
+
+    A task of this kind has `trivial(squared)`, which gives its trivial loss, or raises `RnnsimError` if the loss does not fit
+    the options.
+    """
+
+    n_inputs = n_outputs = 1
+    tolerance = 0.49
+
+    def __init__(
+        self,
+        interval: int = 10,
+        values: int = 2,
+        spikes: int = 100,
+        loss: Literal["squared_error", "bernoulli"] = "squared_error",
+    ):
+        at_least("interval", interval, 1)
+        require(1 <= values <= 10**6, f"values={values}: expected a value between 1 and 1000000")
+        at_least("spikes", spikes, 1)
+        self.interval, self.values, self.spikes = interval, values, spikes
+        squared = one_of("loss", loss, ("squared_error", "bernoulli")) == "squared_error"
+        self.loss = Loss(loss, when="every", per="step", unit="squared" if squared else "bits")
+        self.criterion = Criterion(window=-(-_LONG_RUN // spikes), wrong=0)
+        self.trivial_loss = self.trivial(squared)
+
+    @abc.abstractmethod
+    def trivial(self, squared):
+        """The trivial loss, squared or in bits."""
+
+    def arrays(self, key, first, size):
+        """delays (N, B), lengths (B), inputs and targets (T, B, 1) of a batch; the last two are zeros."""
+        delays, ends = np.empty((self.spikes, size), np.int64), np.empty(size, np.int64)
+        _draw_delays(delays, ends, key, first, self.interval, self.values)
+        shape = (ends.max() + 1, size, 1)
+        return delays, ends + 1, np.zeros(shape, np.float32), np.zeros(shape, np.float32)
 
 
-def _arrays(task, key, first, size):
-    """delays, lengths, inputs and targets of a batch; the last two are zeros."""
-    delays, ends = np.empty((task.spikes, size), np.int64), np.empty(size, np.int64)
-    _draw_delays(delays, ends, key, first, task.interval, task.values)
-    shape = (ends.max() + 1, size, 1)
-    return delays, ends + 1, np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-
-
-class SpikeDelays(GeneratedTask):
+class SpikeDelays(SpikeTask):
     """Measure the delays between spikes (MSD, and with spikes=1 NMSD); see the top of the module.
 
     Inputs and targets (T, B, 1), weights (T, B). `RnnsimError` for options out of range.
@@ -124,33 +148,22 @@ class SpikeDelays(GeneratedTask):
     """
 
     name = "spike-delays"
-    n_inputs = n_outputs = 1
-    tolerance = 0.49
     input_names = ("spike",)
     target_names = ("delay",)
 
-    def __init__(
-        self,
-        interval: int = 10,
-        values: int = 2,
-        spikes: int = 100,
-        loss: Literal["squared_error", "bernoulli"] = "squared_error",
-    ):
-        self.interval, self.values, self.spikes = _checked(interval, values, spikes)
-        squared = one_of("loss", loss, ("squared_error", "bernoulli")) == "squared_error"
-        require(squared or values == 2, f"loss={loss}: delays of 0 .. {values - 1} expect squared_error")
-        self.loss = Loss(loss, when="every", per="step", unit="squared" if squared else "bits")
-        self.criterion = Criterion(window=-(-_LONG_RUN // spikes), wrong=0)
-        self.trivial_loss = (values**2 - 1) / 12 if squared else 1.0
+    def trivial(self, squared):
+        most = self.values - 1
+        require(squared or most == 1, f"loss={self.loss.kind}: delays of 0 .. {most} expect squared_error")
+        return (self.values**2 - 1) / 12 if squared else 1.0
 
     def generate(self, key, first, size):
-        delays, lengths, inputs, targets = _arrays(self, key, first, size)
+        delays, lengths, inputs, targets = self.arrays(key, first, size)
         weights = np.zeros(inputs.shape[:2], np.float32)
         _measure(inputs, targets, weights, delays, self.interval)
         return Batch(inputs, targets, weights, lengths)
 
 
-class TimedSpikes(GeneratedTask):
+class TimedSpikes(SpikeTask):
     """Generate spikes at given delays (GTS); see the top of the module.
 
     Inputs and targets (T, B, 1). `RnnsimError` for options out of range.
@@ -168,27 +181,15 @@ class TimedSpikes(GeneratedTask):
     """
 
     name = "timed-spikes"
-    n_inputs = n_outputs = 1
-    tolerance = 0.49
     input_names = ("delay",)
     target_names = ("spike",)
 
-    def __init__(
-        self,
-        interval: int = 10,
-        values: int = 2,
-        spikes: int = 100,
-        loss: Literal["squared_error", "bernoulli"] = "squared_error",
-    ):
-        self.interval, self.values, self.spikes = _checked(interval, values, spikes)
-        squared = one_of("loss", loss, ("squared_error", "bernoulli")) == "squared_error"
-        self.loss = Loss(loss, when="every", per="step", unit="squared" if squared else "bits")
-        self.criterion = Criterion(window=-(-_LONG_RUN // spikes), wrong=0)
-        q = spikes / (1 + spikes * (interval + (values - 1) / 2))
-        self.trivial_loss = q * (1 - q) if squared else entropy_of((q, 1 - q)) / math.log(2)
+    def trivial(self, squared):
+        q = self.spikes / (1 + self.spikes * (self.interval + (self.values - 1) / 2))
+        return q * (1 - q) if squared else entropy_of((q, 1 - q)) / math.log(2)
 
     def generate(self, key, first, size):
-        delays, lengths, inputs, targets = _arrays(self, key, first, size)
+        delays, lengths, inputs, targets = self.arrays(key, first, size)
         _generate(inputs, targets, delays, self.interval)
         return Batch(inputs, targets, lengths=lengths)
 
