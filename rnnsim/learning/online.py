@@ -294,6 +294,10 @@ _walk_streams = linked(walk_streams)
 def walk_streams_parallel(
     losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls, kind, scale, rate, forced, tasks
 ):
+    """`walk_streams` of all S streams in `tasks` blocks side by side.
+
+    losses (S), xs (S, T, I), targets (S, T, K), weights (S, T), outputs (S, T, K).
+    """
     for task in numba.prange(tasks):
         lo, hi = losses.size * task // tasks, losses.size * (task + 1) // tasks
         _walk_streams(

@@ -232,6 +232,7 @@ _forward = linked(forward_rows)
 
 @jit_parallel
 def forward_parallel(walk, outputs, last, wiring, shape, tasks):
+    """`forward_rows` of all sequences in `tasks` blocks side by side; outputs (T, B, K), or (1, B, K) with `last`."""
     batch = walk.x.shape[1]
     for task in numba.prange(tasks):
         _forward(walk, outputs, last, wiring, shape, batch * task // tasks, batch * (task + 1) // tasks)

@@ -479,11 +479,13 @@ _forward, _backward = linked(forward), linked(backward)
 
 @jit_parallel
 def forward_parallel(walk, tasks):
+    """`forward` of all rows in `tasks` blocks side by side; the same bits for any number of them."""
     for task in numba.prange(tasks):
         _forward(walk, walk.batch * task // tasks, walk.batch * (task + 1) // tasks)
 
 
 @jit_parallel
 def backward_parallel(walk, d, d_features, panels, tasks):
+    """`backward` of all rows in `tasks` blocks side by side; d_features (R, H + V), the same bits for any number of blocks."""
     for task in numba.prange(tasks):
         _backward(walk, d, d_features, panels, walk.batch * task // tasks, walk.batch * (task + 1) // tasks)

@@ -127,6 +127,7 @@ def _draw_trace(made, axis, name, trace):
 
 
 def length(batch):
+    """The ticks of a batch of one sequence, inputs (T, 1, I) or tokens (T, 1); `RnnsimError` for more sequences."""
     if batch.inputs.shape[1] != 1:
         raise RnnsimError(f"expected one sequence to plot, got {batch.inputs.shape[1]}")
     return batch.inputs.shape[0] if batch.lengths is None else max(1, int(batch.lengths[0]))
@@ -155,6 +156,7 @@ def seen(net, task, batch, steps):
 
 
 def draw_input(axis, task, batch, steps):
+    """The first `steps` inputs of a sequence, (T, 1, I) or tokens (T, 1): dots for tokens, up to two lines, else an image."""
     inputs = batch.inputs[:steps, 0]
     if task.tokens:
         axis.plot(np.arange(steps), inputs, ".", color=canvas.BLUE, markersize=4)
@@ -178,8 +180,10 @@ def draw_input(axis, task, batch, steps):
 
 
 def height_of(rows):
+    """Inches of a panel with so many rows."""
     return 1.3 if rows <= 2 else min(2.6, 0.8 + 0.06 * rows)
 
 
 def label(axis, text):
+    """What an axis shows, in small letters at its left."""
     axis.set_ylabel(text, fontsize=9)
