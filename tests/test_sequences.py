@@ -158,7 +158,11 @@ def test_a_training_that_explodes_says_where():
 
 
 def test_an_explosion_names_the_last_checkpoint_in_every_sitting(tmp_path):
-    wild = {**ADDING, "network": {"name": "lstm1997", "options": {"output": "identity"}}, "online": {"learning_rate": 1e6}}
+    wild = {
+        **ADDING,
+        "network": {"name": "lstm1997", "options": {"output": "identity"}},
+        "online": {"learning_rate": 1e6},
+    }
     for _ in range(2):
         with pytest.raises(RnnsimError, match="step 1: .*last good checkpoint: .*step-00000000"):
             trained(wild, out=tmp_path / "a", resume=True)
