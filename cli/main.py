@@ -30,7 +30,10 @@ COMMANDS = {
     "stream": ("rnnsim_cli.stream:command", "Learn from lines on standard input, a prediction for each."),
     "compare": ("rnnsim_cli.compare:command", "Learning rules side by side on one stream, beside the exact gradient."),
     "reproduce": ("rnnsim_cli.reproduce:command", "Run an experiment of a paper over seeds: its figures beside ours."),
-    "gradflow": ("rnnsim_cli.gradflow:command", "How the error that flows back in time vanishes or explodes with the lag."),
+    "gradflow": (
+        "rnnsim_cli.gradflow:command",
+        "How the error that flows back in time vanishes or explodes with the lag.",
+    ),
     "gradcheck": ("rnnsim_cli.gradcheck:command", "Compare a network's gradient with finite differences."),
     "data": ("rnnsim_cli.data:command", "Data sets: list them, fetch one."),
     "info": ("rnnsim_cli.info:command", "Versions, processor, threads and caches of this installation."),

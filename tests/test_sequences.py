@@ -97,6 +97,28 @@ def test_tests_on_sets():
     assert train(setup.net, setup.task, **setup.settings).solved_at == 10
 
 
+def test_tests_on_fresh_sequences():
+    two = {**ADDING, "task": {"name": "two-sequence", "options": {"length": 10}}, "steps": 40, "report_every": 10}
+    two["until"] = "solved"
+    two["network"] = {"name": "lstm1997", "options": {}}
+    two["online"] = {"learning_rate": 0.0, "test": "fresh", "test_every": 10}
+    result = trained(two)
+    assert not result.solved and result.right_at is None and result.history[-1]["test"]["wrong"] > 5
+    setup = configuration.build({**two, "seed": 3})
+    seen = []
+
+    def right(outputs, batch):
+        seen.append(batch.inputs)
+        return np.ones(batch.size, bool)
+
+    setup.task.correct, setup.task.error = right, lambda outputs, batch: np.full(batch.size, 0.02 - 0.01 * len(seen))
+    result = train(setup.net, setup.task, **setup.settings)
+    # no more wrong ones than there may be at once, but a mean error below .01 only at the third test
+    looked = [inputs for inputs in seen if inputs.shape[1] == 256]
+    assert result.right_at == 10 and result.solved_at == 30 and len(looked) == 3
+    assert looked[0].shape != looked[1].shape or np.any(looked[0] != looked[1])
+
+
 def test_cells_that_come_later():
     options = {
         "blocks": 1,
@@ -137,6 +159,7 @@ def test_cells_that_come_later():
         ({"online": {"learning_rat": 0.5}}, "learning_rat"),
         ({"online": {"learning_rate": 1.0, "test": "streams"}}, "the task has no streams"),
         ({"online": {"learning_rate": 1.0, "test": "sets"}}, "the task has no fixed sets"),
+        ({**REBER, "online": {**REBER["online"], "test": "fresh"}}, "the task has streams, use test=streams"),
         ({"online": {"learning_rate": -1.0}}, "learning_rate=-1"),
     ],
 )

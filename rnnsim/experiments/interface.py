@@ -157,7 +157,7 @@ class Outcome:
     """A training that has ended, as measures see it.
 
     net, task, config : the trained network, its task and the configuration
-    result : the `rnnsim.training.loop.TrainResult`, with its `history`
+    result : the `rnnsim.training.driver.TrainResult`, with its `history`
 
     >>> task = rs.tasks.DelayedRecall(delay=2)
     >>> net = rs.Recurrent("gru", task.n_inputs, task.n_outputs, hidden=4)

@@ -43,7 +43,7 @@ ONLINE = {
     "sequence_decay": float,
     "stop": float,
     "stream_ticks": int,
-    "test": Literal["none", "sets", "streams"],
+    "test": Literal["none", "sets", "fresh", "streams"],
     "test_every": int,
     "test_ticks": int,
     "wait": int,

@@ -6,13 +6,15 @@ tick with an error changes the weights (`rnnsim.networks.lstm1997_online`); no o
 Tests, with the weights held still, every `test_every` sequences:
 
     sets       all sequences of the task's training set and of its test set are right (embedded Reber)
+    fresh      the task's criterion holds for as many fresh sequences as it looks at, others at every test
     streams    ten fresh streams, each until its first error of `stop` or `test_ticks` ticks; passed if all reach the last one
 
 Solved is then a passed test; without a test, the task's criterion over the last training sequences, or for streams that end, one
 that reaches its last tick.
 
 In reports `loss` and `error` are the mean absolute error of outputs at the ticks that count, and `right_at` says after how many
-sequences a window of the criterion had no more wrong ones than it may, whatever their mean error.
+sequences a window of the criterion (with test=fresh its test sequences) had no more wrong ones than it may, whatever their
+mean error.
 
 A checkpoint is written every minute and at the end; a run that was stopped goes on from it bit for bit.
 """
@@ -113,7 +115,7 @@ class _Training:
             self._put_cells(self.cells)
         size = self.criterion.window if self.criterion else 1000
         if self.criterion and not self.streams:
-            if self.right_at is None:
+            if self.right_at is None and self.online.test != "fresh":
                 met = first_met(self.right, *self.window, correct, errors)
                 self.right_at = None if met is None else before + met
             if self.solved_at is None and self.online.test == "none":
@@ -136,10 +138,8 @@ class _Training:
         if self.online.test == "none" or not crossed(self.online.test_every, before, self.step):
             return None
         self.tests += 1
-        if self.online.test == "sets":
-            found, passed = self._sets()
-        else:
-            found, passed = self._stream_test()
+        tests = {"sets": self._sets, "fresh": self._fresh, "streams": self._stream_test}
+        found, passed = tests[self.online.test]()
         if passed and self.solved_at is None:
             self.solved_at = self.sequences
         return found
@@ -153,6 +153,17 @@ class _Training:
                 if not correct.all():  # one wrong sequence is enough
                     return {"right_first": right}, False
         return {"right_first": right}, True
+
+    def _fresh(self):
+        net, task, window = self.net, self.task, self.criterion.window
+        seed = self.seed + self.tests * _NEXT_STREAM
+        (batch,) = task.evaluation_batches(seed, window, window, "validation")
+        outputs = net.evaluate(batch, task.loss).outputs
+        correct, errors = task.correct(outputs, batch), task.error(outputs, batch)
+        if self.right_at is None and self.right.met(correct, errors):
+            self.right_at = self.sequences
+        found = {"wrong": int(np.count_nonzero(~correct)), "error": float(errors.mean())}
+        return found, self.criterion.met(correct, errors)
 
     def _stream_test(self):
         lengths = []
@@ -273,6 +284,8 @@ def _checked(net, task, rule, batch, online, goal, every):
     at_least("test_every", known.test_every, 1)
     at_least("stream_ticks", known.stream_ticks, 0)
     require(known.test != "streams" or task.streams, "test=streams: the task has no streams")
+    require(known.test != "fresh" or not task.streams, "test=fresh: the task has streams, use test=streams")
+    require(known.test != "fresh" or task.criterion, "test=fresh: the task has no criterion of success")
     sets = hasattr(task, "string_set")
     require(known.test != "sets" or sets, "test=sets: the task has no fixed sets of sequences")
     if goal == "solved":
