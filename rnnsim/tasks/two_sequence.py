@@ -12,8 +12,8 @@ its class is asked for:
 
 `wanted` are the targets without noise, which 3c is judged by. The paper counts errors on 256 test sequences, as `test="fresh"`
 of online training does; without a test the criterion looks at the last 256 training sequences. The paper stops training at
-ST1, where only the number of errors counts, or at ST2, where the mean absolute error does as well (3c has but one stop). With 3b the class cannot always be told:
-one element of variance .2 has the wrong sign in 1.3 % of the sequences.
+ST1, where only the number of errors counts, or at ST2, where the mean absolute error does as well (3c has but one stop). With
+3b the class cannot always be told: one element of variance .2 has the wrong sign in 1.3 % of the sequences.
 
 loss="squared_error" is the paper's; "bernoulli" (3a and 3b): logits, in bits.
 
