@@ -240,17 +240,18 @@ _DISTRACTED = (  # q, p, weights, sequences
 
 def _distracted_arms():
     network = {"blocks": 2, "size": 1, "bias": "none", "output_bias": False, "init": 0.2}
+    closed = {**network, "bias": "gates", "in_bias": "-3,-5"}
     for q, p, weights, sequences in _DISTRACTED:
         options = {"experiment": "2c", "q": q, "p": p, "tokens": True}
+        words = f"lag of at least {q}, {p} different distractors"
+        quick = {"steps": 20_000, "task": {"options": {"q": 20, "p": 20}}}
         config = online("long-lag", options, network, 0.01, 500_000, report=5000)
-        yield Arm(
-            f"q{q}-p{p}",
-            f"lag of at least {q}, {p} different distractors, {weights} weights",
-            config,
-            {"steps": 20_000, "task": {"options": {"q": 20, "p": 20}}},
-            published(sequences, note="mean of 20 trials"),
-            extra=q > 200,
-        )
+        figures = published(sequences, note="mean of 20 trials")
+        yield Arm(f"q{q}-p{p}", f"{words}, {weights} weights", config, quick, figures, extra=q > 200)
+        config = online("long-lag", options, closed, 0.5, 500_000, report=5000)
+        figures = published(sequences, note="without biases, learning rate .01")
+        more = f"{words}, gates have biases, those of input gates begin with -3 and -5, learning rate .5"
+        yield Arm(f"q{q}-p{p}-closed", more, config, quick, figures, extra=q > 200)
 
 
 LONG_LAG_C = Experiment(
