@@ -151,6 +151,38 @@ if policy.ENABLED:
         return Lanes(x.dtype)(x, types.intp, live_type, otherwise), generate
 
     @intrinsic
+    def gathered(typing, x, start, places, j):
+        """The vector x[start + places[j]], x[start + places[j + 1]], ...; both arrays are 1-D and contiguous."""
+
+        def generate(context, builder, sig, arguments):
+            source, start, places, j = arguments
+            data = context.make_array(sig.args[0])(context, builder, source).data
+            indices = context.make_array(sig.args[2])(context, builder, places).data
+            element, vector = context.get_data_type(sig.args[0].dtype), sig.return_type.width
+            found = ir.Constant(_vector(element, vector), ir.Undefined)
+            for lane in range(vector):
+                at = builder.add(j, ir.Constant(j.type, lane))
+                place = builder.add(start, builder.load(builder.gep(indices, [at])))
+                value = builder.load(builder.gep(data, [place], source_etype=element))
+                found = builder.insert_element(found, value, ir.Constant(ir.IntType(32), lane))
+            return found
+
+        return Lanes(x.dtype)(x, types.intp, places, types.intp), generate
+
+    @intrinsic
+    def placed(typing, x, lane, value):
+        """The vector x with the number `value` in one lane."""
+
+        def generate(context, builder, sig, arguments):
+            vector, lane, value = arguments
+            kind, index = vector.type, ir.IntType(32)
+            ids = ir.Constant(_vector(index, kind.count), [ir.Constant(index, k) for k in range(kind.count)])
+            here = builder.icmp_signed("==", ids, splat(builder, builder.trunc(lane, index), kind.count))
+            return builder.select(here, splat(builder, value, kind.count), vector)
+
+        return x(x, types.intp, x.dtype), generate
+
+    @intrinsic
     def full(typing, x, value):
         """A vector of the type of the array x with the number `value` in every lane."""
 
@@ -292,6 +324,15 @@ else:
         vector = np.full(width(x), otherwise, x.dtype)
         vector[: part.size] = part
         return vector
+
+    def gathered(x, start, places, j):
+        """The vector x[start + places[j]], x[start + places[j + 1]], ..."""
+        return x[start + places[j : j + width(x)]]
+
+    def placed(x, lane, value):
+        """The vector x with the number `value` in one lane."""
+        vector = x if np.ndim(x) else np.full(VECTOR_BYTES // x.dtype.itemsize, x)
+        return np.where(np.arange(vector.size) == lane, value, vector)
 
     def full(x, value):
         """One number of the type of x: it stands for a vector of any width."""

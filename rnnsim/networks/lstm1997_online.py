@@ -27,56 +27,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.core.jit import jit_borrowed, linked
-from rnnsim.core.lanes import exchanged, first, full, load, store, width
+from rnnsim.core.jit import jit_borrowed
+from rnnsim.core.lanes import first, full, load, store, width
 from rnnsim.core.registry import require
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError
-from rnnsim.networks.lstm1997_walk import (
-    _ALL,
-    OUTPUT,
-    G,
-    H,
-    curve_slope,
-    dot,
-    read,
-    take_inputs,
-    tick,
+from rnnsim.networks.lstm1997_update import (
+    DECAY,
+    RATE,
+    SEQUENCE_DECAY,
+    START,
+    Learner,
+    Lesson,
+    correct,
 )
-
-RATE, START, DECAY, SEQUENCE_DECAY, MOMENTUM = range(5)  # places in `Learner.rates`
-
-
-class Learner(NamedTuple):
-    """All that changes while a network learns online."""
-
-    w: np.ndarray  # the packed weights
-    velocity: np.ndarray  # the last step of every weight; (0,) without momentum
-    rates: np.ndarray  # (5,)
-    tape: np.ndarray  # two ticks: now and before
-    partial: np.ndarray  # a row a source, lanes of S_cell, S_in, S_phi
-    peephole_partial: np.ndarray  # (2, size, lanes) of the peepholes of input and forget gates
-    free: np.ndarray  # (row,) 1 where a unit has a bias, else 0
-    sources: np.ndarray  # rows of W of the inputs that are not zero at this tick
-    values: np.ndarray  # and their values
-    active: np.ndarray  # rows of W of the inputs that were not zero in this sequence
-    known: np.ndarray  # 1 for every row that is among them
-    present: np.ndarray  # the value of every row at this tick, for inputs only
-    place: np.ndarray  # (2,) number of active inputs, and where on the tape the last tick is
-    e: np.ndarray  # (columns,) errors of outputs
-    y: np.ndarray  # (columns,)
-    d: np.ndarray  # (tick,) scratch, laid out as a tick on the tape: errors of states, output gates, plain units
-    change: np.ndarray  # (row,)
-
-
-class Lesson(NamedTuple):
-    """Sequences to learn from, (T or 1, B, K) targets; (0, 0) weights if all ticks count."""
-
-    x: np.ndarray
-    tokens: np.ndarray
-    lengths: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray
+from rnnsim.networks.lstm1997_walk import _ALL, G, curve_slope, mates_of, take_inputs, tick
 
 
 @jit_borrowed
@@ -84,13 +49,13 @@ def begin(learner, shape):
     """A new sequence: states, outputs and partial derivatives are zero."""
     fixed, lanes = shape.recurrent + 1, learner.partial.size // learner.known.size
     learner.partial[: fixed * lanes] = 0
-    for k in range(learner.place[0]):
+    for k in range(fixed, learner.place[0]):
         source = learner.active[k]
         learner.partial[source * lanes : (source + 1) * lanes] = 0
         learner.known[source] = 0
     learner.peephole_partial[:] = 0
     learner.tape[:] = 0
-    learner.place[0] = 0
+    learner.place[0] = fixed
     if learner.velocity.size:  # momentum moves all weights
         for i in range(shape.inputs):
             activate(learner, fixed + i)
@@ -107,14 +72,18 @@ def activate(learner, source):
 
 
 @jit_borrowed
-def take(learner, lesson, t, b, shape):
-    """The inputs of a tick; gives the number of those that are not zero."""
-    count = take_inputs(learner.sources, learner.values, lesson.x, lesson.tokens, t, b, shape.recurrent + 1)
+def take(learner, lesson, t, b, before, wiring, shape):
+    """The values of all sources at a tick; gives the number of inputs that are not zero."""
+    fixed = shape.recurrent + 1
+    inputs = learner.sources[fixed:]
+    count = take_inputs(inputs, learner.values, lesson.x, lesson.tokens, t, b, fixed)
     for k in range(count):
-        source = learner.sources[k]
+        source = inputs[k]
         learner.present[source] = learner.values[k]
         if not learner.known[source]:
             activate(learner, source)
+    for k in range(shape.recurrent):
+        learner.present[k] = learner.tape[before + wiring.seen[k]]
     return count
 
 
@@ -138,215 +107,37 @@ def carry_forgetting(partial, at, n, value, by_cell, by_in, by_forget, phi):
 @jit_borrowed
 def carry_partials(learner, now, before, count, wiring, shape):
     """The partial derivatives of the states of this tick."""
-    tape, partial, live, n, seen = learner.tape, learner.partial, first(_ALL), shape.lanes, wiring.seen
-    number, one = tape.dtype.type(1), full(tape, 1.0)
+    tape, partial, present, live, n = learner.tape, learner.partial, learner.present, first(_ALL), shape.lanes
     for j in range(0, n, width(tape)):
         g, gate = load(tape, now + j, live), load(tape, now + n + j, live)
-        by_cell, by_in = gate * curve_slope(g, wiring.curves, G), g * gate * (one - gate)
+        by_cell, by_in = gate * curve_slope(g, wiring.curves, G), g * (gate - gate * gate)
         if shape.forget:
-            size, phi = 3 * n, load(tape, now + shape.forget + j, live)
-            by_forget = load(tape, before + shape.s + j, live) * phi * (one - phi)
-            for k in range(seen.size):
-                value = tape[before + seen[k]]
-                carry_forgetting(partial, k * size + j, n, value, by_cell, by_in, by_forget, phi)
-            carry_forgetting(partial, seen.size * size + j, n, number, by_cell, by_in, by_forget, phi)
+            phi = load(tape, now + shape.forget + j, live)
+            by_forget = load(tape, before + shape.s + j, live) * (phi - phi * phi)
             for k in range(learner.place[0]):
                 source = learner.active[k]
-                value = learner.present[source]
-                carry_forgetting(partial, source * size + j, n, value, by_cell, by_in, by_forget, phi)
+                carry_forgetting(partial, source * 3 * n + j, n, present[source], by_cell, by_in, by_forget, phi)
         else:
-            size = 2 * n
-            for k in range(seen.size):
-                carry_source(partial, k * size + j, n, tape[before + seen[k]], by_cell, by_in)
-            carry_source(partial, seen.size * size + j, n, number, by_cell, by_in)
-            for k in range(count):
-                carry_source(partial, learner.sources[k] * size + j, n, learner.values[k], by_cell, by_in)
+            for k in range(shape.recurrent + 1 + count):
+                source = learner.sources[k]
+                carry_source(partial, source * 2 * n + j, n, present[source], by_cell, by_in)
 
 
 @jit_borrowed
 def carry_peepholes(learner, now, before, wiring, shape):
     """The same for the peepholes of input and forget gates, whose sources are the states of the tick before."""
-    tape, n = learner.tape, shape.lanes
-    for v in range(shape.cells):
-        g, gate = tape[now + v], tape[now + n + v]
-        phi = tape[now + shape.forget + v] if shape.forget else tape.dtype.type(1)
-        by_in, by_forget = g * gate * (1 - gate), tape[before + shape.s + v] * phi * (1 - phi)
-        for u in range(shape.size):
-            seen = tape[before + shape.s + wiring.mates[u * n + v]]
-            at = u * n + v
-            learner.peephole_partial[at] = learner.peephole_partial[at] * phi + by_in * seen
-            at += shape.size * n
-            learner.peephole_partial[at] = learner.peephole_partial[at] * phi + by_forget * seen
-
-
-@jit_borrowed
-def judge(learner, lesson, place, b, wiring, shape):
-    """Errors e of the outputs of a tick; gives the largest and the mean distance between output and target."""
-    worst, mean, c = 0.0, 0.0, wiring.curves
-    weight = lesson.weights[place, b] if lesson.weights.size else learner.e.dtype.type(1)
-    for k in range(shape.outputs):
-        y = learner.y[k]
-        off = lesson.targets[place, b, k] - y
-        learner.e[k] = weight * off * curve_slope(y, c, OUTPUT)
-        worst = max(worst, abs(off))
-        mean += abs(off)
-    return worst, mean / shape.outputs
-
-
-@jit_borrowed
-def descend(learner, place, x, size, factor):
-    """The packed weights from `place` on: one step along factor x (size), whole vectors."""
-    w, velocity, live = learner.w, learner.velocity, first(_ALL)
-    for j in range(0, size, width(w)):
-        step = load(x, j, live) * factor
-        if velocity.size:
-            step = step + load(velocity, place + j, live) * learner.rates[MOMENTUM]
-            store(velocity, place + j, live, step)
-        store(w, place + j, live, load(w, place + j, live) + step)
-
-
-@jit_borrowed
-def sum_blocks(x, start, cells, size):
-    """Every number of a block becomes the sum over the block."""
-    if size > 1:
-        for v in range(start, start + cells, size):
-            found = x[v]
-            for u in range(1, size):
-                found += x[v + u]
-            for u in range(size):
-                x[v + u] = found
-
-
-@jit_borrowed
-def to_hidden(learner, now, wiring, shape):
-    """d <- errors of states, output gates and plain units; needs the weights before they change."""
-    w, tape, d, e, columns = learner.w, learner.tape, learner.d, learner.e, shape.columns
-    for v in range(shape.cells):
-        below, h = dot(w, shape.readout + v * columns, e, 0, columns), tape[now + shape.h + v]
-        slope = below * curve_slope(h, wiring.curves, H)
-        if shape.out:
-            gate = tape[now + shape.out + v]
-            slope *= gate
-            d[shape.out + v] = below * h * gate * (1 - gate)
-        d[shape.s + v] = slope
-    if shape.out:
-        sum_blocks(d, shape.out, shape.cells, shape.size)
-    for p in range(shape.plain):
-        y = tape[now + shape.hidden + p]
-        below = dot(w, shape.readout + (shape.cells + p) * columns, e, 0, columns)
-        d[shape.hidden + p] = below * y * (1 - y)
-
-
-@jit_borrowed
-def change_readout(learner, now, count, rate, shape):
-    """One step of the weights of the outputs."""
-    columns, at = shape.columns, shape.readout
-    for v in range(shape.cells):
-        descend(learner, at + v * columns, learner.e, columns, rate * learner.tape[now + shape.y + v])
-    for p in range(shape.plain):
-        place = at + (shape.cells + p) * columns
-        descend(learner, place, learner.e, columns, rate * learner.tape[now + shape.hidden + p])
-    bias = at + (shape.cells + shape.plain) * columns
-    if shape.output_bias:
-        descend(learner, bias, learner.e, columns, rate)
-    if shape.shortcut:
-        everything = learner.velocity.size > 0
-        for k in range(learner.place[0] if everything else count):
-            source = learner.active[k] if everything else learner.sources[k]
-            place = bias + (source - shape.recurrent) * columns
-            descend(learner, place, learner.e, columns, rate * learner.present[source])
-
-
-_by_one, _by_two = exchanged(1), exchanged(2)
-
-
-@jit_borrowed
-def block_sums(x, size):
-    """The vector of the sums over blocks of 1, 2 or 4 lanes, in every lane of them."""
-    if size > 1:
-        x = x + _by_one(x)
-    return x + _by_two(x) if size > 2 else x
-
-
-@jit_borrowed
-def change_source(learner, source, value, rate, shape):
-    """One step of the weights of the hidden layer from one source."""
-    partial, d, change, live = learner.partial, learner.d, learner.change, first(_ALL)
-    n, size = shape.lanes, shape.size
-    at = source * (3 if shape.forget else 2) * n
-    whole = size <= width(d) and size in (1, 2, 4)  # a block lies in one vector
-    for j in range(0, n, width(d)):
-        state = load(d, shape.s + j, live)
-        store(change, j, live, state * load(partial, at + j, live))
-        store(change, n + j, live, block_sums(state * load(partial, at + n + j, live), size if whole else 1))
+    tape, partial, live, n = learner.tape, learner.peephole_partial, first(_ALL), shape.lanes
+    states, kind = before + shape.s, shape.size * n
+    for j in range(0, n, width(tape)):
+        g, gate = load(tape, now + j, live), load(tape, now + n + j, live)
+        by_in, phi = g * (gate - gate * gate), full(tape, 1.0)
         if shape.forget:
-            by_forget = state * load(partial, at + 2 * n + j, live)
-            store(change, shape.forget + j, live, block_sums(by_forget, size if whole else 1))
-        if shape.out:
-            store(change, shape.out + j, live, load(d, shape.out + j, live) * value)
-    if not whole:
-        sum_blocks(change, n, shape.cells, size)
-        if shape.forget:
-            sum_blocks(change, shape.forget, shape.cells, size)
-    if shape.hidden:
-        for j in range(shape.hidden, shape.row, width(d)):
-            store(change, j, live, load(d, j, live) * value)
-    if source == shape.recurrent:
-        for j in range(0, shape.row, width(d)):
-            store(change, j, live, load(change, j, live) * load(learner.free, j, live))
-    descend(learner, source * shape.row, change, shape.row, rate)
-
-
-@jit_borrowed
-def change_hidden(learner, before, rate, wiring, shape):
-    """One step of the weights of the hidden layer, source after source."""
-    inputs = learner.place[0]
-    for k in range(shape.recurrent + 1 + inputs):
-        if k < shape.recurrent:
-            source, value = k, learner.tape[before + wiring.seen[k]]
-        elif k == shape.recurrent:
-            source, value = k, learner.tape.dtype.type(1)
-        else:
-            source = learner.active[k - shape.recurrent - 1]
-            value = learner.present[source]
-        change_source(learner, source, value, rate, shape)
-
-
-@jit_borrowed
-def change_peepholes(learner, now, rate, wiring, shape):
-    """One step of the peephole weights."""
-    d, change, n, kind = learner.d, learner.change, shape.lanes, shape.size * shape.lanes
-    for gate in range(3):
-        if (gate == 1 and not shape.forget) or (gate == 2 and not shape.out):
-            continue
-        for u in range(shape.size):
-            for v in range(shape.cells):
-                at = u * n + v
-                if gate == 2:
-                    change[v] = d[shape.out + v] * learner.tape[now + shape.s + wiring.mates[at]]
-                else:
-                    change[v] = d[shape.s + v] * learner.peephole_partial[gate * kind + at]
-            change[shape.cells : n] = 0
-            if gate != 2:
-                sum_blocks(change, 0, shape.cells, shape.size)
-            descend(learner, shape.peepholes + gate * kind + u * n, change, n, rate)
-
-
-@jit_borrowed
-def correct(learner, lesson, now, before, place, b, count, wiring, shape):
-    """Outputs of a tick that counts, and one step of all weights; gives the largest and the mean error."""
-    read(learner.y, learner.tape, now, learner.w, learner.sources, learner.values, count, wiring, shape)
-    found = judge(learner, lesson, place, b, wiring, shape)
-    rate = learner.rates[RATE]
-    to_hidden(learner, now, wiring, shape)
-    change_readout(learner, now, count, rate, shape)
-    change_hidden(learner, before, rate, wiring, shape)
-    if shape.peepholes:
-        change_peepholes(learner, now, rate, wiring, shape)
-    return found
-
-
-_correct = linked(correct)
+            phi = load(tape, now + shape.forget + j, live)
+        by_forget = load(tape, states + j, live) * (phi - phi * phi)
+        for at in range(j, kind, n):
+            seen = mates_of(tape, states, at, wiring, shape)
+            store(partial, at, live, load(partial, at, live) * phi + by_in * seen)
+            store(partial, kind + at, live, load(partial, kind + at, live) * phi + by_forget * seen)
 
 
 @jit_borrowed
@@ -357,6 +148,7 @@ def learn(worst, mean, ticks, outputs, learner, lesson, last, stop, going_on, wi
     sequence ends after the first tick with an error of `stop` or more. With `going_on` the first sequence continues what was
     before. Stops after a sequence that was not finite.
     """
+    inputs = learner.sources[shape.recurrent + 1 :]
     for b in range(lesson.lengths.size):
         if b > 0 or not going_on:
             begin(learner, shape)
@@ -365,22 +157,22 @@ def learn(worst, mean, ticks, outputs, learner, lesson, last, stop, going_on, wi
             before = learner.place[1]
             now = shape.tick - before
             learner.place[1] = now
-            count = take(learner, lesson, t, b, shape)
-            tick(learner.tape, now, before, learner.w, learner.sources, learner.values, count, wiring, shape)
+            count = take(learner, lesson, t, b, before, wiring, shape)
+            tick(learner.tape, now, before, learner.w, inputs, learner.values, count, wiring, shape)
             carry_partials(learner, now, before, count, wiring, shape)
             if shape.peepholes:
                 carry_peepholes(learner, now, before, wiring, shape)
             place = 0 if last else t
             reads = t == lesson.lengths[b] - 1 if last else True
             if reads and (lesson.weights.size == 0 or lesson.weights[place, b] != 0):
-                largest, error = _correct(learner, lesson, now, before, place, b, count, wiring, shape)
+                largest, error = correct(learner, lesson, now, place, b, count, wiring, shape)
                 for k in range(shape.outputs if outputs.size else 0):
                     outputs[place, b, k] = learner.y[k]
                 counted += 1
                 mean[b] += error
                 worst[b] = max(worst[b], largest)
             for k in range(count):
-                learner.present[learner.sources[k]] = 0
+                learner.present[inputs[k]] = 0
             learner.rates[RATE] *= learner.rates[DECAY]
             ticks[b] = t + 1
             if worst[b] >= stop:
@@ -426,23 +218,28 @@ class OnlineLearner:
         for name, value in (("decay", decay), ("sequence_decay", sequence_decay)):
             require(0 < value <= 1, f"{name}={value}: expected a number above 0, 1 at most")
         self.net, shape, space = net, net.shape, Workspace(net.dtype)  # vectors begin on cache lines
-        sources = shape.recurrent + 1 + shape.inputs
+        sources, free = shape.recurrent + 1 + shape.inputs, self._biased()
         sizes = dict(w=net.origin.size, velocity=net.origin.size if momentum else 0, rates=5, tape=2 * shape.tick)
-        sizes |= dict(partial=sources * (3 if shape.forget else 2) * shape.lanes)
-        sizes |= dict(
-            peephole_partial=2 * shape.size * shape.lanes, free=shape.row, values=shape.inputs, present=sources
-        )
-        sizes |= dict(e=shape.columns, y=shape.columns, d=shape.tick, change=shape.row)
+        sizes |= dict(partial=sources * (3 if shape.forget else 2) * shape.lanes, present=sources, values=shape.inputs)
+        sizes |= dict(peephole_partial=2 * shape.size * shape.lanes, e=shape.columns, y=shape.columns)
+        sizes |= dict(d=shape.tick, change=shape.lanes, free=free.size)
         self.parts = Learner(
-            sources=np.zeros(shape.inputs, np.int64),
-            active=np.zeros(shape.inputs, np.int64),
+            sources=np.arange(sources),
+            active=np.arange(sources),
             known=np.zeros(sources, np.int8),
-            place=np.zeros(2, np.int64),
+            place=np.array([shape.recurrent + 1, 0]),
             **{name: space.array(name, (size,)) for name, size in sizes.items()},
         )
         self.parts.w[...] = net.packed(theta)
         self.parts.rates[...] = learning_rate, learning_rate, decay, sequence_decay, momentum
-        self.parts.free[...] = net.origin[shape.recurrent * shape.row :][: shape.row] >= 0
+        self.parts.present[shape.recurrent] = 1  # the bias
+        self.parts.free[...] = free
+
+    def _biased(self):
+        """(row,) 1 where a unit has a bias, else 0; (0,) if all have one."""
+        shape = self.net.shape
+        bias, unit = self.net.origin[shape.recurrent * shape.row :][: 2 * shape.row].reshape(2, -1) >= 0
+        return bias if (unit & ~bias).any() else bias[:0]
 
     @property
     def theta(self):

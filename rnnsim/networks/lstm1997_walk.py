@@ -19,7 +19,7 @@ import numba
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked
-from rnnsim.core.lanes import first, full, larger, largest, load, store, total, width
+from rnnsim.core.lanes import first, full, gathered, larger, largest, load, store, total, width
 from rnnsim.core.vmath import sigmoid
 
 G, H, OUTPUT = 0, 5, 10  # places of the three squashing functions among the numbers of `curves`
@@ -132,12 +132,22 @@ def weighted(w, place, row, tape, before, seen, sources, values, count):
 
 
 @jit_borrowed
+def mates_of(tape, states, at, wiring, shape):
+    """The states that the peephole weights from place `at` of (size, lanes) on see, a vector."""
+    if shape.size == 1:
+        return load(tape, states + at, first(_ALL))
+    return gathered(tape, states, wiring.mates, at)
+
+
+@jit_borrowed
 def add_peepholes(tape, gates, states, w, place, wiring, shape):
     """Pre-activations of gates += peephole weights times the states of their block."""
-    for u in range(shape.size):
-        for v in range(shape.cells):
-            lane = u * shape.lanes + v
-            tape[gates + v] += w[place + lane] * tape[states + wiring.mates[lane]]
+    live, n = first(_ALL), shape.lanes
+    for j in range(0, n, width(tape)):
+        z = load(tape, gates + j, live)
+        for at in range(j, shape.size * n, n):
+            z = z + load(w, place + at, live) * mates_of(tape, states, at, wiring, shape)
+        store(tape, gates + j, live, z)
 
 
 @jit_borrowed

@@ -1,0 +1,257 @@
+"""One step of all weights at a tick that counts: the part of `rnnsim.networks.lstm1997_online` that needs targets.
+
+The equations stand at the top of that file. Errors are multiplied by the learning rate where they begin, at the outputs, so that
+everything that follows from them is a change already. They are vectors, a lane a cell, and stay so: a vector that is put together
+in memory from single numbers costs more than the arithmetic of a small network.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.core.jit import jit_borrowed
+from rnnsim.core.lanes import exchanged, first, full, load, placed, store, width
+from rnnsim.networks.lstm1997_walk import _ALL, OUTPUT, H, curve_slope, dot, mates_of, read
+
+RATE, START, DECAY, SEQUENCE_DECAY, MOMENTUM = range(5)  # places in `Learner.rates`
+
+
+class Learner(NamedTuple):
+    """All that changes while a network learns online."""
+
+    w: np.ndarray  # the packed weights
+    velocity: np.ndarray  # the last step of every weight; (0,) without momentum
+    rates: np.ndarray  # (5,)
+    tape: np.ndarray  # two ticks: now and before
+    partial: np.ndarray  # a row a source, lanes of S_cell, S_in, S_phi
+    peephole_partial: np.ndarray  # (2, size, lanes) of the peepholes of input and forget gates
+    free: np.ndarray  # (row,) 1 where a unit has a bias, else 0; (0,) if all have one
+    sources: (
+        np.ndarray
+    )  # rows of W: those that are always there (recurrent, bias), then inputs that are not zero at this tick
+    values: np.ndarray  # what those inputs are
+    active: np.ndarray  # rows of W: those that are always there, then inputs that were not zero in this sequence
+    known: np.ndarray  # 1 for every input's row that is among them
+    present: np.ndarray  # the value of every row at this tick
+    place: np.ndarray  # (2,) number of active rows, and where on the tape the last tick is
+    e: np.ndarray  # (columns,) errors of outputs times the learning rate
+    y: np.ndarray  # (columns,)
+    d: (
+        np.ndarray
+    )  # (tick,) like a tick on the tape: errors of states, output gates, plain units times the learning rate
+    change: np.ndarray  # (lanes,) scratch
+
+
+class Lesson(NamedTuple):
+    """Sequences to learn from, (T or 1, B, K) targets; (0, 0) weights if all ticks count."""
+
+    x: np.ndarray
+    tokens: np.ndarray
+    lengths: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+
+# -- errors ---------------------------------------------------------------------------------------------------------------------
+
+
+@jit_borrowed
+def judge(learner, lesson, place, b, wiring, shape):
+    """e <- errors of the outputs of a tick; gives the largest and the mean distance between output and target."""
+    e, worst, mean = learner.e, 0.0, 0.0
+    rate = learner.rates[RATE]
+    if lesson.weights.size:
+        rate = rate * lesson.weights[place, b]
+    targets = lesson.targets[place, b]
+    for j in range(0, shape.columns, width(e)):
+        live = first(shape.outputs - j)
+        y = load(learner.y, j, live)
+        off = load(targets, j, live) - y
+        store(e, j, first(_ALL), off * curve_slope(y, wiring.curves, OUTPUT) * rate)
+    for k in range(shape.outputs):
+        off = abs(targets[k] - learner.y[k])
+        worst = max(worst, off)
+        mean += off
+    return worst, mean / shape.outputs
+
+
+_by_one, _by_two, _by_four = exchanged(1), exchanged(2), exchanged(4)
+
+
+@jit_borrowed
+def in_one_vector(x, size):
+    """Whether every block of so many cells lies in one vector, as `block_sums` needs it."""
+    return size in (1, 2, 4, 8) and size <= width(x)
+
+
+@jit_borrowed
+def block_sums(x, size):
+    """The vector of the sums over blocks of 1, 2, 4 or 8 lanes, in every lane of them."""
+    if size > 1:
+        x = x + _by_one(x)
+    if size > 2:
+        x = x + _by_two(x)
+    return x + _by_four(x) if size > 4 else x
+
+
+@jit_borrowed
+def sum_blocks(x, start, cells, size):
+    """The same in memory, for blocks of any size: every number becomes the sum over its block."""
+    for v in range(start, start + cells, size):
+        found = x[v]
+        for u in range(1, size):
+            found += x[v + u]
+        for u in range(size):
+            x[v + u] = found
+
+
+@jit_borrowed
+def to_hidden(learner, now, wiring, shape):
+    """d <- errors of states, output gates and plain units; needs the weights before they change."""
+    w, tape, d, e, columns, live = learner.w, learner.tape, learner.d, learner.e, shape.columns, first(_ALL)
+    whole = in_one_vector(d, shape.size)
+    for j in range(0, shape.lanes, width(d)):
+        below = full(d, 0.0)
+        for v in range(j, min(j + width(d), shape.cells)):
+            below = placed(below, v - j, dot(w, shape.readout + v * columns, e, 0, columns))
+        h = load(tape, now + shape.h + j, live)
+        state = below * curve_slope(h, wiring.curves, H)
+        if shape.out:
+            gate = load(tape, now + shape.out + j, live)
+            state = state * gate
+            store(d, shape.out + j, live, block_sums(below * h * (gate - gate * gate), shape.size if whole else 1))
+        store(d, shape.s + j, live, state)
+    if shape.out and not whole:
+        sum_blocks(d, shape.out, shape.cells, shape.size)
+    start = shape.readout + shape.cells * columns
+    for j in range(0, shape.row - shape.hidden if shape.hidden else 0, width(d)):
+        below = full(d, 0.0)
+        for p in range(j, min(j + width(d), shape.plain)):
+            below = placed(below, p - j, dot(w, start + p * columns, e, 0, columns))
+        y = load(tape, now + shape.hidden + j, live)
+        store(d, shape.hidden + j, live, below * (y - y * y))
+
+
+# -- changes --------------------------------------------------------------------------------------------------------------------
+
+
+@jit_borrowed
+def descend(learner, place, step):
+    """The packed weights from `place` on take the step, a vector."""
+    w, velocity, live = learner.w, learner.velocity, first(_ALL)
+    if velocity.size:
+        step = step + load(velocity, place, live) * learner.rates[MOMENTUM]
+        store(velocity, place, live, step)
+    store(w, place, live, load(w, place, live) + step)
+
+
+@jit_borrowed
+def change_readout(learner, now, count, shape):
+    """One step of the weights of the outputs."""
+    columns, tape, fixed = shape.columns, learner.tape, shape.recurrent + 1
+    for j in range(0, columns, width(tape)):
+        e, at = load(learner.e, j, first(_ALL)), shape.readout + j
+        for v in range(shape.cells):
+            descend(learner, at + v * columns, e * tape[now + shape.y + v])
+        at += shape.cells * columns
+        for p in range(shape.plain):
+            descend(learner, at + p * columns, e * tape[now + shape.hidden + p])
+        at += shape.plain * columns
+        if shape.output_bias:
+            descend(learner, at, e)
+        if shape.shortcut:
+            everything = learner.velocity.size > 0
+            rows = learner.active if everything else learner.sources
+            for k in range(fixed, learner.place[0] if everything else fixed + count):
+                descend(learner, at + (rows[k] - shape.recurrent) * columns, e * learner.present[rows[k]])
+
+
+@jit_borrowed
+def change_hidden(learner, shape):
+    """One step of the weights of the hidden layer, source after source."""
+    partial, d, live = learner.partial, learner.d, first(_ALL)
+    n, row, kinds = shape.lanes, shape.row, 3 if shape.forget else 2
+    whole = in_one_vector(d, shape.size)
+    for j in range(0, n, width(d)):
+        state, out = load(d, shape.s + j, live), load(d, shape.out + j, live)
+        for k in range(learner.place[0]):
+            source = learner.active[k]
+            at, place = source * kinds * n + j, source * row + j
+            descend(learner, place, state * load(partial, at, live))
+            if whole:
+                descend(learner, place + n, block_sums(state * load(partial, at + n, live), shape.size))
+                if shape.forget:
+                    by_forget = state * load(partial, at + 2 * n, live)
+                    descend(learner, place + shape.forget, block_sums(by_forget, shape.size))
+            if shape.out:
+                descend(learner, place + shape.out, out * learner.present[source])
+    if not whole:
+        change_long_blocks(learner, shape)
+    for j in range(shape.hidden, row if shape.hidden else 0, width(d)):
+        plain = load(d, j, live)
+        for k in range(learner.place[0]):
+            source = learner.active[k]
+            descend(learner, source * row + j, plain * learner.present[source])
+    if learner.free.size:  # biases that do not exist stay zero
+        for j in range(0, row, width(d)):
+            place = shape.recurrent * row + j
+            store(learner.w, place, live, load(learner.w, place, live) * load(learner.free, j, live))
+
+
+@jit_borrowed
+def change_long_blocks(learner, shape):
+    """Of the weights of input and forget gates, where blocks do not fit into a vector."""
+    n, kinds = shape.lanes, 3 if shape.forget else 2
+    for k in range(learner.place[0]):
+        source = learner.active[k]
+        change_shared(learner, source * shape.row + n, learner.partial, source * kinds * n + n, shape)
+        if shape.forget:
+            place = source * shape.row + shape.forget
+            change_shared(learner, place, learner.partial, source * kinds * n + 2 * n, shape)
+
+
+@jit_borrowed
+def change_shared(learner, place, partial, at, shape):
+    """One step of the weights from `place` on, a lane a cell, which the cells of a block share."""
+    change, d, live, n = learner.change, learner.d, first(_ALL), shape.lanes
+    for j in range(0, n, width(d)):
+        store(change, j, live, load(d, shape.s + j, live) * load(partial, at + j, live))
+    sum_blocks(change, 0, shape.cells, shape.size)
+    for j in range(0, n, width(d)):
+        descend(learner, place + j, load(change, j, live))
+
+
+@jit_borrowed
+def change_peepholes(learner, now, wiring, shape):
+    """One step of the peephole weights."""
+    d, partial, live, n = learner.d, learner.peephole_partial, first(_ALL), shape.lanes
+    whole, kind = in_one_vector(d, shape.size), shape.size * shape.lanes
+    for at in range(0, kind, width(d)):
+        j, place = at % n, shape.peepholes + at
+        if whole:
+            state = load(d, shape.s + j, live)
+            descend(learner, place, block_sums(state * load(partial, at, live), shape.size))
+            if shape.forget:
+                descend(learner, place + kind, block_sums(state * load(partial, at + kind, live), shape.size))
+        if shape.out:
+            seen = mates_of(learner.tape, now + shape.s, at, wiring, shape)
+            descend(learner, place + 2 * kind, load(d, shape.out + j, live) * seen)
+    if not whole:
+        for at in range(0, kind, n):
+            change_shared(learner, shape.peepholes + at, partial, at, shape)
+            if shape.forget:
+                change_shared(learner, shape.peepholes + kind + at, partial, kind + at, shape)
+
+
+@jit_borrowed
+def correct(learner, lesson, now, place, b, count, wiring, shape):
+    """Outputs of a tick that counts, and one step of all weights; gives the largest and the mean error."""
+    inputs = learner.sources[shape.recurrent + 1 :]
+    read(learner.y, learner.tape, now, learner.w, inputs, learner.values, count, wiring, shape)
+    found = judge(learner, lesson, place, b, wiring, shape)
+    to_hidden(learner, now, wiring, shape)
+    change_readout(learner, now, count, shape)
+    change_hidden(learner, shape)
+    if shape.peepholes:
+        change_peepholes(learner, now, wiring, shape)
+    return found
