@@ -108,6 +108,18 @@ def rnnsim_step(name, case):
     return step, learnt
 
 
+def errors_of_a_tick(xp, logistic, w_out, y, h, out, target, blocks, size):
+    """What outputs see, the distance to the target, errors of outputs, output gates and states; by numpy or jax.numpy."""
+    below = xp.append(y, 1.0)
+    output = logistic(w_out @ below)
+    off = target - output
+    e = off * output * (1 - output)
+    d = e @ w_out[:, :-1]
+    gate = out[::size]
+    e_out = gate * (1 - gate) * (d * h).reshape(blocks, size).sum(axis=1)
+    return below, off, e, e_out, (d * out * (1 - h * h) / 2)[:, None]
+
+
 def numpy_step(name, case):
     """(step, learnt) of the rule with arrays."""
     w, w_out, x, targets = problem(name, case)
@@ -120,14 +132,7 @@ def numpy_step(name, case):
 
     def descend(u, y, s_cell, s_in, h, out, target):
         """A step of all weights at a tick with a target; gives the mean error."""
-        below = np.append(y, 1.0)
-        output = logistic(w_out @ below)
-        off = target - output
-        e = off * output * (1 - output)
-        d = e @ w_out[:, :-1]
-        gate = out[::size]
-        e_out = gate * (1 - gate) * (d * h).reshape(blocks, size).sum(axis=1)
-        e_s = (d * out * (1 - h * h) / 2)[:, None]
+        below, off, e, e_out, e_s = errors_of_a_tick(np, logistic, w_out, y, h, out, target, blocks, size)
         w_out[...] += RATE * np.outer(e, below)
         w[cells] += RATE * e_s * s_cell
         w[count : count + blocks] += RATE * (e_s * s_in).reshape(blocks, size, -1).sum(axis=1)
@@ -293,14 +298,7 @@ def jax_step(name, case):
     last, logistic = name == "lstm1997", jax.nn.sigmoid
 
     def corrected(w, w_out, u, y, h, out, s_cell, s_in, target):
-        below = jnp.append(y, 1.0)
-        output = logistic(w_out @ below)
-        off = target - output
-        e = off * output * (1 - output)
-        d = e @ w_out[:, :-1]
-        gate = out[::size]
-        e_out = gate * (1 - gate) * (d * h).reshape(blocks, size).sum(axis=1)
-        e_s = (d * out * (1 - h * h) / 2)[:, None]
+        below, off, e, e_out, e_s = errors_of_a_tick(jnp, logistic, w_out, y, h, out, target, blocks, size)
         for_in = (e_s * s_in).reshape(blocks, size, -1).sum(axis=1)
         change = jnp.concatenate([e_s * s_cell, for_in, jnp.outer(e_out, u)])
         return w + RATE * change, w_out + RATE * jnp.outer(e, below), jnp.abs(off).mean()

@@ -147,16 +147,17 @@ def _language(name, language, about, blocks, published, notes=()):
         options = {"language": language, "max_n": most}
         return online("languages", options, {**network, **more}, rate, steps, until, report=20_000, momentum=0.99)
 
+    def arm(name, words, settings, figure, extra=False):
+        figures = {"reach": Published(*figure)} if figure else {}
+        return Arm(name, words, settings, {"steps": 20_000}, figures, extra)
+
     arms = []
     for most, figure in published:
-        figures = {"reach": Published(*figure)} if figure else {}
         words = f"trained on n from 1 to {most}, {count}"
-        settings = config(most, 1e-5, 2_000_000, "solved")
-        arms.append(Arm(f"n{most}", words, settings, {"steps": 20_000}, figures, extra=most > 10))
-    settings = config(10, 1e-4, 500_000, "steps", forget_bias=",".join("2" * blocks))
+        arms.append(arm(f"n{most}", words, config(most, 1e-5, 2_000_000, "solved"), figure, most > 10))
     words = f"n from 1 to 10, {count}, learning rate 1e-4, forget gates begin with 2, goes on when solved"
-    figures = {"reach": Published(*published[0][1])} if published[0][1] else {}
-    arms.append(Arm("n10-open", words, settings, {"steps": 20_000}, figures))
+    settings = config(10, 1e-4, 500_000, "steps", forget_bias=",".join("2" * blocks))
+    arms.append(arm("n10-open", words, settings, published[0][1]))
     return Experiment(
         name=name,
         about=about,

@@ -6,6 +6,7 @@ the output unit sees them at the same tick. The published figures are mean trial
 
 from rnnsim.experiments.criteria import seeds_meet, seeds_reach
 from rnnsim.experiments.interface import Arm, Experiment, Measure, Published
+from rnnsim.experiments.lstm1997_lags import online
 from rnnsim.experiments.measures import evaluated, sequences_until_solved, share
 
 PAPER = "S. Hochreiter, J. Schmidhuber: LSTM can solve hard long time lag problems. NIPS 9, 1996"
@@ -129,13 +130,8 @@ TOMITA_4 = _tomita(4, 2, 13_833, 35_610)
 
 def _online(task, options, rate, steps):
     """Memory blocks of 1997, online by the truncated rule."""
-    return {
-        **dict(steps=steps, batch=1, until="solved", report_every=steps // 10),
-        "task": {"name": task, "options": options},
-        "network": {"name": "lstm1997", "options": {"blocks": 2, "size": 2, "in_bias": "-3,-6"}},
-        "rule": {"name": "truncated", "options": {}},
-        "online": {"learning_rate": rate},
-    }
+    blocks = {"blocks": 2, "size": 2, "in_bias": "-3,-6"}
+    return {**online(task, options, blocks, rate, steps, report=steps // 10), "dtype": "float32"}
 
 
 def _bptt(task, options, steps, hidden=16, rate=2e-3):

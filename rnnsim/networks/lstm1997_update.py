@@ -26,19 +26,17 @@ class Learner(NamedTuple):
     partial: np.ndarray  # a row a source, lanes of S_cell, S_in, S_phi
     peephole_partial: np.ndarray  # (2, size, lanes) of the peepholes of input and forget gates
     free: np.ndarray  # (row,) 1 where a unit has a bias, else 0; (0,) if all have one
-    sources: (
-        np.ndarray
-    )  # rows of W: those that are always there (recurrent, bias), then inputs that are not zero at this tick
-    values: np.ndarray  # what those inputs are
-    active: np.ndarray  # rows of W: those that are always there, then inputs that were not zero in this sequence
+    # Rows of W, those that are always there (recurrent, bias) before inputs:
+    sources: np.ndarray  # and inputs that are not zero at this tick,
+    values: np.ndarray  # what those are
+    active: np.ndarray  # and inputs that were not zero in this sequence
     known: np.ndarray  # 1 for every input's row that is among them
     present: np.ndarray  # the value of every row at this tick
     place: np.ndarray  # (2,) number of active rows, and where on the tape the last tick is
-    e: np.ndarray  # (columns,) errors of outputs times the learning rate
-    y: np.ndarray  # (columns,)
-    d: (
-        np.ndarray
-    )  # (tick,) like a tick on the tape: errors of states, output gates, plain units times the learning rate
+    y: np.ndarray  # (columns,) outputs
+    # Errors times the learning rate:
+    e: np.ndarray  # (columns,) of outputs
+    d: np.ndarray  # (tick,) of states, output gates and plain units, where a tick has them on the tape
     change: np.ndarray  # (lanes,) scratch
 
 
