@@ -170,6 +170,27 @@ if policy.ENABLED:
         return Lanes(x.dtype)(x, types.intp, places, types.intp), generate
 
     @intrinsic
+    def item(typing, x, j):
+        """The number x[j] of a 1-D, contiguous array. j is not negative, which an index in brackets is asked every time."""
+
+        def generate(context, builder, sig, arguments):
+            data = context.make_array(sig.args[0])(context, builder, arguments[0]).data
+            return builder.load(builder.gep(data, [arguments[1]]))
+
+        return x.dtype(x, types.intp), generate
+
+    @intrinsic
+    def put(typing, x, j, value):
+        """x[j] = value; j is not negative."""
+
+        def generate(context, builder, sig, arguments):
+            data = context.make_array(sig.args[0])(context, builder, arguments[0]).data
+            builder.store(arguments[2], builder.gep(data, [arguments[1]]))
+            return context.get_dummy_value()
+
+        return types.void(x, types.intp, x.dtype), generate
+
+    @intrinsic
     def placed(typing, x, lane, value):
         """The vector x with the number `value` in one lane."""
 
@@ -328,6 +349,14 @@ else:
     def gathered(x, start, places, j):
         """The vector x[start + places[j]], x[start + places[j + 1]], ..."""
         return x[start + places[j : j + width(x)]]
+
+    def item(x, j):
+        """The number x[j]."""
+        return x[j]
+
+    def put(x, j, value):
+        """x[j] = value."""
+        x[j] = value
 
     def placed(x, lane, value):
         """The vector x with the number `value` in one lane."""

@@ -105,10 +105,15 @@ _FORMATS = {
 # The formulas. `m` is an arithmetic: it writes machine instructions (_Code) or computes with NumPy (_Plain).
 
 
-def _polynomial(m, coefficients, x):
-    value = m.number(coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        value = m.multiply_add(value, x, m.number(coefficient))
+def _polynomial(m, coefficients, x, square):
+    """Four coefficients at a time by Estrin's scheme, the groups by Horner's in x^4; needs x^2."""
+    terms = [m.number(coefficient) for coefficient in coefficients]
+    for power in (x, square):
+        pairs = [terms[k : k + 2] for k in range(0, len(terms), 2)]
+        terms = [m.multiply_add(power, pair[1], pair[0]) if len(pair) == 2 else pair[0] for pair in pairs]
+    fourth, value = m.multiply(square, square), terms[-1]
+    for term in reversed(terms[:-1]):
+        value = m.multiply_add(value, fourth, term)
     return value
 
 
@@ -118,8 +123,9 @@ def _reduced_expm1(m, x):
     n = m.subtract(shifted, m.number(m.format.magic))
     high, low = m.format.ln2
     r = m.multiply_add(n, m.number(-low), m.multiply_add(n, m.number(-high), x))
-    curve = _polynomial(m, m.format.expm1, r)
-    return m.multiply_add(m.multiply(r, r), curve, r), m.to_bits(shifted)
+    square = m.multiply(r, r)
+    curve = _polynomial(m, m.format.expm1, r, square)
+    return m.multiply_add(square, curve, r), m.to_bits(shifted)
 
 
 def _exp(m, x):
@@ -127,8 +133,8 @@ def _exp(m, x):
     expm1, n = _reduced_expm1(m, m.at_most(m.at_least(x, low), high))
     both = m.shift_integer(n, 2 * m.format.bias - m.format.magic_bits)  # the exponents of the two factors, biased
     half = m.halve_integer(both)
-    value = m.multiply(m.add(expm1, m.number(1.0)), m.power_of_two(half))
-    return m.multiply(value, m.power_of_two(m.subtract_integers(both, half)))
+    scale = m.power_of_two(half)
+    return m.multiply(m.multiply_add(scale, expm1, scale), m.power_of_two(m.subtract_integers(both, half)))
 
 
 def _tanh(m, x):
@@ -148,7 +154,7 @@ def _softplus(m, x):
     u = _exp(m, m.negative(m.absolute(x)))
     s = m.divide(u, m.add(u, m.number(2.0)))
     square = m.multiply(s, s)
-    curve = _polynomial(m, m.format.log1p, square)
+    curve = _polynomial(m, m.format.log1p, square, m.multiply(square, square))
     log1p = m.multiply_add(m.multiply(square, s), curve, m.add(s, s))
     return m.add(m.at_least(x, 0.0), log1p)
 
@@ -166,7 +172,7 @@ def _log(m, x):
     e = m.where_less(x, small, m.subtract(e, m.number(float(significand))), e)
     s = m.divide(m.subtract(mantissa, m.number(1.0)), m.add(mantissa, m.number(1.0)))
     square = m.multiply(s, s)
-    tail = m.multiply_add(m.multiply(square, s), _polynomial(m, m.format.log1p, square), m.add(s, s))
+    tail = m.multiply_add(m.multiply(square, s), _polynomial(m, m.format.log1p, square, m.multiply(square, square)), m.add(s, s))
     high, low = m.format.ln2
     value = m.multiply_add(e, m.number(high), m.multiply_add(e, m.number(low), tail))
     infinite, zero = m.number(math.inf), m.number(0.0)

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed
-from rnnsim.core.lanes import first, full, load, store, width
+from rnnsim.core.lanes import first, full, item, load, put, store, width
 from rnnsim.core.registry import require
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError
@@ -37,6 +37,7 @@ from rnnsim.networks.lstm1997_update import (
     RATE,
     SEQUENCE_DECAY,
     START,
+    STRETCH,
     Learner,
     Lesson,
     correct,
@@ -54,8 +55,8 @@ def begin(learner, shape):
         learner.partial[source * lanes : (source + 1) * lanes] = 0
         learner.known[source] = 0
     learner.peephole_partial[:] = 0
-    learner.tape[:] = 0
-    learner.place[0] = fixed
+    learner.tape[: shape.tick] = 0
+    learner.place[0], learner.place[1] = fixed, 0
     if learner.velocity.size:  # momentum moves all weights
         for i in range(shape.inputs):
             activate(learner, fixed + i)
@@ -72,19 +73,28 @@ def activate(learner, source):
 
 
 @jit_borrowed
-def take(learner, lesson, t, b, before, wiring, shape):
-    """The values of all sources at a tick; gives the number of inputs that are not zero."""
+def give(learner, count, shape):
+    """The inputs of a tick that are not zero, to `present`; they have partial derivatives from now on."""
     fixed = shape.recurrent + 1
-    inputs = learner.sources[fixed:]
-    count = take_inputs(inputs, learner.values, lesson.x, lesson.tokens, t, b, fixed)
     for k in range(count):
-        source = inputs[k]
-        learner.present[source] = learner.values[k]
-        if not learner.known[source]:
+        source = item(learner.sources, fixed + k)
+        put(learner.present, source, item(learner.values, k))
+        if item(learner.known, source) == 0:
             activate(learner, source)
-    for k in range(shape.recurrent):
-        learner.present[k] = learner.tape[before + wiring.seen[k]]
-    return count
+
+
+@jit_borrowed
+def take_back(learner, count, shape):
+    """They are zero again."""
+    for k in range(count):
+        put(learner.present, item(learner.sources, shape.recurrent + 1 + k), learner.present.dtype.type(0))
+
+
+@jit_borrowed
+def show(outputs, learner, place, b, shape):
+    """outputs[place, b] <- the outputs of a tick, if they are wanted."""
+    for k in range(shape.outputs if outputs.size else 0):
+        outputs[place, b, k] = learner.y[k]
 
 
 @jit_borrowed
@@ -106,21 +116,30 @@ def carry_forgetting(partial, at, n, value, by_cell, by_in, by_forget, phi):
 
 @jit_borrowed
 def carry_partials(learner, now, before, count, wiring, shape):
-    """The partial derivatives of the states of this tick."""
-    tape, partial, present, live, n = learner.tape, learner.partial, learner.present, first(_ALL), shape.lanes
+    """The partial derivatives of the states of this tick: of outputs of the tick before, the bias, and inputs."""
+    tape, partial, live, n, seen = learner.tape, learner.partial, first(_ALL), shape.lanes, wiring.seen
+    one = partial.dtype.type(1)
     for j in range(0, n, width(tape)):
         g, gate = load(tape, now + j, live), load(tape, now + n + j, live)
         by_cell, by_in = gate * curve_slope(g, wiring.curves, G), g * (gate - gate * gate)
         if shape.forget:
             phi = load(tape, now + shape.forget + j, live)
             by_forget = load(tape, before + shape.s + j, live) * (phi - phi * phi)
-            for k in range(learner.place[0]):
-                source = learner.active[k]
-                carry_forgetting(partial, source * 3 * n + j, n, present[source], by_cell, by_in, by_forget, phi)
+            for k in range(seen.size):
+                value = item(tape, before + item(seen, k))
+                carry_forgetting(partial, k * 3 * n + j, n, value, by_cell, by_in, by_forget, phi)
+            carry_forgetting(partial, seen.size * 3 * n + j, n, one, by_cell, by_in, by_forget, phi)
+            for k in range(seen.size + 1, learner.place[0]):
+                source = item(learner.active, k)
+                value = item(learner.present, source)
+                carry_forgetting(partial, source * 3 * n + j, n, value, by_cell, by_in, by_forget, phi)
         else:
-            for k in range(shape.recurrent + 1 + count):
-                source = learner.sources[k]
-                carry_source(partial, source * 2 * n + j, n, present[source], by_cell, by_in)
+            for k in range(seen.size):
+                carry_source(partial, k * 2 * n + j, n, item(tape, before + item(seen, k)), by_cell, by_in)
+            carry_source(partial, seen.size * 2 * n + j, n, one, by_cell, by_in)
+            for k in range(count):
+                source = item(learner.sources, seen.size + 1 + k)
+                carry_source(partial, source * 2 * n + j, n, item(learner.values, k), by_cell, by_in)
 
 
 @jit_borrowed
@@ -140,14 +159,172 @@ def carry_peepholes(learner, now, before, wiring, shape):
             store(partial, kind + at, live, load(partial, kind + at, live) * phi + by_forget * seen)
 
 
-@jit_borrowed
-def learn(worst, mean, ticks, outputs, learner, lesson, last, stop, going_on, wiring, shape):
-    """Learn from all sequences of a lesson, one after the other.
+# -- many ticks at once -----------------------------------------------------------------------------------------------------------
 
-    worst, mean, ticks (B,) <- largest and mean error of every sequence, and its ticks; outputs (T or 1, B, K), or of size 0. A
-    sequence ends after the first tick with an error of `stop` or more. With `going_on` the first sequence continues what was
-    before. Stops after a sequence that was not finite.
+
+@jit_borrowed
+def weigh_back(learner, ticks, j, wiring, shape):
+    """Factors of u_m in the partial derivatives at the end of a stretch, from its last tick to its first; gives what is kept.
+
+    What a tick adds is kept by the forget gates of all ticks that follow: S(T) = phi(T)..phi(1) S(0) + sum_t phi(T)..phi(t+1)
+    [g' in, g in', s phi'](t) u_m(t).
     """
+    tape, factors, live, n = learner.tape, learner.factors, first(_ALL), shape.lanes
+    kept, kinds = full(tape, 1.0), 3 if shape.forget else 2
+    for t in range(ticks - 1, -1, -1):
+        before, at = t * shape.tick, t * kinds * n + j
+        now = before + shape.tick
+        g, gate = load(tape, now + j, live), load(tape, now + n + j, live)
+        store(factors, at, live, kept * (gate * curve_slope(g, wiring.curves, G)))
+        store(factors, at + n, live, kept * (g * (gate - gate * gate)))
+        if shape.forget:
+            phi = load(tape, now + shape.forget + j, live)
+            store(factors, at + 2 * n, live, kept * (load(tape, before + shape.s + j, live) * (phi - phi * phi)))
+            kept = kept * phi
+    return kept
+
+
+@jit_borrowed
+def sum_four(learner, ticks, at, step, kept, place, distance, wiring, k, shape):
+    """One kind of partial derivatives by the outputs k .. k + 3 of the hidden layer, in rows `distance` apart."""
+    tape, factors, partial, live, seen = learner.tape, learner.factors, learner.partial, first(_ALL), wiring.seen
+    a, b = load(partial, place, live) * kept, load(partial, place + distance, live) * kept
+    c, d = load(partial, place + 2 * distance, live) * kept, load(partial, place + 3 * distance, live) * kept
+    u_a, u_b, u_c, u_d = item(seen, k), item(seen, k + 1), item(seen, k + 2), item(seen, k + 3)
+    for t in range(ticks):
+        before, factor = t * shape.tick, load(factors, at + t * step, live)
+        a, b = a + factor * item(tape, before + u_a), b + factor * item(tape, before + u_b)
+        c, d = c + factor * item(tape, before + u_c), d + factor * item(tape, before + u_d)
+    store(partial, place, live, a)
+    store(partial, place + distance, live, b)
+    store(partial, place + 2 * distance, live, c)
+    store(partial, place + 3 * distance, live, d)
+
+
+@jit_borrowed
+def sum_one(learner, ticks, at, step, kept, place, seen, shape):
+    """One kind of partial derivatives by the output that stands at `seen` in a row of the tape."""
+    tape, factors, live = learner.tape, learner.factors, first(_ALL)
+    a = load(learner.partial, place, live) * kept
+    for t in range(ticks):
+        a = a + load(factors, at + t * step, live) * item(tape, t * shape.tick + seen)
+    store(learner.partial, place, live, a)
+
+
+@jit_borrowed
+def sum_inputs(learner, lesson, start, ticks, b, kept, j, shape):
+    """The partial derivatives by inputs; few of them are not zero at a tick."""
+    partial, live, n, fixed = learner.partial, first(_ALL), shape.lanes, shape.recurrent + 1
+    inputs, kinds = learner.sources[fixed:], 3 if shape.forget else 2
+    for k in range(fixed, learner.place[0] if shape.forget else fixed):
+        for at in range(item(learner.active, k) * kinds * n + j, (item(learner.active, k) + 1) * kinds * n, n):
+            store(partial, at, live, load(partial, at, live) * kept)
+    for t in range(ticks):
+        for k in range(take_inputs(inputs, learner.values, lesson.x, lesson.tokens, start + t, b, fixed)):
+            source, value = item(inputs, k), item(learner.values, k)
+            if item(learner.known, source) == 0:
+                activate(learner, source)
+            at, factor = source * kinds * n + j, t * kinds * n + j
+            for _ in range(kinds):
+                store(partial, at, live, load(partial, at, live) + load(learner.factors, factor, live) * value)
+                at, factor = at + n, factor + n
+
+
+@jit_borrowed
+def sum_peepholes(learner, ticks, kept, j, wiring, shape):
+    """The partial derivatives by the peepholes of input and forget gates, whose sources are the states of the tick before."""
+    tape, partial, factors, live, n = learner.tape, learner.peephole_partial, learner.factors, first(_ALL), shape.lanes
+    kinds = 3 if shape.forget else 2
+    for cell in range(shape.size):
+        for kind in range(1, kinds):
+            at = cell * n + j
+            place = (kind - 1) * shape.size * n + at
+            a = load(partial, place, live) * kept
+            for t in range(ticks):
+                factor = load(factors, (t * kinds + kind) * n + j, live)
+                a = a + factor * mates_of(tape, t * shape.tick + shape.s, at, wiring, shape)
+            store(partial, place, live, a)
+
+
+@jit_borrowed
+def carry_over(learner, lesson, start, ticks, b, wiring, shape):
+    """The partial derivatives after a stretch of ticks, from those before it and the rows of the tape.
+
+    Tick by tick they would go to memory and back every time. Summed up over ticks they stay in registers.
+    """
+    n, recurrent, live = shape.lanes, shape.recurrent, first(_ALL)
+    kinds = 3 if shape.forget else 2
+    row = kinds * n
+    for j in range(0, n, width(learner.tape)):
+        kept = weigh_back(learner, ticks, j, wiring, shape)
+        for kind in range(j, row, n):
+            for k in range(0, recurrent - 3, 4):
+                sum_four(learner, ticks, kind, row, kept, k * row + kind, row, wiring, k, shape)
+            for k in range(recurrent - recurrent % 4, recurrent):
+                sum_one(learner, ticks, kind, row, kept, k * row + kind, item(wiring.seen, k), shape)
+            place = recurrent * row + kind
+            bias = load(learner.partial, place, live) * kept
+            for t in range(ticks):
+                bias = bias + load(learner.factors, kind + t * row, live)
+            store(learner.partial, place, live, bias)
+        sum_inputs(learner, lesson, start, ticks, b, kept, j, shape)
+        if shape.peepholes:
+            sum_peepholes(learner, ticks, kept, j, wiring, shape)
+
+
+@jit_borrowed
+def walk(learner, lesson, b, wiring, shape):
+    """All ticks of a sequence, stretch after stretch; gives the number of inputs of the last tick that are not zero."""
+    inputs, fixed, count = learner.sources[shape.recurrent + 1 :], shape.recurrent + 1, 0
+    steps, tape = lesson.lengths[b], learner.tape
+    for start in range(0, steps, STRETCH):
+        ticks, last = min(STRETCH, steps - start), learner.place[1]
+        for i in range(shape.tick if last else 0):
+            tape[i] = tape[last + i]
+        for t in range(ticks):
+            count = take_inputs(inputs, learner.values, lesson.x, lesson.tokens, start + t, b, fixed)
+            before = t * shape.tick
+            now = before + shape.tick
+            tick(tape, now, before, learner.w, inputs, learner.values, count, wiring, shape)
+        learner.place[1] = ticks * shape.tick
+        carry_over(learner, lesson, start, ticks, b, wiring, shape)
+    return count
+
+
+# -- sequences --------------------------------------------------------------------------------------------------------------------
+#
+# Two kernels, as a task needs one of them only. Both learn from all sequences of a lesson, one after the other: worst, mean,
+# ticks (B,) <- largest and mean error of every sequence, and its ticks; outputs (T or 1, B, K), or of size 0. With `going_on` the
+# first sequence continues what was before. They stop after a sequence that was not finite.
+
+
+@jit_borrowed
+def learn_at_the_end(worst, mean, ticks, outputs, learner, lesson, going_on, wiring, shape):
+    """Where the last tick of a sequence alone has a target."""
+    rates = learner.rates
+    for b in range(lesson.lengths.size):
+        if b > 0 or not going_on:
+            begin(learner, shape)
+        steps = lesson.lengths[b]
+        ticks[b] = steps
+        if steps == 0:
+            continue
+        count = walk(learner, lesson, b, wiring, shape)
+        now = learner.place[1]
+        rates[RATE] *= rates[DECAY] ** (steps - 1)
+        if lesson.weights.size == 0 or lesson.weights[0, b] != 0:
+            give(learner, count, shape)
+            worst[b], mean[b] = correct(learner, lesson, now, now - shape.tick, 0, b, count, wiring, shape)
+            take_back(learner, count, shape)
+            show(outputs, learner, 0, b, shape)
+        rates[RATE] *= rates[DECAY]
+        if not (mean[b] < np.inf):
+            break
+
+
+@jit_borrowed
+def learn_on_the_way(worst, mean, ticks, outputs, learner, lesson, stop, going_on, wiring, shape):
+    """Where every tick has a target. A sequence ends after the first tick with an error of `stop` or more."""
     inputs = learner.sources[shape.recurrent + 1 :]
     for b in range(lesson.lengths.size):
         if b > 0 or not going_on:
@@ -155,24 +332,21 @@ def learn(worst, mean, ticks, outputs, learner, lesson, last, stop, going_on, wi
         counted = 0
         for t in range(lesson.lengths[b]):
             before = learner.place[1]
-            now = shape.tick - before
+            now = 0 if before else shape.tick
             learner.place[1] = now
-            count = take(learner, lesson, t, b, before, wiring, shape)
+            count = take_inputs(inputs, learner.values, lesson.x, lesson.tokens, t, b, shape.recurrent + 1)
+            give(learner, count, shape)
             tick(learner.tape, now, before, learner.w, inputs, learner.values, count, wiring, shape)
             carry_partials(learner, now, before, count, wiring, shape)
             if shape.peepholes:
                 carry_peepholes(learner, now, before, wiring, shape)
-            place = 0 if last else t
-            reads = t == lesson.lengths[b] - 1 if last else True
-            if reads and (lesson.weights.size == 0 or lesson.weights[place, b] != 0):
-                largest, error = correct(learner, lesson, now, place, b, count, wiring, shape)
-                for k in range(shape.outputs if outputs.size else 0):
-                    outputs[place, b, k] = learner.y[k]
+            if lesson.weights.size == 0 or lesson.weights[t, b] != 0:
+                largest, error = correct(learner, lesson, now, before, t, b, count, wiring, shape)
+                show(outputs, learner, t, b, shape)
                 counted += 1
                 mean[b] += error
                 worst[b] = max(worst[b], largest)
-            for k in range(count):
-                learner.present[inputs[k]] = 0
+            take_back(learner, count, shape)
             learner.rates[RATE] *= learner.rates[DECAY]
             ticks[b] = t + 1
             if worst[b] >= stop:
@@ -219,8 +393,10 @@ class OnlineLearner:
             require(0 < value <= 1, f"{name}={value}: expected a number above 0, 1 at most")
         self.net, shape, space = net, net.shape, Workspace(net.dtype)  # vectors begin on cache lines
         sources, free = shape.recurrent + 1 + shape.inputs, self._biased()
-        sizes = dict(w=net.origin.size, velocity=net.origin.size if momentum else 0, rates=5, tape=2 * shape.tick)
-        sizes |= dict(partial=sources * (3 if shape.forget else 2) * shape.lanes, present=sources, values=shape.inputs)
+        kinds = (3 if shape.forget else 2) * shape.lanes
+        sizes = dict(w=net.origin.size, velocity=net.origin.size if momentum else 0, rates=5)
+        sizes |= dict(tape=(STRETCH + 1) * shape.tick, factors=STRETCH * kinds)
+        sizes |= dict(partial=sources * kinds, present=sources, values=shape.inputs)
         sizes |= dict(peephole_partial=2 * shape.size * shape.lanes, e=shape.columns, y=shape.columns)
         sizes |= dict(d=shape.tick, change=shape.lanes, free=free.size)
         self.parts = Learner(
@@ -276,7 +452,10 @@ class OnlineLearner:
         lesson = Lesson(x, tokens, lengths, targets, weights)
         out = np.zeros((0, 0, 0), net.dtype) if outputs is None else outputs.reshape(targets.shape)
         found = Learnt(np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
-        learn(*found, out, self.parts, lesson, last, stop, going_on, net.wiring, net.shape)
+        if last:
+            learn_at_the_end(*found, out, self.parts, lesson, going_on, net.wiring, net.shape)
+        else:
+            learn_on_the_way(*found, out, self.parts, lesson, stop, going_on, net.wiring, net.shape)
         wrong = np.flatnonzero(~np.isfinite(found.mean))
         if wrong.size:
             raise RnnsimError(f"the error of sequence {wrong[0]} of the lesson is {found.mean[wrong[0]]}")

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed
-from rnnsim.core.lanes import exchanged, first, full, load, placed, store, width
+from rnnsim.core.lanes import exchanged, first, full, item, load, placed, put, store, width
 from rnnsim.networks.lstm1997_walk import _ALL, OUTPUT, H, curve_slope, dot, mates_of, read
 
 RATE, START, DECAY, SEQUENCE_DECAY, MOMENTUM = range(5)  # places in `Learner.rates`
+STRETCH = 64  # ticks that are on the tape together where only the last one of a sequence counts; they fit into a first cache
 
 
 class Learner(NamedTuple):
@@ -22,7 +23,8 @@ class Learner(NamedTuple):
     w: np.ndarray  # the packed weights
     velocity: np.ndarray  # the last step of every weight; (0,) without momentum
     rates: np.ndarray  # (5,)
-    tape: np.ndarray  # two ticks: now and before
+    tape: np.ndarray  # a row a tick: two of them in turn, now and before, or those of a stretch after the one before it
+    factors: np.ndarray  # of a stretch, a row a tick: what a source's value is multiplied by in its partial derivatives
     partial: np.ndarray  # a row a source, lanes of S_cell, S_in, S_phi
     peephole_partial: np.ndarray  # (2, size, lanes) of the peepholes of input and forget gates
     free: np.ndarray  # (row,) 1 where a unit has a bias, else 0; (0,) if all have one
@@ -150,10 +152,10 @@ def change_readout(learner, now, count, shape):
     for j in range(0, columns, width(tape)):
         e, at = load(learner.e, j, first(_ALL)), shape.readout + j
         for v in range(shape.cells):
-            descend(learner, at + v * columns, e * tape[now + shape.y + v])
+            descend(learner, at + v * columns, e * item(tape, now + shape.y + v))
         at += shape.cells * columns
         for p in range(shape.plain):
-            descend(learner, at + p * columns, e * tape[now + shape.hidden + p])
+            descend(learner, at + p * columns, e * item(tape, now + shape.hidden + p))
         at += shape.plain * columns
         if shape.output_bias:
             descend(learner, at, e)
@@ -173,7 +175,7 @@ def change_hidden(learner, shape):
     for j in range(0, n, width(d)):
         state, out = load(d, shape.s + j, live), load(d, shape.out + j, live)
         for k in range(learner.place[0]):
-            source = learner.active[k]
+            source = item(learner.active, k)
             at, place = source * kinds * n + j, source * row + j
             descend(learner, place, state * load(partial, at, live))
             if whole:
@@ -182,14 +184,14 @@ def change_hidden(learner, shape):
                     by_forget = state * load(partial, at + 2 * n, live)
                     descend(learner, place + shape.forget, block_sums(by_forget, shape.size))
             if shape.out:
-                descend(learner, place + shape.out, out * learner.present[source])
+                descend(learner, place + shape.out, out * item(learner.present, source))
     if not whole:
         change_long_blocks(learner, shape)
     for j in range(shape.hidden, row if shape.hidden else 0, width(d)):
         plain = load(d, j, live)
         for k in range(learner.place[0]):
-            source = learner.active[k]
-            descend(learner, source * row + j, plain * learner.present[source])
+            source = item(learner.active, k)
+            descend(learner, source * row + j, plain * item(learner.present, source))
     if learner.free.size:  # biases that do not exist stay zero
         for j in range(0, row, width(d)):
             place = shape.recurrent * row + j
@@ -201,7 +203,7 @@ def change_long_blocks(learner, shape):
     """Of the weights of input and forget gates, where blocks do not fit into a vector."""
     n, kinds = shape.lanes, 3 if shape.forget else 2
     for k in range(learner.place[0]):
-        source = learner.active[k]
+        source = item(learner.active, k)
         change_shared(learner, source * shape.row + n, learner.partial, source * kinds * n + n, shape)
         if shape.forget:
             place = source * shape.row + shape.forget
@@ -242,8 +244,10 @@ def change_peepholes(learner, now, wiring, shape):
 
 
 @jit_borrowed
-def correct(learner, lesson, now, place, b, count, wiring, shape):
+def correct(learner, lesson, now, before, place, b, count, wiring, shape):
     """Outputs of a tick that counts, and one step of all weights; gives the largest and the mean error."""
+    for k in range(shape.recurrent):
+        put(learner.present, k, item(learner.tape, before + item(wiring.seen, k)))
     inputs = learner.sources[shape.recurrent + 1 :]
     read(learner.y, learner.tape, now, learner.w, inputs, learner.values, count, wiring, shape)
     found = judge(learner, lesson, place, b, wiring, shape)

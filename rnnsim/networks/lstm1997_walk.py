@@ -19,7 +19,7 @@ import numba
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked
-from rnnsim.core.lanes import first, full, gathered, larger, largest, load, store, total, width
+from rnnsim.core.lanes import first, full, gathered, item, larger, largest, load, put, store, total, width
 from rnnsim.core.vmath import sigmoid
 
 G, H, OUTPUT = 0, 5, 10  # places of the three squashing functions among the numbers of `curves`
@@ -75,7 +75,10 @@ def curve_numbers(name, dtype):
 @jit_borrowed
 def curve(x, c, k):
     """The squashing function with the numbers c[k:k + 5] at the vector x."""
-    return x * c[k] + sigmoid(x * c[k + 2]) * c[k + 1] - full(c, c[k + 3])
+    found = x * c[k] - full(c, c[k + 3])
+    if c[k + 1] != 0:  # else a sigmoid that counts for nothing
+        found = found + sigmoid(x * c[k + 2]) * c[k + 1]
+    return found
 
 
 @jit_borrowed
@@ -102,8 +105,8 @@ def take_inputs(sources, values, x, tokens, t, b, fixed):
             continue
         for i in range(start, end):
             if row[i] != 0:
-                sources[count] = fixed + i
-                values[count] = row[i]
+                put(sources, count, fixed + i)
+                put(values, count, values.dtype.type(row[i]))
                 count += 1
     return count
 
@@ -120,18 +123,6 @@ def all_zero(x, start, end):
 
 
 @jit_borrowed
-def weighted(w, place, row, tape, before, seen, sources, values, count):
-    """The vector of sums over all sources of weight times value, in the lanes that begin at `place` of a row."""
-    live = first(_ALL)
-    found = load(w, place + seen.size * row, live)
-    for k in range(count):
-        found = found + load(w, place + sources[k] * row, live) * values[k]
-    for k in range(seen.size - 1, -1, -1):  # cells last: their outputs are what a tick waits for
-        found = found + load(w, place + k * row, live) * tape[before + seen[k]]
-    return found
-
-
-@jit_borrowed
 def mates_of(tape, states, at, wiring, shape):
     """The states that the peephole weights from place `at` of (size, lanes) on see, a vector."""
     if shape.size == 1:
@@ -140,51 +131,91 @@ def mates_of(tape, states, at, wiring, shape):
 
 
 @jit_borrowed
-def add_peepholes(tape, gates, states, w, place, wiring, shape):
-    """Pre-activations of gates += peephole weights times the states of their block."""
-    live, n = first(_ALL), shape.lanes
-    for j in range(0, n, width(tape)):
-        z = load(tape, gates + j, live)
-        for at in range(j, shape.size * n, n):
-            z = z + load(w, place + at, live) * mates_of(tape, states, at, wiring, shape)
-        store(tape, gates + j, live, z)
+def through_peepholes(z, tape, states, w, kind, j, wiring, shape):
+    """The vector z of pre-activations of gates, and peephole weights times the states of their block added to it."""
+    for cell in range(shape.size):
+        at = cell * shape.lanes + j
+        weights = load(w, shape.peepholes + kind * shape.size * shape.lanes + at, first(_ALL))
+        z = z + weights * mates_of(tape, states, at, wiring, shape)
+    return z
+
+
+@jit_borrowed
+def open_states(tape, now, before, w, j, sources, values, count, wiring, shape):
+    """Gates and states of the cells from lane j on, to row `now` of the tape; of output gates the pre-activations.
+
+    The kinds of units are added up beside each other: one alone waits for every sum. A network without forget or output gates
+    adds up its cell inputs in their place, and nobody looks.
+    """
+    live, n, row, seen = first(_ALL), shape.lanes, shape.row, wiring.seen
+    at = seen.size * row + j
+    g, gate = load(w, at, live), load(w, at + n, live)
+    forget, out = load(w, at + shape.forget, live), load(w, at + shape.out, live)
+    for k in range(count):
+        at, value = item(sources, k) * row + j, item(values, k)
+        g, gate = g + load(w, at, live) * value, gate + load(w, at + n, live) * value
+        forget = forget + load(w, at + shape.forget, live) * value
+        out = out + load(w, at + shape.out, live) * value
+    for k in range(seen.size - 1, -1, -1):  # cells last: their outputs are what a tick waits for
+        at, value = k * row + j, item(tape, before + item(seen, k))
+        g, gate = g + load(w, at, live) * value, gate + load(w, at + n, live) * value
+        forget = forget + load(w, at + shape.forget, live) * value
+        out = out + load(w, at + shape.out, live) * value
+    states = before + shape.s
+    if shape.peepholes:
+        gate = through_peepholes(gate, tape, states, w, 0, j, wiring, shape)
+        if shape.forget:
+            forget = through_peepholes(forget, tape, states, w, 1, j, wiring, shape)
+    s, g, gate = load(tape, states + j, live), curve(g, wiring.curves, G), sigmoid(gate)
+    if shape.forget:
+        forget = sigmoid(forget)
+        store(tape, now + shape.forget + j, live, forget)
+        s = s * forget
+    store(tape, now + shape.s + j, live, s + gate * g)
+    store(tape, now + j, live, g)
+    store(tape, now + n + j, live, gate)
+    if shape.out:
+        store(tape, now + shape.out + j, live, out)
+
+
+@jit_borrowed
+def let_out(tape, now, w, j, wiring, shape):
+    """Output gates, h(s) and outputs of the cells from lane j on, once all states of the tick are there."""
+    live = first(_ALL)
+    h = curve(load(tape, now + shape.s + j, live), wiring.curves, H)
+    store(tape, now + shape.h + j, live, h)
+    if shape.out:
+        gate = load(tape, now + shape.out + j, live)
+        if shape.peepholes:
+            gate = through_peepholes(gate, tape, now + shape.s, w, 2, j, wiring, shape)
+        gate = sigmoid(gate)
+        store(tape, now + shape.out + j, live, gate)
+        h = h * gate
+    store(tape, now + shape.y + j, live, h)
+
+
+@jit_borrowed
+def fire(tape, now, before, w, j, sources, values, count, wiring, shape):
+    """Plain units, at place j of a row."""
+    live, row, seen = first(_ALL), shape.row, wiring.seen
+    z = load(w, seen.size * row + j, live)
+    for k in range(count):
+        z = z + load(w, item(sources, k) * row + j, live) * item(values, k)
+    for k in range(seen.size):
+        z = z + load(w, k * row + j, live) * item(tape, before + item(seen, k))
+    store(tape, now + j, live, sigmoid(z))
 
 
 @jit_borrowed
 def tick(tape, now, before, w, sources, values, count, wiring, shape):
     """The hidden layer of one tick: row `now` of the tape from the sources and the states in row `before`."""
-    live, curves, n = first(_ALL), wiring.curves, shape.lanes
-    for j in range(0, shape.row, width(tape)):
-        store(tape, now + j, live, weighted(w, j, shape.row, tape, before, wiring.seen, sources, values, count))
-    kind = shape.size * n
-    if shape.peepholes:
-        add_peepholes(tape, now + n, before + shape.s, w, shape.peepholes, wiring, shape)
-        if shape.forget:
-            add_peepholes(tape, now + shape.forget, before + shape.s, w, shape.peepholes + kind, wiring, shape)
-    for j in range(0, n, width(tape)):
-        g = curve(load(tape, now + j, live), curves, G)
-        gate = sigmoid(load(tape, now + n + j, live))
-        s = load(tape, before + shape.s + j, live)
-        store(tape, now + j, live, g)
-        store(tape, now + n + j, live, gate)
-        if shape.forget:
-            forget = sigmoid(load(tape, now + shape.forget + j, live))
-            store(tape, now + shape.forget + j, live, forget)
-            s = s * forget
-        store(tape, now + shape.s + j, live, s + gate * g)
-    if shape.peepholes and shape.out:
-        add_peepholes(tape, now + shape.out, now + shape.s, w, shape.peepholes + 2 * kind, wiring, shape)
-    for j in range(0, n, width(tape)):
-        y = curve(load(tape, now + shape.s + j, live), curves, H)
-        store(tape, now + shape.h + j, live, y)
-        if shape.out:
-            gate = sigmoid(load(tape, now + shape.out + j, live))
-            store(tape, now + shape.out + j, live, gate)
-            y = y * gate
-        store(tape, now + shape.y + j, live, y)
+    for j in range(0, shape.lanes, width(tape)):
+        open_states(tape, now, before, w, j, sources, values, count, wiring, shape)
+    for j in range(0, shape.lanes, width(tape)):
+        let_out(tape, now, w, j, wiring, shape)
     if shape.hidden:
         for j in range(shape.hidden, shape.row, width(tape)):
-            store(tape, now + j, live, sigmoid(load(tape, now + j, live)))
+            fire(tape, now, before, w, j, sources, values, count, wiring, shape)
 
 
 @jit_borrowed
@@ -195,12 +226,12 @@ def read(outputs, tape, now, w, sources, values, count, wiring, shape):
     for j in range(0, columns, width(w)):
         z = load(w, bias + j, live)
         for v in range(shape.cells):
-            z = z + load(w, at + v * columns + j, live) * tape[now + shape.y + v]
+            z = z + load(w, at + v * columns + j, live) * item(tape, now + shape.y + v)
         for p in range(shape.plain):
-            z = z + load(w, at + (shape.cells + p) * columns + j, live) * tape[now + shape.hidden + p]
+            z = z + load(w, at + (shape.cells + p) * columns + j, live) * item(tape, now + shape.hidden + p)
         if shape.shortcut:
             for k in range(count):
-                z = z + load(w, bias + (sources[k] - shape.recurrent) * columns + j, live) * values[k]
+                z = z + load(w, bias + (item(sources, k) - shape.recurrent) * columns + j, live) * item(values, k)
         store(outputs, j, live, curve(z, wiring.curves, OUTPUT))
 
 
