@@ -15,6 +15,7 @@ from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.networks import build, from_config
+from rnnsim.networks.lstm1997_update import STRETCH
 from rnnsim.tasks.adding import Adding
 from rnnsim.tasks.interface import Criterion
 from rnnsim.training import online
@@ -215,15 +216,31 @@ def net_counted(batch, loss):
     return counted * (np.arange(T)[:, None] < batch.lengths) if loss.when == "every" else counted
 
 
+@pytest.mark.parametrize("steps", [1, STRETCH, 2 * STRETCH + 1])
 @every_option
-def test_without_updates_between_the_online_step_is_the_truncated_gradient(name):
+def test_without_updates_between_the_online_step_is_the_truncated_gradient(name, steps):
     net = network(name)
+    net.theta[...] /= 3  # states that do not drift to where nothing changes
     loss = Loss("squared_error", when="last", per="sequence")
-    batch = batch_for(net, loss, batch=1)
+    batch = batch_for(net, loss, batch=1, steps=steps)
     batch.weights = None
     learner = net.online(learning_rate=1.0)
     learner.learn(batch, loss)
     assert distance(learner.theta - net.theta, -net.truncated_gradient(batch, loss).gradient / 2) <= 1e-10
+
+
+@pytest.mark.parametrize("name", ["1997", "gers-2000", "peepholes-blocks", "tokens"])
+def test_parts_of_a_sequence_are_the_whole_sequence(name):
+    """Targets at the last tick only, after parts without any that are longer or shorter than a stretch."""
+    net, loss = network(name), Loss("squared_error", when="last")
+    net.theta[...] /= 3
+    batch, cuts = batch_for(net, loss, ragged=False, steps=2 * STRETCH, batch=1), (0, 3, STRETCH + 5, 2 * STRETCH)
+    whole, parts = net.online(learning_rate=0.5), net.online(learning_rate=0.5)
+    for k, (start, end) in enumerate(zip(cuts, cuts[1:])):
+        weights = np.full(1, float(end == cuts[-1]))
+        parts.learn(Batch(batch.inputs[start:end], batch.targets, weights), loss, going_on=k > 0)
+    whole.learn(Batch(batch.inputs, batch.targets), loss)
+    assert distance(parts.theta - net.theta, whole.theta - net.theta) <= 1e-11
 
 
 def test_chunks_of_a_stream_are_the_whole_stream():

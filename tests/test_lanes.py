@@ -1,0 +1,60 @@
+"""Vectors in kernels: what reads and writes single lanes, against plain indexing."""
+
+import numpy as np
+import pytest
+
+from rnnsim.core.jit import jit_exact
+from rnnsim.core.lanes import first, full, gathered, item, load, placed, put, store, width
+
+
+@jit_exact
+def place(out, x, lane, value):
+    store(out, 0, first(width(x)), placed(load(x, 0, first(width(x))), lane, value))
+
+
+@jit_exact
+def gather(out, x, start, places, j):
+    store(out, 0, first(width(x)), gathered(x, start, places, j))
+
+
+@jit_exact
+def fill(out, value):
+    store(out, 0, first(width(out)), placed(full(out, value), 0, value))
+
+
+@jit_exact
+def move(out, x):
+    for j in range(x.size):
+        put(out, x.size - 1 - j, item(x, j))
+
+
+@jit_exact
+def lanes(x):
+    return width(x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_single_lanes(dtype):
+    rng = np.random.default_rng(0)
+    count = lanes(np.zeros(1, dtype))
+    x, out = rng.normal(size=count).astype(dtype), np.zeros(count, dtype)
+    for lane in range(count):
+        place(out, x, lane, dtype(7))
+        expected = x.copy()
+        expected[lane] = 7
+        np.testing.assert_array_equal(out, expected)
+    fill(out, dtype(3))
+    np.testing.assert_array_equal(out, np.full(count, 3, dtype))
+    move(out, x)
+    np.testing.assert_array_equal(out, x[::-1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gathered_lanes(dtype):
+    rng = np.random.default_rng(1)
+    count = lanes(np.zeros(1, dtype))
+    x, out = rng.normal(size=5 * count).astype(dtype), np.zeros(count, dtype)
+    places = rng.integers(0, 3 * count, 2 * count)
+    for start, j in ((0, 0), (2 * count, count), (3, 1)):
+        gather(out, x, start, places, j)
+        np.testing.assert_array_equal(out, x[start + places[j : j + count]])
