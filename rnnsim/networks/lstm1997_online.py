@@ -159,7 +159,7 @@ def carry_peepholes(learner, now, before, wiring, shape):
             store(partial, kind + at, live, load(partial, kind + at, live) * phi + by_forget * seen)
 
 
-# -- many ticks at once -----------------------------------------------------------------------------------------------------------
+# -- many ticks at once ---------------------------------------------------------------------------------------------------------
 
 
 @jit_borrowed
@@ -291,7 +291,7 @@ def walk(learner, lesson, b, wiring, shape):
     return count
 
 
-# -- sequences --------------------------------------------------------------------------------------------------------------------
+# -- sequences ------------------------------------------------------------------------------------------------------------------
 #
 # Two kernels, as a task needs one of them only. Both learn from all sequences of a lesson, one after the other: worst, mean,
 # ticks (B,) <- largest and mean error of every sequence, and its ticks; outputs (T or 1, B, K), or of size 0. With `going_on` the

@@ -14,7 +14,7 @@ from rnnsim.core.lanes import exchanged, first, full, item, load, placed, put, s
 from rnnsim.networks.lstm1997_walk import _ALL, OUTPUT, H, curve_slope, dot, mates_of, read
 
 RATE, START, DECAY, SEQUENCE_DECAY, MOMENTUM = range(5)  # places in `Learner.rates`
-STRETCH = 64  # ticks that are on the tape together where only the last one of a sequence counts; they fit into a first cache
+STRETCH = 64  # ticks on the tape where only the last one of a sequence counts; they fit into a first cache
 
 
 class Learner(NamedTuple):
