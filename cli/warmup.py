@@ -58,14 +58,14 @@ def _network(name, dtype):
         net = build(name, INPUTS, OUTPUTS, options, dtype, tokens=tokens)
         inputs = np.zeros((TICKS, ROWS), np.int32) if tokens else np.zeros((TICKS, ROWS, INPUTS), dtype)
         for when, shape in (("every", (TICKS, ROWS, OUTPUTS)), ("last", (ROWS, OUTPUTS))):
+            targets, loss = np.zeros(shape), Loss("squared_error", when=when)
             for lengths in (None, np.full(ROWS, TICKS, np.int32)):
-                batch = types.SimpleNamespace(inputs=inputs, targets=np.zeros(shape), weights=None, lengths=lengths)
-                net.loss_and_gradient(batch, Loss("squared_error", when=when))
+                batch = types.SimpleNamespace(inputs=inputs, targets=targets, weights=None, lengths=lengths)
+                net.loss_and_gradient(batch, loss)
+            if hasattr(net, "online"):
+                batch.inputs = inputs if tokens else inputs.astype(np.float32)  # as tasks give them
+                net.online(learning_rate=0.0).learn(batch, loss)
         net.forward(inputs[:, :1])
-        if hasattr(net, "online"):
-            x = inputs if tokens else inputs.astype(np.float32)  # as tasks give them
-            batch = types.SimpleNamespace(inputs=x, targets=np.zeros((ROWS, OUTPUTS)), weights=None, lengths=None)
-            net.online(learning_rate=0.0).learn(batch, Loss("squared_error", when="last"))
 
 
 def _loss(kind, dtype):

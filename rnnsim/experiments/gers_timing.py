@@ -17,10 +17,11 @@ LANGUAGE = (
 
 _BLOCK = {"blocks": 1, "size": 1, "sees": "cells", "forget": True, "peepholes": True, "g": "identity", "h": "identity"}
 _TIMER = {**_BLOCK, "forget_bias": "-2", "in_bias": "0", "out_bias": "2"}
+_CAP = 3_000_000
 
 
-def _timer(task, options, momentum, cap, stop=0.49, **network):
-    return online(task, options, {**_TIMER, **network}, 1e-5, cap, report=20_000, momentum=momentum, stop=stop)
+def _timer(task, options, momentum, rate=1e-5, stop=0.49, **network):
+    return online(task, options, {**_TIMER, **network}, rate, _CAP, report=20_000, momentum=momentum, stop=stop)
 
 
 def _streams(count, tag="uncertain", note="mean of those of 10 networks that learnt it"):
@@ -28,12 +29,12 @@ def _streams(count, tag="uncertain", note="mean of those of 10 networks that lea
 
 
 _QUICK = {"steps": 50_000}
-_CAP = 3_000_000
-_OPEN = {"forget_bias": "2"}
+_OPEN = {"momentum": 0.99, "rate": 3e-5, "forget_bias": "5"}
+_OPEN_WORDS = ", forget gates that begin open (bias 5), momentum .99, learning rate 3e-5"
 _TIMING_NOTES = (
     "Solved: as many training streams in a row right as hold 1000 spikes or periods, the weights changing all the while.",
-    "The paper's first bias of forget gates, -2, is taken literally in the main arm: a state is then multiplied by .12 a tick. "
-    "The arm open begins with 2.",
+    "The paper's first bias of forget gates, -2, is taken literally in the main arms: a state is then multiplied by .12 a tick. "
+    "Arms with open in their name begin with gates that keep nearly all of it.",
     f"A training ends after {_CAP:,} streams; the paper goes on to 10 million (100 million for MSD).",
 )
 
@@ -55,21 +56,22 @@ def _spikes(count):
     return share("right", f"test sequences of {count} spikes right", options={"spikes": count}, count=100)
 
 
-def _delays(options, momentum):
-    words = "F = 10, delays of 0 or 1, 17 weights"
-    for name, how, network, extra in (
-        ("peepholes", "", {}, False),
-        ("open", ", forget gates that begin open (bias 2)", _OPEN, False),
-        ("no-peepholes", " less 3, open forget gates, no peepholes", {**_OPEN, "peepholes": False}, True),
+def _delays(options, momentum, opened, words):
+    about = "F = 10, delays of 0 or 1, 17 weights"
+    literal = {"momentum": momentum}
+    for name, how, settings, extra in (
+        ("peepholes", "", literal, False),
+        ("open", words, opened, False),
+        ("no-peepholes", f" less 3, no peepholes{words}", {**opened, "peepholes": False}, True),
     ):
-        yield Arm(name, words + how, _timer("spike-delays", options, momentum, _CAP, **network), _QUICK, extra=extra)
+        yield Arm(name, about + how, _timer("spike-delays", options, **settings), _QUICK, extra=extra)
 
 
 MSD = _timing(
     "gers-msd",
     "measure the delays between spikes: memory block with peepholes, and without",
     "MSD",
-    tuple(_delays({"interval": 10}, 0.9999)),
+    tuple(_delays({"interval": 10}, 0.9999, _OPEN, _OPEN_WORDS)),
     (seeds_reach("peepholes", "sequences", at_least=0.5),),
     _spikes(1000),
 )
@@ -78,7 +80,14 @@ NMSD = _timing(
     "gers-nmsd",
     "measure one delay between two spikes, then reset: memory block with peepholes, and without",
     "NMSD",
-    tuple(_delays({"interval": 10, "spikes": 1}, 0.99)),
+    tuple(
+        _delays(
+            {"interval": 10, "spikes": 1},
+            0.99,
+            {"momentum": 0.99, "forget_bias": "2"},
+            ", forget gates that begin open (bias 2)",
+        )
+    ),
     (seeds_reach("peepholes", "sequences", at_least=0.5),),
     share("right", "test sequences right", count=100),
 )
@@ -87,13 +96,21 @@ _GTS = ((10, 41_000), (20, 67_000), (30, 845_000), (40, 1_152_000), (50, 2_538_0
 
 
 def _generators():
+    def settings(interval, **more):
+        return _timer("timed-spikes", {"interval": interval, "values": 2}, **more)
+
     for interval, streams in _GTS:
-        config = _timer("timed-spikes", {"interval": interval, "values": 2}, 0.999, _CAP)
-        yield Arm(f"f{interval}", f"F = {interval}, 17 weights", config, _QUICK, _streams(streams), extra=interval > 30)
-    config = _timer("timed-spikes", {"interval": 10, "values": 2}, 0.999, _CAP, **_OPEN)
-    yield Arm("f10-open", "F = 10, forget gates that begin open (bias 2)", config, _QUICK)
-    config = _timer("timed-spikes", {"interval": 10, "values": 2}, 0.999, _CAP, peepholes=False)
-    yield Arm("no-peepholes", "F = 10 without peepholes; published: not learnt", config, _QUICK)
+        words, extra = f"F = {interval}, 17 weights", interval > 30
+        config, figures = settings(interval, momentum=0.999), _streams(streams)
+        yield Arm(f"f{interval}", words, config, _QUICK, figures, extra=extra)
+        if interval <= 20:
+            yield Arm(f"f{interval}-open", words + _OPEN_WORDS, settings(interval, **_OPEN), _QUICK, figures)
+    for name, words, more in (
+        ("no-peepholes", "", {"momentum": 0.999}),
+        ("no-peepholes-open", _OPEN_WORDS, _OPEN),
+    ):
+        config = settings(10, peepholes=False, **more)
+        yield Arm(name, f"F = 10 without peepholes{words}; published: not learnt", config, _QUICK)
 
 
 GTS = _timing(
@@ -110,8 +127,10 @@ GTS = _timing(
 def _functions():
     for form in ("cosine", "triangle", "rectangle"):
         for period in (10, 25):
-            config = _timer("periodic-function", {"form": form, "period": period}, 0.99, _CAP, 0.3, output="identity")
-            yield Arm(f"{form}-{period}", f"{form}, period {period}, 17 weights", config, _QUICK, extra=period > 10)
+            task, words = {"form": form, "period": period}, f"{form}, period {period}, 17 weights"
+            for name, how, settings in (("", "", {"momentum": 0.99}), ("-open", _OPEN_WORDS, _OPEN)):
+                config = _timer("periodic-function", task, stop=0.3, output="identity", **settings)
+                yield Arm(f"{form}-{period}{name}", words + how, config, _QUICK, extra=period > 10)
 
 
 PFG = _timing(
