@@ -1,7 +1,8 @@
 """Experiments 1 and 2 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8):1735-1780): grammar and long time lags.
 
 Networks, biases, learning rates and sets of trials are the paper's; training is online by the truncated rule. The paper's
-baselines of 1 and 2a, RTRL and BPTT in a fully recurrent network of logistic units, its first ones the outputs, are extra arms.
+baselines of 1 and 2a, RTRL and BPTT in a recurrent network of logistic units, its first ones the outputs, are extra arms: all
+units connected in 1, one hidden unit in 2a.
 """
 
 from rnnsim.experiments.criteria import median_meets, seeds_reach
@@ -27,12 +28,13 @@ def online(task, options, network, learning_rate, steps, until="solved", rule=No
     }
 
 
-def unfolded(task, options, hidden, rule, learning_rate, steps, every=0):
-    """The configuration of a fully recurrent network of logistic units, the first ones outputs.
+def unfolded(task, options, hidden, rule, learning_rate, steps, every=0, connections=None):
+    """The configuration of a recurrent network of logistic units without biases, the first ones outputs.
 
     The paper's rates belong to half the squared error, those of `sgd` to the squared error a step.
     """
-    units = {"hidden": hidden, "readout": "units", "activation": "logistic"}
+    units = {"hidden": hidden, "readout": "units", "activation": "logistic", "bias": "none"}
+    units |= {"connections": connections} if connections else {}
     return {
         "steps": steps,
         "batch": 1,
@@ -147,7 +149,7 @@ REBER = Experiment(
         "the test set, looked at every 100 sequences with the weights held still. How often the paper looked is not said.",
         "Every seed has its own two sets; the paper has three pairs of them and ten networks for each.",
         "A training ends after 150,000 sequences; the paper does not say when it gave up.",
-        "RTRL: the weights change at every tick; solved is by the last 2000 training strings.",
+        "RTRL: the weights change at every tick; solved is by the last 2000 training strings. Networks have 170 and 494 weights.",
     ),
 )
 
@@ -167,18 +169,23 @@ def _lag(experiment, p=100, steps=100_000):
     return online("long-lag", {"experiment": experiment, "p": p, "tokens": True}, _LAG, 1.0, steps, wait=1000)
 
 
+def _one_hidden(p):
+    """Connections of p + 1 outputs and a hidden unit: all see the inputs and the hidden unit, (p + 1)(p + 2) + p + 2 weights."""
+    return [[1] * (p + 1) + [-1] * (p + 1) + [1]] * (p + 2)
+
+
 def _lag_baselines():
-    vectors = {"experiment": "2a", "p": 4}
     for rate, sequences, percent in ((1, 1_043_000, 78), (4, 892_000, 56), (10, 254_000, 22)):
         # `sgd` descends the mean over the p steps of the squared error
-        config = unfolded("long-lag", vectors, 6, "rtrl", rate / 2, 300_000, every=1)
+        task, wiring = {"experiment": "2a", "p": 4}, _one_hidden(4)
+        config = unfolded("long-lag", task, 6, "rtrl", rate / 2, 300_000, every=1, connections=wiring)
         note = f"mean of the {percent} % of 18 trials that were successful, of 5 million sequences at most"
-        words = f"p = 4: RTRL, one hidden unit, learning rate {rate}"
+        words = f"p = 4: RTRL, one hidden unit, 36 weights, learning rate {rate}"
         yield Arm(f"rtrl-4-{rate}", words, config, {"steps": 5000}, published(sequences, note=note), extra=True)
     for rule, rate in (("rtrl", 0.5), ("bptt", 5.0)):
-        vectors = {"experiment": "2a", "p": 10}
-        config = unfolded("long-lag", vectors, 12, rule, rate, 100_000, every=1 if rule == "rtrl" else 0)
-        words = f"p = 10: {rule.upper()}, one hidden unit, learning rate 1; published: 0 % after 5 million"
+        task, wiring, every = {"experiment": "2a", "p": 10}, _one_hidden(10), 1 if rule == "rtrl" else 0
+        config = unfolded("long-lag", task, 12, rule, rate, 100_000, every, wiring)
+        words = f"p = 10: {rule.upper()}, one hidden unit, 144 weights, learning rate 1; published: 0 % after 5 million"
         yield Arm(f"{rule}-10", words, config, {"steps": 2000}, extra=True)
 
 
