@@ -205,6 +205,7 @@ class LSTM1997(Network):
             columns=padded(self.n_outputs),
             shortcut=int(self.shortcut),
             output_bias=int(self.output_bias),
+            kinds=3 if self.forget else 2,
         )
         seen = []
         for kind, units in self._seen():

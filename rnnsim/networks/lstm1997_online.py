@@ -93,8 +93,8 @@ def show(outputs, learner, place, b, shape):
 @jit_borrowed
 def walk(learner, lesson, b, wiring, shape):
     """All ticks of a sequence, stretch after stretch; gives the number of inputs of the last tick that are not zero."""
-    inputs, fixed, count = learner.sources[shape.recurrent + 1 :], shape.recurrent + 1, 0
-    steps, tape = lesson.lengths[b], learner.tape
+    fixed, count = shape.recurrent + 1, 0
+    steps, tape, inputs = lesson.lengths[b], learner.tape, learner.sources[fixed:]
     for start in range(0, steps, STRETCH):
         ticks, last = min(STRETCH, steps - start), learner.place[1]
         for i in range(shape.tick if last else 0):
@@ -143,7 +143,8 @@ def learn_at_the_end(worst, mean, ticks, outputs, learner, lesson, going_on, wir
 @jit_borrowed
 def learn_on_the_way(worst, mean, ticks, outputs, learner, lesson, stop, going_on, wiring, shape):
     """Where every tick has a target. A sequence ends after the first tick with an error of `stop` or more."""
-    inputs = learner.sources[shape.recurrent + 1 :]
+    fixed = shape.recurrent + 1
+    inputs = learner.sources[fixed:]
     for b in range(lesson.lengths.size):
         if b > 0 or not going_on:
             begin(learner, shape)
@@ -152,7 +153,7 @@ def learn_on_the_way(worst, mean, ticks, outputs, learner, lesson, stop, going_o
             before = learner.place[1]
             now = 0 if before else shape.tick
             learner.place[1] = now
-            count = take_inputs(inputs, learner.values, lesson.x, lesson.tokens, t, b, shape.recurrent + 1)
+            count = take_inputs(inputs, learner.values, lesson.x, lesson.tokens, t, b, fixed)
             give(learner, count, shape)
             tick(learner.tape, now, before, learner.w, inputs, learner.values, count, wiring, shape)
             carry_partials(learner, now, before, count, wiring, shape)
@@ -211,10 +212,10 @@ class OnlineLearner:
             require(0 < value <= 1, f"{name}={value}: expected a number above 0, 1 at most")
         self.net, shape, space = net, net.shape, Workspace(net.dtype)  # vectors begin on cache lines
         sources, free = shape.recurrent + 1 + shape.inputs, self._biased()
-        kinds = (3 if shape.forget else 2) * shape.lanes
+        row = shape.kinds * shape.lanes  # of partial derivatives, those by a source
         sizes = dict(w=net.origin.size, velocity=net.origin.size if momentum else 0, rates=5)
-        sizes |= dict(tape=(STRETCH + 1) * shape.tick, factors=STRETCH * kinds)
-        sizes |= dict(partial=sources * kinds, present=sources, values=shape.inputs)
+        sizes |= dict(tape=(STRETCH + 1) * shape.tick, factors=STRETCH * row)
+        sizes |= dict(partial=sources * row, present=sources, values=shape.inputs)
         sizes |= dict(peephole_partial=2 * shape.size * shape.lanes, e=shape.columns, y=shape.columns)
         sizes |= dict(d=shape.tick, change=shape.lanes, free=free.size)
         self.parts = Learner(

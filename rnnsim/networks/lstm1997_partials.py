@@ -93,7 +93,7 @@ def weigh_back(learner, ticks, j, wiring, shape):
     [g' in, g in', s phi'](t) u_m(t).
     """
     tape, factors, live, n = learner.tape, learner.factors, first(_ALL), shape.lanes
-    kept, kinds = full(tape, 1.0), 3 if shape.forget else 2
+    kept, kinds = full(tape, 1.0), shape.kinds
     for t in range(ticks - 1, -1, -1):
         before, at = t * shape.tick, t * kinds * n + j
         now = before + shape.tick
@@ -138,7 +138,7 @@ def sum_one(learner, ticks, at, step, kept, place, seen, shape):
 def sum_inputs(learner, lesson, start, ticks, b, kept, j, shape):
     """The partial derivatives by inputs; few of them are not zero at a tick."""
     partial, live, n, fixed = learner.partial, first(_ALL), shape.lanes, shape.recurrent + 1
-    inputs, kinds = learner.sources[fixed:], 3 if shape.forget else 2
+    inputs, kinds = learner.sources[fixed:], shape.kinds
     for k in range(fixed, learner.place[0] if shape.forget else fixed):
         for at in range(item(learner.active, k) * kinds * n + j, (item(learner.active, k) + 1) * kinds * n, n):
             store(partial, at, live, load(partial, at, live) * kept)
@@ -157,14 +157,13 @@ def sum_inputs(learner, lesson, start, ticks, b, kept, j, shape):
 def sum_peepholes(learner, ticks, kept, j, wiring, shape):
     """The partial derivatives by the peepholes of input and forget gates, whose sources are the states of the tick before."""
     tape, partial, factors, live, n = learner.tape, learner.peephole_partial, learner.factors, first(_ALL), shape.lanes
-    kinds = 3 if shape.forget else 2
     for cell in range(shape.size):
-        for kind in range(1, kinds):
+        for kind in range(1, shape.kinds):
             at = cell * n + j
             place = (kind - 1) * shape.size * n + at
             a = load(partial, place, live) * kept
             for t in range(ticks):
-                factor = load(factors, (t * kinds + kind) * n + j, live)
+                factor = load(factors, (t * shape.kinds + kind) * n + j, live)
                 a = a + factor * mates_of(tape, t * shape.tick + shape.s, at, wiring, shape)
             store(partial, place, live, a)
 
@@ -176,8 +175,7 @@ def carry_over(learner, lesson, start, ticks, b, wiring, shape):
     Tick by tick they would go to memory and back every time. Summed up over ticks they stay in registers.
     """
     n, recurrent, live = shape.lanes, shape.recurrent, first(_ALL)
-    kinds = 3 if shape.forget else 2
-    row = kinds * n
+    row = shape.kinds * n
     for j in range(0, n, width(learner.tape)):
         kept = weigh_back(learner, ticks, j, wiring, shape)
         for kind in range(j, row, n):

@@ -170,7 +170,7 @@ def change_readout(learner, now, count, shape):
 def change_hidden(learner, shape):
     """One step of the weights of the hidden layer, source after source."""
     partial, d, live = learner.partial, learner.d, first(_ALL)
-    n, row, kinds = shape.lanes, shape.row, 3 if shape.forget else 2
+    n, row, kinds = shape.lanes, shape.row, shape.kinds
     whole = in_one_vector(d, shape.size)
     for j in range(0, n, width(d)):
         state, out = load(d, shape.s + j, live), load(d, shape.out + j, live)
@@ -201,7 +201,7 @@ def change_hidden(learner, shape):
 @jit_borrowed
 def change_long_blocks(learner, shape):
     """Of the weights of input and forget gates, where blocks do not fit into a vector."""
-    n, kinds = shape.lanes, 3 if shape.forget else 2
+    n, kinds = shape.lanes, shape.kinds
     for k in range(learner.place[0]):
         source = item(learner.active, k)
         change_shared(learner, source * shape.row + n, learner.partial, source * kinds * n + n, shape)

@@ -50,6 +50,7 @@ class Shape(NamedTuple):
     columns: int  # outputs, filled up to whole vectors
     shortcut: int  # 1 if the outputs see the inputs
     output_bias: int  # 1 if they have a bias
+    kinds: int  # of partial derivatives of a state: by weights to cell and input gate, and to the forget gate if there is one
 
 
 class Wiring(NamedTuple):
@@ -141,6 +142,14 @@ def through_peepholes(z, tape, states, w, kind, j, wiring, shape):
 
 
 @jit_borrowed
+def with_source(g, gate, forget, out, w, at, value, shape):
+    """The four sums of `open_states`, and what a source adds to them, whose weights begin at place `at`."""
+    live = first(_ALL)
+    g, gate = g + load(w, at, live) * value, gate + load(w, at + shape.lanes, live) * value
+    return g, gate, forget + load(w, at + shape.forget, live) * value, out + load(w, at + shape.out, live) * value
+
+
+@jit_borrowed
 def open_states(tape, now, before, w, j, sources, values, count, wiring, shape):
     """Gates and states of the cells from lane j on, to row `now` of the tape; of output gates the pre-activations.
 
@@ -149,18 +158,12 @@ def open_states(tape, now, before, w, j, sources, values, count, wiring, shape):
     """
     live, n, row, seen = first(_ALL), shape.lanes, shape.row, wiring.seen
     at = seen.size * row + j
-    g, gate = load(w, at, live), load(w, at + n, live)
-    forget, out = load(w, at + shape.forget, live), load(w, at + shape.out, live)
+    sums = load(w, at, live), load(w, at + n, live), load(w, at + shape.forget, live), load(w, at + shape.out, live)
     for k in range(count):
-        at, value = item(sources, k) * row + j, item(values, k)
-        g, gate = g + load(w, at, live) * value, gate + load(w, at + n, live) * value
-        forget = forget + load(w, at + shape.forget, live) * value
-        out = out + load(w, at + shape.out, live) * value
+        sums = with_source(*sums, w, item(sources, k) * row + j, item(values, k), shape)
     for k in range(seen.size - 1, -1, -1):  # cells last: their outputs are what a tick waits for
-        at, value = k * row + j, item(tape, before + item(seen, k))
-        g, gate = g + load(w, at, live) * value, gate + load(w, at + n, live) * value
-        forget = forget + load(w, at + shape.forget, live) * value
-        out = out + load(w, at + shape.out, live) * value
+        sums = with_source(*sums, w, k * row + j, item(tape, before + item(seen, k)), shape)
+    g, gate, forget, out = sums
     states = before + shape.s
     if shape.peepholes:
         gate = through_peepholes(gate, tape, states, w, 0, j, wiring, shape)
