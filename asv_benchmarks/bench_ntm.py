@@ -169,7 +169,7 @@ class Kernels:
     param_names = ("step", "rows")
 
     def setup(self, step, rows):
-        from rnnsim.networks import heads
+        from rnnsim.networks.ntm import heads
 
         rng = np.random.default_rng(0)
 

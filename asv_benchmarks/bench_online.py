@@ -13,7 +13,7 @@ INPUTS = 8
 def online_rules():
     """The names of all rules that learn while the sequence runs."""
     from rnnsim.learning import RULES
-    from rnnsim.learning.streams import OnlineRule
+    from rnnsim.learning.online.streams import OnlineRule
 
     return tuple(name for name in RULES if issubclass(RULES.load(name), OnlineRule))
 

@@ -74,7 +74,7 @@ def _planned(network, flags):
     seed, dtype = flags["seed"] or 0, one_of("--dtype", flags["dtype"] or "float32", ("float32", "float64"))
 
     def made(inputs, outputs):
-        from rnnsim.learning.learner import online
+        from rnnsim.learning.online.learner import online
 
         net = networks.build(network, inputs, outputs, plan["network"].get("options"), dtype, seed=seed)
         return online(net, *parts, loss=flags["loss"], rng=seed)

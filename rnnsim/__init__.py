@@ -16,7 +16,7 @@ __version__ = VERSION
 _NAMES = {
     "Adam": "rnnsim.optimizers",
     "Momentum": "rnnsim.optimizers",
-    "NTM": "rnnsim.networks.ntm",
+    "NTM": "rnnsim.networks.ntm.network",
     "RMSProp": "rnnsim.optimizers",
     "RMSPropGraves": "rnnsim.optimizers",
     "Recurrent": "rnnsim.networks.recurrent",
@@ -28,7 +28,7 @@ _NAMES = {
     "learner_from": "rnnsim.training.learners",
     "load_weights": "rnnsim.training.run",
     "objective": "rnnsim.interop.scipy_objective",
-    "online": "rnnsim.learning.learner",
+    "online": "rnnsim.learning.online.learner",
     "open_run": "rnnsim.training.run",
     "reproduce": "rnnsim.experiments.running",
     "set_threads": "rnnsim.core.threads",

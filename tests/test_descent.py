@@ -5,7 +5,7 @@ import pytest
 
 import rnnsim as rs
 from rnnsim.learning import RULES
-from rnnsim.learning.streams import OnlineRule
+from rnnsim.learning.online.streams import OnlineRule
 from rnnsim.tasks import TASKS
 from rnnsim.training import loop
 

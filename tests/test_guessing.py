@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rnnsim as rs
-from rnnsim.cells.wiring import TABLES
+from rnnsim.cells.connections import TABLES
 from rnnsim.core.rng import bits, stream_key
 from rnnsim.core.threads import get_threads, set_threads
 from rnnsim.errors import RnnsimError

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnsim.errors import RnnsimError
-from rnnsim.networks import heads
+from rnnsim.networks.ntm import heads
 
 SIZES = ((1, 1), (1, 5), (5, 1), (7, 3), (8, 4), (33, 20))
 every_size = pytest.mark.parametrize("rows, columns", SIZES)

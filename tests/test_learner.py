@@ -17,7 +17,7 @@ from rnnsim.cells import CELLS
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
-from rnnsim.learning.streams import OnlineRule
+from rnnsim.learning.online.streams import OnlineRule
 from rnnsim.networks import build
 from rnnsim_cli.main import main
 

@@ -12,7 +12,7 @@ from rnnsim.core.losses import Loss
 from rnnsim.core.registry import option_table
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
-from rnnsim.learning.streams import OnlineRule
+from rnnsim.learning.online.streams import OnlineRule
 from rnnsim.optimizers import OPTIMIZERS
 
 T, B, I, K, H = 7, 3, 2, 2, 3

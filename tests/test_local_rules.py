@@ -11,7 +11,7 @@ from rnnsim.core.losses import Loss
 from rnnsim.core.threads import get_threads, set_threads
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
-from rnnsim.learning.streams import Engine
+from rnnsim.learning.online.streams import Engine
 
 T, B, I, K, H = 7, 2, 2, 2, 3
 LOSS = Loss("squared_error", per="sequence")

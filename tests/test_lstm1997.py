@@ -15,7 +15,7 @@ from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.networks import build, from_config
-from rnnsim.networks.lstm1997_update import STRETCH
+from rnnsim.networks.lstm1997.update import STRETCH
 from rnnsim.tasks.adding import Adding
 from rnnsim.tasks.interface import Criterion
 from rnnsim.training import online

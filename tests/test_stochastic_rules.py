@@ -14,7 +14,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.learning.kronecker import classes_of
 from rnnsim.learning.ok import reduce_class, reduction, singular_values
-from rnnsim.learning.streams import Engine
+from rnnsim.learning.online.streams import Engine
 
 T, I, K, H = 8, 2, 2, 3
 LOSS = Loss("squared_error", per="sequence")

@@ -31,9 +31,9 @@ import numpy as np
 from rnnsim.cells import interface, sequence
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel
-from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import diagonal_gradient, multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import require
+from rnnsim.core.simd import load, mask, store, width
 from rnnsim.core.vmath import sigmoid, tanh
 
 
@@ -59,7 +59,7 @@ def state_forward(c, z, c_before, bias, p):
     n = c.size
     one = bias.dtype.type(1)
     for j in range(0, n, width(c)):
-        live = first(n - j)
+        live = mask(n - j)
         before = load(c_before, j, live)
         f = sigmoid(load(z, j, live) + load(bias, j, live) + load(p[0], j, live) * before)
         g = tanh(load(z, n + j, live) + load(bias, n + j, live) + load(p[1], j, live) * before)
@@ -73,7 +73,7 @@ def output_forward(h, z, c, bias):
     """One row, one tick: the last block of z (3*H) becomes o; h (H) is written."""
     n = h.size
     for j in range(0, n, width(h)):
-        live = first(n - j)
+        live = mask(n - j)
         o = sigmoid(load(z, 2 * n + j, live) + load(bias, 2 * n + j, live))
         store(z, 2 * n + j, live, o)
         store(h, j, live, o * load(c, j, live))
@@ -85,7 +85,7 @@ def output_backward(dh, dc, z, c):
     n = dh.size
     one = c.dtype.type(1)
     for j in range(0, n, width(dh)):
-        live = first(n - j)
+        live = mask(n - j)
         above, o = load(dh, j, live), load(z, 2 * n + j, live)
         store(z, 2 * n + j, live, above * load(c, j, live) * o * (one - o))
         store(dc, j, live, load(dc, j, live) + above * o)
@@ -98,7 +98,7 @@ def state_backward(dc, z, c_before, p):
     n = dc.size
     one = dc.dtype.type(1)
     for j in range(0, n, width(dc)):
-        live = first(n - j)
+        live = mask(n - j)
         above, before = load(dc, j, live), load(c_before, j, live)
         f, g = load(z, j, live), load(z, n + j, live)
         d_f = above * (before - g) * f * (one - f)

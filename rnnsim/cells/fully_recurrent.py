@@ -13,7 +13,7 @@ Options
                     output of tick t is y(t-1) above
     density         fraction of the recurrent connections that exist (drawn once, by `connection_seed`)
     connections     (H, I + H) table, or the path of one as .npy: 1 trainable, 0 frozen, -1 absent (weight held at zero);
-                    with one column more, the last one is that of the biases. Or one of `rnnsim.cells.wiring` by its name:
+                    with one column more, the last one is that of the biases. Or one of `rnnsim.cells.connections` by its name:
                     guess-a1, guess-a2
     outputs_last    so many units, the first ones, are computed last in every tick: they see the other units as they are at t,
                     not at t - 1 (weight guessing of 1996 needs it for parity); for leak 1
@@ -26,12 +26,12 @@ import numba
 import numpy as np
 
 from rnnsim.cells import interface, sequence
-from rnnsim.cells.wiring import TABLES
+from rnnsim.cells.connections import TABLES
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel
-from rnnsim.core.lanes import first, limited, load, store, where_positive, width
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, one_of, require
+from rnnsim.core.simd import clip, load, mask, select_positive, store, width
 from rnnsim.core.vmath import sigmoid, tanh
 from rnnsim.errors import RnnsimError
 
@@ -61,16 +61,16 @@ class RNNWalk(NamedTuple):
 def activate(v, bias, kind):
     """v (H) = f(v + bias)."""
     for j in range(0, v.size, width(v)):
-        live = first(v.size - j)
+        live = mask(v.size - j)
         s = load(v, j, live) + load(bias, j, live)
         if kind == TANH:
             s = tanh(s)
         elif kind == LOGISTIC:
             s = sigmoid(s)
         elif kind == RECTIFIER:
-            s = limited(s, 0.0, np.inf)
+            s = clip(s, 0.0, np.inf)
         elif kind == SATURATED:
-            s = limited(s, 0.0, 1.0)
+            s = clip(s, 0.0, 1.0)
         store(v, j, live, s)
 
 
@@ -79,7 +79,7 @@ def activate_backward(v, d, a, kind):
     """v = f(s) (H) becomes the gradient d * a * f'(s) of the pre-activation; d (H) becomes d * (1 - a)."""
     zero, one = v.dtype.type(0), v.dtype.type(1)
     for j in range(0, v.size, width(v)):
-        live = first(v.size - j)
+        live = mask(v.size - j)
         f, above = load(v, j, live), load(d, j, live)
         slope = above * a
         if kind == TANH:
@@ -87,9 +87,9 @@ def activate_backward(v, d, a, kind):
         elif kind == LOGISTIC:
             slope = slope * (f * (one - f))
         elif kind != IDENTITY:
-            slope = where_positive(f, slope, slope * zero)
+            slope = select_positive(f, slope, slope * zero)
             if kind == SATURATED:
-                slope = where_positive(one - f, slope, slope * zero)
+                slope = select_positive(one - f, slope, slope * zero)
         store(v, j, live, slope)
         store(d, j, live, above * (one - a))
 

@@ -28,9 +28,9 @@ import numpy as np
 from rnnsim.cells import interface, sequence
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel
-from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import one_of
+from rnnsim.core.simd import load, mask, store, width
 from rnnsim.core.vmath import sigmoid, tanh
 
 
@@ -58,7 +58,7 @@ def reset_and_update(z, q, h_before, bias, bias_hn, after):
     """One row: r and z from their pre-activations z (3H); q (H) as the table above says."""
     n = q.size
     for j in range(0, n, width(q)):
-        live = first(n - j)
+        live = mask(n - j)
         r = sigmoid(load(z, j, live) + load(bias, j, live))
         store(z, j, live, r)
         store(z, n + j, live, sigmoid(load(z, n + j, live) + load(bias, n + j, live)))
@@ -70,7 +70,7 @@ def candidate_and_state(h, z, q, h_before, bias, after):
     """One row: n from its pre-activation, and the new state h (H)."""
     n = h.size
     for j in range(0, n, width(h)):
-        live = first(n - j)
+        live = mask(n - j)
         s = load(z, 2 * n + j, live) + load(bias, 2 * n + j, live)
         if after:
             s = s + load(z, j, live) * load(q, j, live)
@@ -88,7 +88,7 @@ def candidate_backward(dh, z, q, h_before, after):
     n = dh.size
     one = z.dtype.type(1)
     for j in range(0, n, width(dh)):
-        live = first(n - j)
+        live = mask(n - j)
         r, keep, candidate = load(z, j, live), load(z, n + j, live), load(z, 2 * n + j, live)
         above = load(dh, j, live)
         d_n = above * (one - keep) * (one - candidate * candidate)
@@ -105,7 +105,7 @@ def reset_backward(dh, z, d_rh, h_before):
     """One row, reset before: r in z (3H) becomes its gradient, from d_rh (H), the gradient of r * h(t-1)."""
     one = z.dtype.type(1)
     for j in range(0, dh.size, width(dh)):
-        live = first(dh.size - j)
+        live = mask(dh.size - j)
         r, d = load(z, j, live), load(d_rh, j, live)
         store(z, j, live, d * load(h_before, j, live) * r * (one - r))
         store(dh, j, live, load(dh, j, live) + d * r)

@@ -18,8 +18,8 @@ learning rule, and is entered in the registry with one line of ``rnnsim/cells/__
 8. ``traces()`` gives every gate and state of the last forward walk by name, (T, B, H) each: names in `trace_names`.
 9. ``linearise(x, state)`` gives one tick as a `Linearised`; `groups` says which parameter rows make which pre-activation.
 10. ``tick(out, theta, x, before, work, structure)``, a kernel, does the same from the flat parameters, for
-    `rnnsim.learning.online`; ``tick_options()`` gives the whole numbers and the numbers that it finds in ``structure.options``
-    and ``structure.numbers``. ``work`` has 8 H numbers.
+    `rnnsim.learning.online.engine`; ``tick_options()`` gives the whole numbers and the numbers that it finds in
+    ``structure.options`` and ``structure.numbers``. ``work`` has 8 H numbers.
 11. `carried` names the one state that goes on from tick to tick, if a unit's next one depends on no other unit's; else None.
 12. The walk of a row does not depend on the other rows, on the number of threads or on what the workspace held before.
 """

@@ -29,9 +29,9 @@ import numpy as np
 from rnnsim.cells import interface, sequence
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel
-from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import diagonal_gradient, multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import one_of, require
+from rnnsim.core.simd import load, mask, store, width
 from rnnsim.core.vmath import sigmoid, tanh
 
 FULL, NO_FORGET, COUPLED = 0, 1, 2
@@ -62,7 +62,7 @@ def gates_forward(h, c, z, c_before, bias, p, kind):
     one = bias.dtype.type(1)
     last = 3 if kind == FULL else 2
     for j in range(0, n, width(h)):
-        live = first(n - j)
+        live = mask(n - j)
         before = load(c_before, j, live)
         a = load(z, j, live) + load(bias, j, live)
         g = tanh(load(z, (last - 1) * n + j, live) + load(bias, (last - 1) * n + j, live))
@@ -97,7 +97,7 @@ def gates_backward(dh, dc, z, c, c_before, p, kind):
     one = c.dtype.type(1)
     last = 3 if kind == FULL else 2
     for j in range(0, n, width(dh)):
-        live = first(n - j)
+        live = mask(n - j)
         before, above = load(c_before, j, live), load(dh, j, live)
         g, o = load(z, (last - 1) * n + j, live), load(z, last * n + j, live)
         squashed = tanh(load(c, j, live))

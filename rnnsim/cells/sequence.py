@@ -8,8 +8,8 @@ t. A row whose sequence has ended keeps its state and has zero gradients.
 
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact
-from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.products import tasks_for
+from rnnsim.core.simd import load, mask, store, width
 from rnnsim.core.threads import parallel_region
 
 _TOGETHER = 48  # rows of one product with the input weights when a task holds the whole batch
@@ -34,7 +34,7 @@ def ended(lengths, b, t):
 def copy_row(new, old):
     """new (H) = old (H)."""
     for j in range(0, new.size, width(new)):
-        live = first(new.size - j)
+        live = mask(new.size - j)
         store(new, j, live, load(old, j, live))
 
 
@@ -49,7 +49,7 @@ def clear_row(x):
 def add_row(x, y):
     """x (H) += y (H)."""
     for j in range(0, x.size, width(x)):
-        live = first(x.size - j)
+        live = mask(x.size - j)
         store(x, j, live, load(x, j, live) + load(y, j, live))
 
 

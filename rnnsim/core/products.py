@@ -9,7 +9,7 @@ import numba
 
 from rnnsim.core.gemm import accumulate_outer, pack, packed_shape, product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel
-from rnnsim.core.lanes import first, load, store, width
+from rnnsim.core.simd import load, mask, store, width
 from rnnsim.core.threads import get_threads, parallel_region
 
 # Below this many multiply-adds a second thread costs more than it brings.
@@ -28,7 +28,7 @@ def _rows(c, a, panels, bias, add, lo, hi):
     for r in range(lo, hi):
         row = c[r]
         for j in range(0, bias.size, width(bias)):
-            live = first(bias.size - j)
+            live = mask(bias.size - j)
             store(row, j, live, load(row, j, live) + load(bias, j, live))
 
 
@@ -53,7 +53,7 @@ def multiply_rows(c, a, panels, bias, add=False):
 def _column_sums(sums, d):
     """sums (G) += column sums of d (R, G), row after row."""
     for g in range(0, sums.size, width(sums)):
-        live = first(sums.size - g)
+        live = mask(sums.size - g)
         total = load(sums, g, live)
         for r in range(d.shape[0]):
             total = total + load(d[r], g, live)
@@ -100,7 +100,7 @@ def weight_gradient(gradient, bias_gradient, d, v, workspace, column=0):
 def diagonal_gradient(gradient, d, v):
     """gradient (N) += sum over rows of d (R, N) * v (R, N): the gradient of a diagonal weight (a peephole)."""
     for j in range(0, gradient.size, width(gradient)):
-        live = first(gradient.size - j)
+        live = mask(gradient.size - j)
         total = load(gradient, j, live)
         for r in range(d.shape[0]):
             total = total + load(d[r], j, live) * load(v[r], j, live)

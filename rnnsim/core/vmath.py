@@ -260,7 +260,7 @@ if policy.ENABLED:
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    from rnnsim.core.lanes import Lanes
+    from rnnsim.core.simd import Vector
 
     class _Code:
         """The operations of the formulas as instructions for the compiler."""
@@ -340,7 +340,7 @@ if policy.ENABLED:
 
         @intrinsic
         def instruction(typing, x):
-            if not isinstance(x, (types.Float, Lanes)):
+            if not isinstance(x, (types.Float, Vector)):
                 return None
 
             def generate(context, builder, signature, arguments):

@@ -1,7 +1,7 @@
 """Random weight guessing (Hochreiter & Schmidhuber, NIPS 9, 1996), and two limits of gradients that the paper of 1997 states.
 
-Networks A1(n) and A2 of `rnnsim.cells.wiring`, logistic units, weights from U[-100, 100]; the hidden units are computed first and
-the output unit sees them at the same tick. The published figures are mean trials.
+Networks A1(n) and A2 of `rnnsim.cells.connections`, logistic units, weights from U[-100, 100]; the hidden units are computed
+first and the output unit sees them at the same tick. The published figures are mean trials.
 """
 
 from rnnsim.experiments.criteria import seeds_meet, seeds_reach

@@ -17,7 +17,7 @@ import numpy as np
 from rnnsim.core.registry import at_least, require
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
-from rnnsim.learning.streams import OnlineRule
+from rnnsim.learning.online.streams import OnlineRule
 from rnnsim.optimizers import OPTIMIZERS, Adam
 
 EXACT = "rtrl"
@@ -97,7 +97,7 @@ def compare(
     >>> [f"{row['rule']} {row['cosine']:.3f}" for row in found.table()][:2]
     ['rtrl 1.000', 'bptt 1.000']
     """
-    from rnnsim.learning.learner import _seed
+    from rnnsim.learning.online.learner import _seed
 
     seed = _seed(rng)
     for key, value in (("steps", steps), ("batch", batch)):

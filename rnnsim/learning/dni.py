@@ -18,8 +18,8 @@ import numpy as np
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.registry import at_least, require
 from rnnsim.learning.kernl import require_fully_recurrent
-from rnnsim.learning.online import Memory, nothing
-from rnnsim.learning.streams import OnlineRule
+from rnnsim.learning.online.engine import Memory, nothing
+from rnnsim.learning.online.streams import OnlineRule
 
 # Rows of memory.c: v and q = dE/ds of the tick before; of this tick v, q, gain, direct, sources; and what is there of them.
 _V_BEFORE, _Q_BEFORE, _V, _Q, _GAIN, _DIRECT, _SOURCES, _THERE = range(8)

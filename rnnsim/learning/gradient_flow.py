@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.core.registry import at_least, require
-from rnnsim.learning.streams import structure_of
+from rnnsim.learning.online.streams import structure_of
 
 
 class GradientFlow(NamedTuple):

@@ -22,9 +22,9 @@ import numpy as np
 
 from rnnsim.cells.fully_recurrent import LOGISTIC, RECTIFIER, SATURATED, TANH
 from rnnsim.core.jit import jit_exact, jit_parallel
-from rnnsim.core.lanes import first, full, limited, load, store, width
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import bits, stream_key
+from rnnsim.core.simd import broadcast, clip, load, mask, store, width
 from rnnsim.core.threads import parallel_region
 from rnnsim.core.vmath import sigmoid, tanh
 from rnnsim.learning.interface import Learned
@@ -83,7 +83,7 @@ def walk(values, weights, wiring, x, length):
     values (2, S * L): the constant, the inputs and the units, L lanes each, of this tick and the one before; weights (C * L).
     Gives the row of `values` with the final units.
     """
-    lanes, live, now = width(weights), first(width(weights)), 0
+    lanes, live, now = width(weights), mask(width(weights)), 0
     inputs, units = x.shape[1], wiring.begins.size - 1
     for k in range(values.shape[1]):
         values[0, k] = 0
@@ -94,10 +94,10 @@ def walk(values, weights, wiring, x, length):
     for t in range(length):
         old, new = values[now], values[1 - now]
         for i in range(inputs):
-            store(old, (1 + i) * lanes, live, full(old, x[t, i]))
+            store(old, (1 + i) * lanes, live, broadcast(old, x[t, i]))
         for k in range(units):
             unit = wiring.order[k]
-            s = full(weights, 0.0)
+            s = broadcast(weights, 0.0)
             for c in range(wiring.begins[unit], wiring.middles[unit]):
                 s = s + load(weights, c * lanes, live) * load(old, wiring.sources[c] * lanes, live)
             for c in range(wiring.middles[unit], wiring.begins[unit + 1]):
@@ -107,9 +107,9 @@ def walk(values, weights, wiring, x, length):
             elif wiring.kind == TANH:
                 s = tanh(s)
             elif wiring.kind == RECTIFIER:
-                s = limited(s, 0.0, np.inf)
+                s = clip(s, 0.0, np.inf)
             elif wiring.kind == SATURATED:
-                s = limited(s, 0.0, 1.0)
+                s = clip(s, 0.0, 1.0)
             store(new, (1 + inputs + unit) * lanes, live, s)
         now = 1 - now
     return now

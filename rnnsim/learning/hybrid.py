@@ -21,8 +21,8 @@ import numpy as np
 from rnnsim.core.gemm import prepare, product
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.registry import at_least, require
-from rnnsim.learning.online import Memory
-from rnnsim.learning.streams import OnlineRule, available_bytes, size_in_words
+from rnnsim.learning.online.engine import Memory
+from rnnsim.learning.online.streams import OnlineRule, available_bytes, size_in_words
 
 _COLUMNS = 64  # of the influence that are multiplied together: their copy stays in the second-level cache
 

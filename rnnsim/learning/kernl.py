@@ -22,8 +22,8 @@ from rnnsim.cells.interface import Linearised
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.registry import require
 from rnnsim.core.rng import normal
-from rnnsim.learning.online import Memory, nothing
-from rnnsim.learning.streams import OnlineRule
+from rnnsim.learning.online.engine import Memory, nothing
+from rnnsim.learning.online.streams import OnlineRule
 
 
 @jit_exact

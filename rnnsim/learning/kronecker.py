@@ -13,9 +13,9 @@ import numpy as np
 
 from rnnsim.core.gemm import packed_shape, product_packed
 from rnnsim.core.jit import jit_exact
-from rnnsim.learning.linearisation import fill_immediate, fill_jacobian
-from rnnsim.learning.online import Memory
-from rnnsim.learning.streams import OnlineRule
+from rnnsim.learning.online.engine import Memory
+from rnnsim.learning.online.linearisation import fill_immediate, fill_jacobian
+from rnnsim.learning.online.streams import OnlineRule
 
 
 def classes_of(net):

@@ -16,11 +16,11 @@ back through the whole tick and met with the influence of the state before it.
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed
-from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.registry import at_least, one_of
-from rnnsim.learning.linearisation import times_jacobian
-from rnnsim.learning.online import Memory
-from rnnsim.learning.streams import OnlineRule, runs_of
+from rnnsim.core.simd import load, mask, store, width
+from rnnsim.learning.online.engine import Memory
+from rnnsim.learning.online.linearisation import times_jacobian
+from rnnsim.learning.online.streams import OnlineRule, runs_of
 
 FEEDBACK = ("symmetric", "random")
 
@@ -64,14 +64,14 @@ def advance_units(flow, memory):
         if gain.shape[0] == 1:
             kept, moved = d[0, 0, j], gain[0, g, j]
             for i in range(0, row.size, width(row)):
-                live = first(row.size - i)
+                live = mask(row.size - i)
                 store(row, i, live, load(row, i, live) * kept + load(source, i, live) * moved)
         else:
             other = influence[1, start:end]
             a, b, c, e = d[0, 0, j], d[0, 1, j], d[1, 0, j], d[1, 1, j]
             moved, shifted = gain[0, g, j], gain[1, g, j]
             for i in range(0, row.size, width(row)):
-                live = first(row.size - i)
+                live = mask(row.size - i)
                 s, x, y = load(source, i, live), load(row, i, live), load(other, i, live)
                 store(row, i, live, x * a + y * b + s * moved)
                 store(other, i, live, x * c + y * e + s * shifted)
@@ -96,7 +96,7 @@ def advance_own(flow, memory):
 def add_scaled(y, x, factor):
     """y += factor x."""
     for i in range(0, y.size, width(y)):
-        live = first(y.size - i)
+        live = mask(y.size - i)
         store(y, i, live, load(y, i, live) + load(x, i, live) * factor)
 
 
@@ -145,7 +145,7 @@ def advance_element_wise(flow, memory):
         old, new = memory.a[0, start:end], memory.a[1, start:end]
         kept, moved = flow.linear.direct[carried, carried, j], gain[carried, g, j]
         for i in range(0, new.size, width(new)):
-            live = first(new.size - i)
+            live = mask(new.size - i)
             before = load(new, i, live)
             store(old, i, live, before)
             store(new, i, live, before * kept + load(source, i, live) * moved)

@@ -15,12 +15,12 @@ import numpy as np
 
 from rnnsim.core.gemm import packed_shape, product_packed
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked
-from rnnsim.core.lanes import first, full, load, store, total, width
+from rnnsim.core.simd import broadcast, load, mask, reduce_add, store, width
 from rnnsim.core.threads import get_threads
 from rnnsim.learning import local, sparse
-from rnnsim.learning.linearisation import fill_immediate, fill_jacobian
-from rnnsim.learning.online import Memory, nothing
-from rnnsim.learning.streams import OnlineRule, carried_state, check_size
+from rnnsim.learning.online.engine import Memory, nothing
+from rnnsim.learning.online.linearisation import fill_immediate, fill_jacobian
+from rnnsim.learning.online.streams import OnlineRule, carried_state, check_size
 
 _BLOCK = (
     48  # least rows of the influence that are taken through the product together, and numbers from which on it is the
@@ -61,7 +61,7 @@ def _add_immediate_rows(influence, units, structure, sources, lo, hi):
             continue
         row, change = influence[r], units[structure.unit[r]]
         for j in range(0, row.size, width(row)):
-            live = first(row.size - j)
+            live = mask(row.size - j)
             store(row, j, live, load(row, j, live) + load(change, j, live) * value)
 
 
@@ -126,11 +126,11 @@ def _credit_rows(d, influence, credit, lo, hi):
     """d (P) += influence (P, k*H) times credit (H), rows lo..hi."""
     for r in range(lo, hi):
         row = influence[r]
-        sums = full(row, 0.0)
+        sums = broadcast(row, 0.0)
         for j in range(0, credit.size, width(row)):
-            live = first(credit.size - j)
+            live = mask(credit.size - j)
             sums = sums + load(row, j, live) * load(credit, j, live)
-        d[r] += total(sums)
+        d[r] += reduce_add(sums)
 
 
 _credits = linked(_credit_rows)

@@ -12,8 +12,8 @@ network from n = 2 on. A cell whose carried state is element-wise (`elstm`) is s
 
 from rnnsim.core.registry import at_least
 from rnnsim.learning import local, sparse
+from rnnsim.learning.online.streams import OnlineRule, carried_state, check_size
 from rnnsim.learning.rtrl import RTRL
-from rnnsim.learning.streams import OnlineRule, carried_state, check_size
 
 
 class SnAp(OnlineRule):

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed, jit_exact
-from rnnsim.core.lanes import first, load, store, width
-from rnnsim.learning.linearisation import fill_immediate, fill_jacobian
-from rnnsim.learning.online import Memory
+from rnnsim.core.simd import load, mask, store, width
+from rnnsim.learning.online.engine import Memory
+from rnnsim.learning.online.linearisation import fill_immediate, fill_jacobian
 
 
 class Pattern(NamedTuple):
@@ -112,7 +112,7 @@ def advance_block(block, old, seen, factors, places, start, memory):
                 terms += 1
         slope = immediate[unit, new]
         for i in range(0, count, width(block)):
-            live = first(count - i)
+            live = mask(count - i)
             sums = load(seen, i, live) * slope
             for k in range(terms):
                 sums = sums + load(old, places[k] + i, live) * factors[k]

@@ -7,8 +7,8 @@ Its variance is least when both factors have the same norm, so p = sqrt(|second|
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed
-from rnnsim.core.lanes import first, full, load, total, width
 from rnnsim.core.rng import bits
+from rnnsim.core.simd import broadcast, load, mask, reduce_add, width
 
 
 @jit_borrowed
@@ -26,12 +26,12 @@ def fill_signs(signs, key, tick):
 @jit_borrowed
 def square(x):
     """Sum of the squares of a row."""
-    sums = full(x, 0)
+    sums = broadcast(x, 0)
     for j in range(0, x.size, width(x)):
-        live = first(x.size - j)
+        live = mask(x.size - j)
         part = load(x, j, live)
         sums = sums + part * part
-    return total(sums)
+    return reduce_add(sums)
 
 
 @jit_borrowed

@@ -14,7 +14,7 @@ Time and memory: one number a parameter and state.
 
 from rnnsim.learning import local
 from rnnsim.learning.interface import Learned
-from rnnsim.learning.streams import OnlineRule
+from rnnsim.learning.online.streams import OnlineRule
 
 
 class Truncated(OnlineRule):

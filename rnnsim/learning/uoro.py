@@ -17,12 +17,12 @@ J E[s~ theta~] + M. The paper's e = 1e-7 keeps the first ticks from dividing zer
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed
-from rnnsim.core.lanes import first, load, store, width
 from rnnsim.core.registry import require
-from rnnsim.learning.linearisation import jacobian_times, times_jacobian
-from rnnsim.learning.online import Memory
+from rnnsim.core.simd import load, mask, store, width
+from rnnsim.learning.online.engine import Memory
+from rnnsim.learning.online.linearisation import jacobian_times, times_jacobian
+from rnnsim.learning.online.streams import OnlineRule, runs_of
 from rnnsim.learning.stochastic import balance, fill_signs, square
-from rnnsim.learning.streams import OnlineRule, runs_of
 
 
 @jit_borrowed
@@ -48,7 +48,7 @@ def pull_parameters(now, units, flow, runs):
         end, value, source = runs[k], units[runs[k + 1]], flow.sources[runs[k + 2] :]
         row = now[start:end]
         for i in range(0, row.size, width(row)):
-            live = first(row.size - i)
+            live = mask(row.size - i)
             store(row, i, live, load(source, i, live) * value)
         start = end
 
@@ -57,7 +57,7 @@ def pull_parameters(now, units, flow, runs):
 def mix(x, a, y, b):
     """x <- a x + b y."""
     for j in range(0, x.size, width(x)):
-        live = first(x.size - j)
+        live = mask(x.size - j)
         store(x, j, live, load(x, j, live) * a + load(y, j, live) * b)
 
 

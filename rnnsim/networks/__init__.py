@@ -14,10 +14,10 @@ NETWORKS = Registry(
             "stacked layers of the element-wise recurrent LSTM with a readout",
         ),
         "lstm1997": (
-            "rnnsim.networks.lstm1997:LSTM1997",
+            "rnnsim.networks.lstm1997.network:LSTM1997",
             "memory blocks, as in the papers of 1997 (online, truncated), 2000 (forget gates) and 2002 (peepholes)",
         ),
-        "ntm": ("rnnsim.networks.ntm:NTM", "neural Turing machine (Graves, Wayne & Danihelka 2014)"),
+        "ntm": ("rnnsim.networks.ntm.network:NTM", "neural Turing machine (Graves, Wayne & Danihelka 2014)"),
     },
 )
 _GIVEN = ("self", "cell", "n_inputs", "n_outputs", "tokens", "dtype", "rng", "cell_options")

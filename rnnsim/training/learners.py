@@ -9,7 +9,7 @@ from dataclasses import asdict
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import require
 from rnnsim.learning import RULES
-from rnnsim.learning.learner import Learner
+from rnnsim.learning.online.learner import Learner
 from rnnsim.optimizers import OPTIMIZERS
 from rnnsim.training import checkpoint
 from rnnsim.training.run import described

@@ -15,7 +15,7 @@ import numpy as np
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.threads import get_threads
 from rnnsim.errors import RnnsimError
-from rnnsim.networks.lstm1997_online import Learnt
+from rnnsim.networks.lstm1997.learner import Learnt
 
 _CHUNK_BYTES = 8_000_000  # inputs of a chunk at most, if nothing is said
 _STREAM_TICKS = 100_000  # of a stream that ends
@@ -77,7 +77,7 @@ def train_online(
     net : a network with `online` and `drawn`, such as lstm1997. Its own weights stay: every seed begins with ``net.drawn(seed)``
     task : with squared error. If its batches continue each other (`streams`), a chunk is a stretch of one endless stream and
         counts as one sequence; with `stop` or `stream_ticks` a stream ends and counts as one, and the next begins anew
-    learning_rate, momentum, decay, sequence_decay : see `rnnsim.networks.lstm1997_online.OnlineLearner`
+    learning_rate, momentum, decay, sequence_decay : see `rnnsim.networks.lstm1997.learner.OnlineLearner`
     seeds : of weights and sequences
     max_sequences : at most so many a seed
     until : "solved": the criterion is met, or for streams that end, one of them reaches its last tick; "never"; or a function of

@@ -1,7 +1,7 @@
 """Online training as a run on disk: sequence after sequence by the truncated rule, with tests on the way as in the papers.
 
 What `rnnsim.train` does with `online`, the table [online] of a configuration. A step is a sequence, or a stream that ends. Every
-tick with an error changes the weights (`rnnsim.networks.lstm1997_online`); no optimizer is asked. Options: `Online`.
+tick with an error changes the weights (`rnnsim.networks.lstm1997.learner`); no optimizer is asked. Options: `Online`.
 
 Tests, with the weights held still, every `test_every` sequences:
 
@@ -26,7 +26,7 @@ import numpy as np
 
 from rnnsim.core.registry import at_least, require
 from rnnsim.errors import RnnsimError
-from rnnsim.networks.lstm1997_online import Learner
+from rnnsim.networks.lstm1997.learner import Learner
 from rnnsim.tasks.interface import Criterion
 from rnnsim.training.driver import NotFinite, crossed, drive
 from rnnsim.training.online import _NEXT_STREAM, _STREAM_TICKS, Job, _chunk, first_met
@@ -40,7 +40,7 @@ _NUMBERS = ("solved_at", "right_at", "correct", "error", "best_ticks", "tests", 
 class Online(NamedTuple):
     """Options of online training.
 
-    learning_rate, momentum, decay, sequence_decay : see `rnnsim.networks.lstm1997_online.OnlineLearner`
+    learning_rate, momentum, decay, sequence_decay : see `rnnsim.networks.lstm1997.learner.OnlineLearner`
     stop : a sequence or stream ends after the first tick with such an error
     stream_ticks : and a stream after so many ticks
     test, test_every, test_ticks : see the top of the file

@@ -12,7 +12,7 @@ The steps of section 3 of Graves, Wayne & Danihelka 2014 (arXiv:1410.5401), with
 
 A `..._backward` takes the gradient of a scalar with respect to the result and what the forward function took, and gives the
 gradients with respect to these, in their order. Arrays of float32 are computed in float32, all others in float64; nothing
-given is changed. They run the kernels of `rnnsim.networks.addressing`, whose measures against overflow they share: a zero
+given is changed. They run the kernels of `rnnsim.networks.ntm.addressing`, whose measures against overflow they share: a zero
 key or row is similar to nothing, and numbers below the smallest normal one count as it when they are sharpened. Shapes,
 signs and ranges that do not fit raise `RnnsimError`; NaN goes in and comes out.
 
@@ -27,8 +27,8 @@ import numpy as np
 
 from rnnsim.core.registry import require
 from rnnsim.errors import RnnsimError
-from rnnsim.networks import addressing
-from rnnsim.networks.addressing import NORM_FLOOR
+from rnnsim.networks.ntm import addressing
+from rnnsim.networks.ntm.addressing import NORM_FLOOR
 
 
 def content(memory, key, strength, norm_floor=NORM_FLOOR):

@@ -27,7 +27,7 @@ import numpy as np
 from rnnsim.cells.interface import Linearised
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked, pointer_call
 from rnnsim.core.vmath import exp, sigmoid, softplus
-from rnnsim.learning.linearisation import fill_sources
+from rnnsim.learning.online.linearisation import fill_sources
 
 SQUARED, BERNOULLI, SOFTMAX = range(3)
 

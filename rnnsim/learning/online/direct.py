@@ -11,7 +11,7 @@ from rnnsim.cells.interface import Linearised
 from rnnsim.core.jit import ENABLED, array_at, jit_exact, linked
 from rnnsim.core.losses import KINDS
 from rnnsim.core.threads import parallel_region
-from rnnsim.learning.online import Memory, Streams, Structure, walk_streams
+from rnnsim.learning.online.engine import Memory, Streams, Structure, walk_streams
 
 GOOD, WRONG_INPUT, WRONG_TARGET = range(3)
 

@@ -36,12 +36,12 @@ if policy.ENABLED:
     from numba.core.typing.templates import AbstractTemplate, infer_global, signature
     from numba.extending import intrinsic, lower_builtin, models, overload, register_model
 
-    class Lanes(types.Type):
+    class Vector(types.Type):
         """The type of a vector of `dtype` that fills one register."""
 
         def __init__(self, dtype):
             self.dtype = dtype
-            super().__init__(name=f"Lanes({dtype})")
+            super().__init__(name=f"Vector({dtype})")
 
         @property
         def width(self):
@@ -58,8 +58,8 @@ if policy.ENABLED:
     def _vector(element, count):
         return ir.VectorType(element, count)
 
-    @register_model(Lanes)
-    class _LanesModel(models.PrimitiveModel):
+    @register_model(Vector)
+    class _VectorModel(models.PrimitiveModel):
         def __init__(self, dmm, fe_type):
             element = ir.FloatType() if fe_type.dtype.bitwidth == 32 else ir.DoubleType()
             super().__init__(dmm, fe_type, _vector(element, fe_type.width))
@@ -82,7 +82,7 @@ if policy.ENABLED:
         return builder.shuffle_vector(first, undefined, zeros)
 
     @intrinsic
-    def first(typing, count):
+    def mask(typing, count):
         """The lanes 0 .. count - 1; `count` may be larger than a vector."""
 
         def generate(context, builder, sig, arguments):
@@ -124,7 +124,7 @@ if policy.ENABLED:
             mask = _mask(builder, arguments[2], kind.count)
             return _masked(builder, "load", kind, kind, [pointer, align, mask, ir.Constant(kind, None)])
 
-        return Lanes(x.dtype)(x, types.intp, live_type), generate
+        return Vector(x.dtype)(x, types.intp, live_type), generate
 
     @intrinsic
     def store(typing, x, j, live, value):
@@ -136,7 +136,7 @@ if policy.ENABLED:
             _masked(builder, "store", kind, ir.VoidType(), [arguments[3], pointer, align, mask])
             return context.get_dummy_value()
 
-        return types.void(x, types.intp, live_type, Lanes(x.dtype)), generate
+        return types.void(x, types.intp, live_type, Vector(x.dtype)), generate
 
     @intrinsic
     def load_or(typing, x, j, live, otherwise):
@@ -148,10 +148,10 @@ if policy.ENABLED:
             values = [pointer, align, _mask(builder, arguments[2], kind.count), splat(builder, number, kind.count)]
             return _masked(builder, "load", kind, kind, values)
 
-        return Lanes(x.dtype)(x, types.intp, live_type, otherwise), generate
+        return Vector(x.dtype)(x, types.intp, live_type, otherwise), generate
 
     @intrinsic
-    def gathered(typing, x, start, places, j):
+    def gather(typing, x, start, places, j):
         """The vector x[start + places[j]], x[start + places[j + 1]], ...; both arrays are 1-D and contiguous."""
 
         def generate(context, builder, sig, arguments):
@@ -167,7 +167,7 @@ if policy.ENABLED:
                 found = builder.insert_element(found, value, ir.Constant(ir.IntType(32), lane))
             return found
 
-        return Lanes(x.dtype)(x, types.intp, places, types.intp), generate
+        return Vector(x.dtype)(x, types.intp, places, types.intp), generate
 
     @intrinsic
     def item(typing, x, j):
@@ -191,7 +191,7 @@ if policy.ENABLED:
         return types.void(x, types.intp, x.dtype), generate
 
     @intrinsic
-    def placed(typing, x, lane, value):
+    def insert(typing, x, lane, value):
         """The vector x with the number `value` in one lane."""
 
         def generate(context, builder, sig, arguments):
@@ -204,14 +204,14 @@ if policy.ENABLED:
         return x(x, types.intp, x.dtype), generate
 
     @intrinsic
-    def full(typing, x, value):
+    def broadcast(typing, x, value):
         """A vector of the type of the array x with the number `value` in every lane."""
 
         def generate(context, builder, sig, arguments):
             number = context.cast(builder, arguments[1], sig.args[1], sig.return_type.dtype)
             return splat(builder, number, sig.return_type.width)
 
-        return Lanes(x.dtype)(x, value), generate
+        return Vector(x.dtype)(x, value), generate
 
     def _reduction(name, flags=()):
         @intrinsic
@@ -232,8 +232,8 @@ if policy.ENABLED:
 
         return reduction
 
-    total = _reduction("fadd", ("reassoc",))  # the sum of the lanes, in the order of a tree
-    largest = _reduction("fmaximum")  # the largest lane, or NaN
+    reduce_add = _reduction("fadd", ("reassoc",))  # the sum of the lanes, in the order of a tree
+    reduce_maximum = _reduction("fmaximum")  # the largest lane, or NaN
 
     def _instruction(name, arguments):
         @intrinsic
@@ -256,10 +256,10 @@ if policy.ENABLED:
 
         return generate
 
-    root = _instruction("sqrt", 1)  # the square root of every lane
-    larger = _instruction("maximum", 2)  # lane by lane the larger of two vectors, or NaN
+    sqrt = _instruction("sqrt", 1)  # the square root of every lane
+    maximum = _instruction("maximum", 2)  # lane by lane the larger of two vectors, or NaN
 
-    def exchanged(distance):
+    def xor_lanes(distance):
         """A function of a vector: lane k gets what stood in lane k XOR `distance`."""
 
         @intrinsic
@@ -277,7 +277,7 @@ if policy.ENABLED:
         return exchange
 
     @intrinsic
-    def where_positive(typing, x, then, otherwise):
+    def select_positive(typing, x, then, otherwise):
         """`then` in the lanes where x > 0, else `otherwise`; all three are vectors."""
 
         def generate(context, builder, sig, arguments):
@@ -287,7 +287,7 @@ if policy.ENABLED:
         return x(x, x, x), generate
 
     @intrinsic
-    def limited(typing, x, low, high):
+    def clip(typing, x, low, high):
         """The vector x, no lane below `low` or above `high`; NaN stays."""
 
         def generate(context, builder, sig, arguments):
@@ -307,18 +307,18 @@ if policy.ENABLED:
         @infer_global(function)
         class _Typing(AbstractTemplate):
             def generic(self, arguments, keywords):
-                kinds = [x for x in arguments if isinstance(x, Lanes)]
+                kinds = [x for x in arguments if isinstance(x, Vector)]
                 if len(arguments) == 2 and kinds and all(x in (kinds[0], kinds[0].dtype) for x in arguments):
                     return signature(kinds[0], *arguments)
                 return None
 
         def generate(context, builder, sig, arguments):
             count = sig.return_type.width
-            a, b = (x if isinstance(kind, Lanes) else splat(builder, x, count) for x, kind in zip(arguments, sig.args))
+            a, b = (x if isinstance(kind, Vector) else splat(builder, x, count) for x, kind in zip(arguments, sig.args))
             # Multiply-add may fuse, as everywhere in rnnsim.
             return getattr(builder, instruction)(a, b, flags=("nsz", "contract"))
 
-        for left, right in ((Lanes, Lanes), (Lanes, types.Float), (types.Float, Lanes)):
+        for left, right in ((Vector, Vector), (Vector, types.Float), (types.Float, Vector)):
             lower_builtin(function, left, right)(generate)
 
     for _function, _instruction in _OPERATIONS.items():
@@ -326,7 +326,7 @@ if policy.ENABLED:
 
 else:
 
-    def first(count):
+    def mask(count):
         """The number of lanes that exist."""
         return count
 
@@ -346,7 +346,7 @@ else:
         vector[: part.size] = part
         return vector
 
-    def gathered(x, start, places, j):
+    def gather(x, start, places, j):
         """The vector x[start + places[j]], x[start + places[j + 1]], ..."""
         return x[start + places[j : j + width(x)]]
 
@@ -358,29 +358,29 @@ else:
         """x[j] = value."""
         x[j] = value
 
-    def placed(x, lane, value):
+    def insert(x, lane, value):
         """The vector x with the number `value` in one lane."""
         vector = x if np.ndim(x) else np.full(VECTOR_BYTES // x.dtype.itemsize, x)
         return np.where(np.arange(vector.size) == lane, value, vector)
 
-    def full(x, value):
+    def broadcast(x, value):
         """One number of the type of x: it stands for a vector of any width."""
         return x.dtype.type(value)
 
-    def total(x):
+    def reduce_add(x):
         """The sum of the lanes."""
         return x.sum(dtype=x.dtype) if isinstance(x, np.ndarray) else x
 
-    def exchanged(distance):
+    def xor_lanes(distance):
         """A function of a vector: lane k gets what stood in lane k XOR `distance`."""
         return lambda x: x[np.arange(x.size) ^ distance] if np.ndim(x) and distance < x.size else x
 
-    largest, larger, root = np.max, np.maximum, np.sqrt
+    reduce_maximum, maximum, sqrt = np.max, np.maximum, np.sqrt
 
-    def where_positive(x, then, otherwise):
+    def select_positive(x, then, otherwise):
         """`then` where x > 0, else `otherwise`."""
         return np.where(x > 0, then, otherwise)
 
-    def limited(x, low, high):
+    def clip(x, low, high):
         """x, no number below `low` or above `high`; NaN stays."""
         return np.clip(x, low, high)

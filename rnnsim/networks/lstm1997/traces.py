@@ -1,12 +1,12 @@
-"""The partial derivatives that `rnnsim.networks.lstm1997_online` carries on, whose equations stand at the top of that file.
+"""The partial derivatives that `rnnsim.networks.lstm1997.learner` carries on, whose equations stand at the top of that file.
 
 Tick by tick, where every tick may change the weights, or over a stretch of ticks at once, where the last one of a sequence alone
 does: the same sums in another order. A source that has partial derivatives is active; inputs become so when they are not zero.
 """
 
 from rnnsim.core.jit import jit_borrowed
-from rnnsim.core.lanes import first, full, item, load, store, width
-from rnnsim.networks.lstm1997_walk import _ALL, G, curve_slope, mates_of, take_inputs
+from rnnsim.core.simd import broadcast, item, load, mask, store, width
+from rnnsim.networks.lstm1997.unroll import _ALL, G, curve_slope, mates_of, take_inputs
 
 
 @jit_borrowed
@@ -23,7 +23,7 @@ def activate(learner, source):
 @jit_borrowed
 def carry_source(partial, at, n, value, by_cell, by_in):
     """S_cell and S_in of one source, without forget gates."""
-    live = first(_ALL)
+    live = mask(_ALL)
     store(partial, at, live, load(partial, at, live) + by_cell * value)
     store(partial, at + n, live, load(partial, at + n, live) + by_in * value)
 
@@ -31,7 +31,7 @@ def carry_source(partial, at, n, value, by_cell, by_in):
 @jit_borrowed
 def carry_forgetting(partial, at, n, value, by_cell, by_in, by_forget, phi):
     """S_cell, S_in and S_phi of one source."""
-    live = first(_ALL)
+    live = mask(_ALL)
     store(partial, at, live, load(partial, at, live) * phi + by_cell * value)
     store(partial, at + n, live, load(partial, at + n, live) * phi + by_in * value)
     store(partial, at + 2 * n, live, load(partial, at + 2 * n, live) * phi + by_forget * value)
@@ -40,7 +40,7 @@ def carry_forgetting(partial, at, n, value, by_cell, by_in, by_forget, phi):
 @jit_borrowed
 def carry_partials(learner, now, before, count, wiring, shape):
     """The partial derivatives of the states of this tick: of outputs of the tick before, the bias, and inputs."""
-    tape, partial, live, n, seen = learner.tape, learner.partial, first(_ALL), shape.lanes, wiring.seen
+    tape, partial, live, n, seen = learner.tape, learner.partial, mask(_ALL), shape.lanes, wiring.seen
     one = partial.dtype.type(1)
     for j in range(0, n, width(tape)):
         g, gate = load(tape, now + j, live), load(tape, now + n + j, live)
@@ -68,11 +68,11 @@ def carry_partials(learner, now, before, count, wiring, shape):
 @jit_borrowed
 def carry_peepholes(learner, now, before, wiring, shape):
     """The same for the peepholes of input and forget gates, whose sources are the states of the tick before."""
-    tape, partial, live, n = learner.tape, learner.peephole_partial, first(_ALL), shape.lanes
+    tape, partial, live, n = learner.tape, learner.peephole_partial, mask(_ALL), shape.lanes
     states, kind = before + shape.s, shape.size * n
     for j in range(0, n, width(tape)):
         g, gate = load(tape, now + j, live), load(tape, now + n + j, live)
-        by_in, phi = g * (gate - gate * gate), full(tape, 1.0)
+        by_in, phi = g * (gate - gate * gate), broadcast(tape, 1.0)
         if shape.forget:
             phi = load(tape, now + shape.forget + j, live)
         by_forget = load(tape, states + j, live) * (phi - phi * phi)
@@ -92,8 +92,8 @@ def weigh_back(learner, ticks, j, wiring, shape):
     What a tick adds is kept by the forget gates of all ticks that follow: S(T) = phi(T)..phi(1) S(0) + sum_t phi(T)..phi(t+1)
     [g' in, g in', s phi'](t) u_m(t).
     """
-    tape, factors, live, n = learner.tape, learner.factors, first(_ALL), shape.lanes
-    kept, kinds = full(tape, 1.0), shape.kinds
+    tape, factors, live, n = learner.tape, learner.factors, mask(_ALL), shape.lanes
+    kept, kinds = broadcast(tape, 1.0), shape.kinds
     for t in range(ticks - 1, -1, -1):
         before, at = t * shape.tick, t * kinds * n + j
         now = before + shape.tick
@@ -110,7 +110,7 @@ def weigh_back(learner, ticks, j, wiring, shape):
 @jit_borrowed
 def sum_four(learner, ticks, at, step, kept, place, distance, wiring, k, shape):
     """One kind of partial derivatives by the outputs k .. k + 3 of the hidden layer, in rows `distance` apart."""
-    tape, factors, partial, live, seen = learner.tape, learner.factors, learner.partial, first(_ALL), wiring.seen
+    tape, factors, partial, live, seen = learner.tape, learner.factors, learner.partial, mask(_ALL), wiring.seen
     a, b = load(partial, place, live) * kept, load(partial, place + distance, live) * kept
     c, d = load(partial, place + 2 * distance, live) * kept, load(partial, place + 3 * distance, live) * kept
     u_a, u_b, u_c, u_d = item(seen, k), item(seen, k + 1), item(seen, k + 2), item(seen, k + 3)
@@ -127,7 +127,7 @@ def sum_four(learner, ticks, at, step, kept, place, distance, wiring, k, shape):
 @jit_borrowed
 def sum_one(learner, ticks, at, step, kept, place, seen, shape):
     """One kind of partial derivatives by the output that stands at `seen` in a row of the tape."""
-    tape, factors, live = learner.tape, learner.factors, first(_ALL)
+    tape, factors, live = learner.tape, learner.factors, mask(_ALL)
     a = load(learner.partial, place, live) * kept
     for t in range(ticks):
         a = a + load(factors, at + t * step, live) * item(tape, t * shape.tick + seen)
@@ -137,7 +137,7 @@ def sum_one(learner, ticks, at, step, kept, place, seen, shape):
 @jit_borrowed
 def sum_inputs(learner, lesson, start, ticks, b, kept, j, shape):
     """The partial derivatives by inputs; few of them are not zero at a tick."""
-    partial, live, n, fixed = learner.partial, first(_ALL), shape.lanes, shape.recurrent + 1
+    partial, live, n, fixed = learner.partial, mask(_ALL), shape.lanes, shape.recurrent + 1
     inputs, kinds = learner.sources[fixed:], shape.kinds
     for k in range(fixed, learner.place[0] if shape.forget else fixed):
         for at in range(item(learner.active, k) * kinds * n + j, (item(learner.active, k) + 1) * kinds * n, n):
@@ -156,7 +156,7 @@ def sum_inputs(learner, lesson, start, ticks, b, kept, j, shape):
 @jit_borrowed
 def sum_peepholes(learner, ticks, kept, j, wiring, shape):
     """The partial derivatives by the peepholes of input and forget gates, whose sources are the states of the tick before."""
-    tape, partial, factors, live, n = learner.tape, learner.peephole_partial, learner.factors, first(_ALL), shape.lanes
+    tape, partial, factors, live, n = learner.tape, learner.peephole_partial, learner.factors, mask(_ALL), shape.lanes
     for cell in range(shape.size):
         for kind in range(1, shape.kinds):
             at = cell * n + j
@@ -174,7 +174,7 @@ def carry_over(learner, lesson, start, ticks, b, wiring, shape):
 
     Tick by tick they would go to memory and back every time. Summed up over ticks they stay in registers.
     """
-    n, recurrent, live = shape.lanes, shape.recurrent, first(_ALL)
+    n, recurrent, live = shape.lanes, shape.recurrent, mask(_ALL)
     row = shape.kinds * n
     for j in range(0, n, width(learner.tape)):
         kept = weigh_back(learner, ticks, j, wiring, shape)

@@ -18,8 +18,8 @@ from rnnsim.core.registry import at_least, require
 from rnnsim.core.vmath import all_finite
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
-from rnnsim.learning.direct import GOOD, WRONG_INPUT, Tick
-from rnnsim.learning.streams import Engine, OnlineRule, check_forcing, check_paths
+from rnnsim.learning.online.direct import GOOD, WRONG_INPUT, Tick
+from rnnsim.learning.online.streams import Engine, OnlineRule, check_forcing, check_paths
 from rnnsim.optimizers import OPTIMIZERS, SGD, Adam
 
 

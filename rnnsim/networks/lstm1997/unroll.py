@@ -1,4 +1,4 @@
-"""One tick of the memory blocks of `rnnsim.networks.lstm1997`, the walk over a sequence, and the way back through time.
+"""One tick of the memory blocks of `rnnsim.networks.lstm1997.network`, the walk over a sequence, and the way back through time.
 
 All weights lie in one packed vector whose rows are whole vector registers, cell by cell::
 
@@ -19,7 +19,7 @@ import numba
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked
-from rnnsim.core.lanes import first, full, gathered, item, larger, largest, load, put, store, total, width
+from rnnsim.core.simd import broadcast, gather, item, load, mask, maximum, put, reduce_add, reduce_maximum, store, width
 from rnnsim.core.vmath import sigmoid
 
 G, H, OUTPUT = 0, 5, 10  # places of the three squashing functions among the numbers of `curves`
@@ -76,7 +76,7 @@ def curve_numbers(name, dtype):
 @jit_borrowed
 def curve(x, c, k):
     """The squashing function with the numbers c[k:k + 5] at the vector x."""
-    found = x * c[k] - full(c, c[k + 3])
+    found = x * c[k] - broadcast(c, c[k + 3])
     if c[k + 1] != 0:  # else a sigmoid that counts for nothing
         found = found + sigmoid(x * c[k + 2]) * c[k + 1]
     return found
@@ -115,20 +115,20 @@ def take_inputs(sources, values, x, tokens, t, b, fixed):
 @jit_borrowed
 def all_zero(x, start, end):
     """Whether x[start:end] holds nothing but zeros; quick, for long vectors of few numbers."""
-    zero = full(x, 0.0)
+    zero = broadcast(x, 0.0)
     found = zero
     for j in range(start, end, width(x)):
-        value = load(x, j, first(end - j))
-        found = larger(found, larger(value, zero - value))
-    return largest(found) == 0
+        value = load(x, j, mask(end - j))
+        found = maximum(found, maximum(value, zero - value))
+    return reduce_maximum(found) == 0
 
 
 @jit_borrowed
 def mates_of(tape, states, at, wiring, shape):
     """The states that the peephole weights from place `at` of (size, lanes) on see, a vector."""
     if shape.size == 1:
-        return load(tape, states + at, first(_ALL))
-    return gathered(tape, states, wiring.mates, at)
+        return load(tape, states + at, mask(_ALL))
+    return gather(tape, states, wiring.mates, at)
 
 
 @jit_borrowed
@@ -136,7 +136,7 @@ def through_peepholes(z, tape, states, w, kind, j, wiring, shape):
     """The vector z of pre-activations of gates, and peephole weights times the states of their block added to it."""
     for cell in range(shape.size):
         at = cell * shape.lanes + j
-        weights = load(w, shape.peepholes + kind * shape.size * shape.lanes + at, first(_ALL))
+        weights = load(w, shape.peepholes + kind * shape.size * shape.lanes + at, mask(_ALL))
         z = z + weights * mates_of(tape, states, at, wiring, shape)
     return z
 
@@ -144,7 +144,7 @@ def through_peepholes(z, tape, states, w, kind, j, wiring, shape):
 @jit_borrowed
 def with_source(g, gate, forget, out, w, at, value, shape):
     """The four sums of `open_states`, and what a source adds to them, whose weights begin at place `at`."""
-    live = first(_ALL)
+    live = mask(_ALL)
     g, gate = g + load(w, at, live) * value, gate + load(w, at + shape.lanes, live) * value
     return g, gate, forget + load(w, at + shape.forget, live) * value, out + load(w, at + shape.out, live) * value
 
@@ -156,7 +156,7 @@ def open_states(tape, now, before, w, j, sources, values, count, wiring, shape):
     The kinds of units are added up beside each other: one alone waits for every sum. A network without forget or output gates
     adds up its cell inputs in their place, and nobody looks.
     """
-    live, n, row, seen = first(_ALL), shape.lanes, shape.row, wiring.seen
+    live, n, row, seen = mask(_ALL), shape.lanes, shape.row, wiring.seen
     at = seen.size * row + j
     sums = load(w, at, live), load(w, at + n, live), load(w, at + shape.forget, live), load(w, at + shape.out, live)
     for k in range(count):
@@ -184,7 +184,7 @@ def open_states(tape, now, before, w, j, sources, values, count, wiring, shape):
 @jit_borrowed
 def let_out(tape, now, w, j, wiring, shape):
     """Output gates, h(s) and outputs of the cells from lane j on, once all states of the tick are there."""
-    live = first(_ALL)
+    live = mask(_ALL)
     h = curve(load(tape, now + shape.s + j, live), wiring.curves, H)
     store(tape, now + shape.h + j, live, h)
     if shape.out:
@@ -200,7 +200,7 @@ def let_out(tape, now, w, j, wiring, shape):
 @jit_borrowed
 def fire(tape, now, before, w, j, sources, values, count, wiring, shape):
     """Plain units, at place j of a row."""
-    live, row, seen = first(_ALL), shape.row, wiring.seen
+    live, row, seen = mask(_ALL), shape.row, wiring.seen
     z = load(w, seen.size * row + j, live)
     for k in range(count):
         z = z + load(w, item(sources, k) * row + j, live) * item(values, k)
@@ -224,7 +224,7 @@ def tick(tape, now, before, w, sources, values, count, wiring, shape):
 @jit_borrowed
 def read(outputs, tape, now, w, sources, values, count, wiring, shape):
     """The outputs (columns) of one tick."""
-    live, columns, at = first(_ALL), shape.columns, shape.readout
+    live, columns, at = mask(_ALL), shape.columns, shape.readout
     bias = at + (shape.cells + shape.plain) * columns
     for j in range(0, columns, width(w)):
         z = load(w, bias + j, live)
@@ -288,7 +288,7 @@ def forward_parallel(walk, outputs, last, wiring, shape, tasks):
 @jit_borrowed
 def add_scaled(out, place, x, start, size, factor):
     """out[place:place + size] += factor x[start:start + size]; whole vectors."""
-    live = first(_ALL)
+    live = mask(_ALL)
     for j in range(0, size, width(out)):
         store(out, place + j, live, load(out, place + j, live) + load(x, start + j, live) * factor)
 
@@ -296,11 +296,11 @@ def add_scaled(out, place, x, start, size, factor):
 @jit_borrowed
 def dot(x, place, y, start, size):
     """The sum of products of two rows of whole vectors."""
-    live = first(_ALL)
-    found = full(x, 0.0)
+    live = mask(_ALL)
+    found = broadcast(x, 0.0)
     for j in range(0, size, width(x)):
         found = found + load(x, place + j, live) * load(y, start + j, live)
-    return total(found)
+    return reduce_add(found)
 
 
 @jit_borrowed

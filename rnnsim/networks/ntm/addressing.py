@@ -20,13 +20,13 @@ What makes it safe in float32
     which the gradient of eq. 9 needs, is an exponential of its own and not a quotient.
 
 The kernels take the memory as (M, N): a vector of the machine then holds one component of many rows, for any M, and only
-reads end in a sum over lanes. `rnnsim.networks.heads` has every step as a function on arrays, with the memory as (N, M).
+reads end in a sum over lanes. `rnnsim.networks.ntm.heads` has every step as a function on arrays, with the memory as (N, M).
 """
 
 import numpy as np
 
 from rnnsim.core.jit import jit_exact
-from rnnsim.core.lanes import first, full, larger, largest, load, load_or, root, store, total, width
+from rnnsim.core.simd import broadcast, load, load_or, mask, maximum, reduce_add, reduce_maximum, sqrt, store, width
 from rnnsim.core.vmath import exp, log
 
 NORM_FLOOR = 1e-8  # of keys and rows; so small that it leaves cosines as they are
@@ -39,14 +39,14 @@ _TINY = 1.2e-38  # the smallest normal float32, rounded up
 @jit_exact
 def inverse_norms(inverse, memory, floor=NORM_FLOOR):
     """inverse (N) <- 1 / |m_i| of memory (M, N)."""
-    one = full(inverse, 1)
+    one = broadcast(inverse, 1)
     for j in range(0, inverse.size, width(inverse)):
-        live = first(inverse.size - j)
-        square = full(inverse, floor * floor)
+        live = mask(inverse.size - j)
+        square = broadcast(inverse, floor * floor)
         for m in range(memory.shape[0]):
             component = load(memory[m], j, live)
             square = square + component * component
-        store(inverse, j, live, one / root(square))
+        store(inverse, j, live, one / sqrt(square))
 
 
 @jit_exact
@@ -65,31 +65,31 @@ def unit_vector(unit, key, floor=NORM_FLOOR):
 def content_forward(weights, similarity, memory, inverse, unit, strength):
     """weights, similarity (N) <- content addressing of memory (M, N) by the unit key (M)."""
     n = weights.size
-    top = full(weights, -np.inf)
+    top = broadcast(weights, -np.inf)
     for j in range(0, n, width(weights)):
-        live = first(n - j)
-        product = full(weights, 0)
+        live = mask(n - j)
+        product = broadcast(weights, 0)
         for m in range(memory.shape[0]):
             product = product + load(memory[m], j, live) * unit[m]
         store(similarity, j, live, product * load(inverse, j, live))
-        top = larger(top, load_or(similarity, j, live, -np.inf))
-    softmax(weights, similarity, largest(top), strength)
+        top = maximum(top, load_or(similarity, j, live, -np.inf))
+    softmax(weights, similarity, reduce_maximum(top), strength)
 
 
 @jit_exact
 def softmax(weights, x, top, factor):
     """weights (N) <- softmax of factor * x, factor >= 0, where `top` is the largest x; gives the sum before normalising."""
     n = weights.size
-    sums = full(weights, 0)
+    sums = broadcast(weights, 0)
     for j in range(0, n, width(weights)):
-        live = first(n - j)
+        live = mask(n - j)
         power = exp((load_or(x, j, live, -np.inf) - top) * factor)
         store(weights, j, live, power)
         sums = sums + load(weights, j, live)
-    mass = total(sums)
+    mass = reduce_add(sums)
     share = weights.dtype.type(1) / mass
     for j in range(0, n, width(weights)):
-        live = first(n - j)
+        live = mask(n - j)
         store(weights, j, live, load(weights, j, live) * share)
     return mass
 
@@ -97,11 +97,11 @@ def softmax(weights, x, top, factor):
 @jit_exact
 def dot(x, y):
     """The sum of x[j] y[j]."""
-    sums = full(x, 0)
+    sums = broadcast(x, 0)
     for j in range(0, x.size, width(x)):
-        live = first(x.size - j)
+        live = mask(x.size - j)
         sums = sums + load(x, j, live) * load(y, j, live)
-    return total(sums)
+    return reduce_add(sums)
 
 
 @jit_exact
@@ -109,9 +109,9 @@ def content_backward(d_memory, d_key, d_weights, weights, similarity, memory, in
     """d_memory (M, N) += and d_key (M) <- the gradients; d_weights (N) is used up; gives the gradient of the strength."""
     n = weights.size
     mean = dot(d_weights, weights)
-    slope = full(weights, 0)
+    slope = broadcast(weights, 0)
     for j in range(0, n, width(weights)):
-        live = first(n - j)
+        live = mask(n - j)
         k = load(similarity, j, live)
         d_exponent = load(weights, j, live) * (load(d_weights, j, live) - mean)
         slope = slope + d_exponent * k
@@ -120,18 +120,18 @@ def content_backward(d_memory, d_key, d_weights, weights, similarity, memory, in
     along = unit.dtype.type(0)
     for m in range(unit.size):
         row, d_row = memory[m], d_memory[m]
-        sums = full(weights, 0)
+        sums = broadcast(weights, 0)
         for j in range(0, n, width(weights)):
-            live = first(n - j)
+            live = mask(n - j)
             c, x = load(d_weights, j, live), load(row, j, live)
             sums = sums + c * x
             pull = load(similarity, j, live) * load(inverse, j, live) * x
-            store(d_row, j, live, load(d_row, j, live) + c * (full(weights, unit[m]) - pull))
-        d_key[m] = total(sums)
+            store(d_row, j, live, load(d_row, j, live) + c * (broadcast(weights, unit[m]) - pull))
+        d_key[m] = reduce_add(sums)
         along += d_key[m] * unit[m]
     for m in range(unit.size):
         d_key[m] = inverse_key * (d_key[m] - along * unit[m])
-    return total(slope)
+    return reduce_add(slope)
 
 
 # -- location (eqs. 7 to 9) ---------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def interpolate(ring, content, before, gate, reach):
     rest = content.dtype.type(1) - gate
     middle = ring[reach : reach + n]
     for j in range(0, n, width(content)):
-        live = first(n - j)
+        live = mask(n - j)
         store(middle, j, live, load(content, j, live) * gate + load(before, j, live) * rest)
     wrap(ring, n, reach)
 
@@ -162,8 +162,8 @@ def shift_forward(shifted, ring, shift):
     """shifted_i = sum_d shift_d wg_(i - d): the ring is read against the order of the shifts."""
     n, last = shifted.size, shift.size - 1
     for j in range(0, n, width(shifted)):
-        live = first(n - j)
-        sums = full(shifted, 0)
+        live = mask(n - j)
+        sums = broadcast(shifted, 0)
         for d in range(shift.size):
             sums = sums + load(ring, j + last - d, live) * shift[d]
         store(shifted, j, live, sums)
@@ -173,13 +173,13 @@ def shift_forward(shifted, ring, shift):
 def logarithms(logs, x):
     """logs (N) <- log x, of at least the smallest normal number; gives the largest."""
     n = x.size
-    top = full(x, -np.inf)
-    floor = full(x, _TINY)
+    top = broadcast(x, -np.inf)
+    floor = broadcast(x, _TINY)
     for j in range(0, n, width(x)):
-        live = first(n - j)
-        store(logs, j, live, log(larger(load(x, j, live), floor)))
-        top = larger(top, load_or(logs, j, live, -np.inf))
-    return largest(top)
+        live = mask(n - j)
+        store(logs, j, live, log(maximum(load(x, j, live), floor)))
+        top = maximum(top, load_or(logs, j, live, -np.inf))
+    return reduce_maximum(top)
 
 
 @jit_exact
@@ -193,20 +193,20 @@ def sharpen_backward(d_shifted, d_weights, weights, shifted, gamma, logs):
     """d_shifted (N) <- the gradient; gives that of gamma. logs (N) is scratch."""
     n = weights.size
     top = logarithms(logs, shifted)
-    sums, slope = full(weights, 0), full(weights, 0)
+    sums, slope = broadcast(weights, 0), broadcast(weights, 0)
     mean = dot(d_weights, weights)
     for j in range(0, n, width(weights)):
-        live = first(n - j)
+        live = mask(n - j)
         x = load_or(logs, j, live, -np.inf) - top
         store(d_shifted, j, live, exp(x * (gamma - weights.dtype.type(1))))
         # Lanes that do not exist: exp(-inf) is 0.
         sums = sums + exp(x * gamma)
         slope = slope + (load(d_weights, j, live) - mean) * load(weights, j, live) * (load(logs, j, live) - top)
-    scale = gamma * exp(-top) / total(sums)
+    scale = gamma * exp(-top) / reduce_add(sums)
     for j in range(0, n, width(weights)):
-        live = first(n - j)
+        live = mask(n - j)
         store(d_shifted, j, live, load(d_shifted, j, live) * (load(d_weights, j, live) - mean) * scale)
-    return total(slope)
+    return reduce_add(slope)
 
 
 @jit_exact
@@ -217,8 +217,8 @@ def shift_backward(d_gated, d_shift, d_ring, ring, shift):
     for d in range(shift.size):
         d_shift[d] = dot(middle, ring[last - d : last - d + n])
     for j in range(0, n, width(d_gated)):
-        live = first(n - j)
-        sums = full(d_gated, 0)
+        live = mask(n - j)
+        sums = broadcast(d_gated, 0)
         for d in range(shift.size):
             sums = sums + load(d_ring, j + d, live) * shift[d]
         store(d_gated, j, live, sums)
@@ -229,14 +229,14 @@ def interpolate_backward(d_content, d_before, d_gated, content, before, gate):
     """d_content, d_before (N) <- the gradients; gives that of the gate. d_content may be d_gated."""
     n = content.size
     rest = content.dtype.type(1) - gate
-    slope = full(content, 0)
+    slope = broadcast(content, 0)
     for j in range(0, n, width(content)):
-        live = first(n - j)
+        live = mask(n - j)
         d = load(d_gated, j, live)
         slope = slope + d * (load(content, j, live) - load(before, j, live))
         store(d_before, j, live, d * rest)
         store(d_content, j, live, d * gate)
-    return total(slope)
+    return reduce_add(slope)
 
 
 # -- a whole head ---------------------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def read_backward(d_memory, d_weights, d_vector, memory, weights):
     for m in range(d_vector.size):
         d, row, d_row = d_vector[m], memory[m], d_memory[m]
         for j in range(0, n, width(weights)):
-            live = first(n - j)
+            live = mask(n - j)
             store(d_row, j, live, load(d_row, j, live) + load(weights, j, live) * d)
             store(d_weights, j, live, load(d_weights, j, live) + load(row, j, live) * d)
 
@@ -308,29 +308,29 @@ def read_backward(d_memory, d_weights, d_vector, memory, weights):
 @jit_exact
 def erase_forward(new, memory, weights, erase):
     """new (M, N) <- m_i * (1 - w_i e); new may be memory."""
-    n, one = weights.size, full(weights, 1)
+    n, one = weights.size, broadcast(weights, 1)
     for m in range(erase.size):
         row, out, e = memory[m], new[m], erase[m]
         for j in range(0, n, width(weights)):
-            live = first(n - j)
+            live = mask(n - j)
             store(out, j, live, load(row, j, live) * (one - load(weights, j, live) * e))
 
 
 @jit_exact
 def erase_backward(d_memory, d_weights, d_erase, memory, weights, erase):
     """d_memory (M, N) goes from the new memory's gradient to the old one's; d_weights (N) +=, d_erase (M) <-."""
-    n, one = weights.size, full(weights, 1)
+    n, one = weights.size, broadcast(weights, 1)
     for m in range(erase.size):
         row, d_row, e = memory[m], d_memory[m], erase[m]
-        sums = full(weights, 0)
+        sums = broadcast(weights, 0)
         for j in range(0, n, width(weights)):
-            live = first(n - j)
+            live = mask(n - j)
             w, d = load(weights, j, live), load(d_row, j, live)
             lost = d * load(row, j, live)
             sums = sums + lost * w
             store(d_weights, j, live, load(d_weights, j, live) - lost * e)
             store(d_row, j, live, d * (one - w * e))
-        d_erase[m] = -total(sums)
+        d_erase[m] = -reduce_add(sums)
 
 
 @jit_exact
@@ -340,7 +340,7 @@ def add_forward(memory, weights, add):
     for m in range(add.size):
         row, a = memory[m], add[m]
         for j in range(0, n, width(weights)):
-            live = first(n - j)
+            live = mask(n - j)
             store(row, j, live, load(row, j, live) + load(weights, j, live) * a)
 
 
@@ -350,10 +350,10 @@ def add_backward(d_weights, d_add, d_memory, weights, add):
     n = weights.size
     for m in range(add.size):
         d_row, a = d_memory[m], add[m]
-        sums = full(weights, 0)
+        sums = broadcast(weights, 0)
         for j in range(0, n, width(weights)):
-            live = first(n - j)
+            live = mask(n - j)
             d = load(d_row, j, live)
             sums = sums + d * load(weights, j, live)
             store(d_weights, j, live, load(d_weights, j, live) + d * a)
-        d_add[m] = total(sums)
+        d_add[m] = reduce_add(sums)

@@ -13,9 +13,9 @@ from rnnsim.cells.lstm import FULL, gates_backward, gates_forward
 from rnnsim.cells.sequence import add_row, clear_row, copy_row, ended
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel, linked
-from rnnsim.core.lanes import first, load, store, width
+from rnnsim.core.simd import load, mask, store, width
 from rnnsim.core.vmath import exp, sigmoid, softplus, tanh
-from rnnsim.networks.addressing import (
+from rnnsim.networks.ntm.addressing import (
     add_backward,
     add_forward,
     address_backward,
@@ -103,14 +103,14 @@ def _within(x, clip):
 @jit_exact
 def _tanh_row(x):
     for j in range(0, x.size, width(x)):
-        live = first(x.size - j)
+        live = mask(x.size - j)
         store(x, j, live, tanh(load(x, j, live)))
 
 
 @jit_exact
 def _sigmoid_row(x):
     for j in range(0, x.size, width(x)):
-        live = first(x.size - j)
+        live = mask(x.size - j)
         store(x, j, live, sigmoid(load(x, j, live)))
 
 
@@ -320,7 +320,7 @@ def write_tick_backward(walk, d, b, row, old, new, scratch):
 def _tanh_layer(h, z, bias):
     add_row(z, bias)
     for j in range(0, h.size, width(h)):
-        live = first(h.size - j)
+        live = mask(h.size - j)
         store(h, j, live, tanh(load(z, j, live)))
 
 

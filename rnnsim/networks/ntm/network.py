@@ -7,7 +7,7 @@ A controller with a memory of N rows of M numbers. At tick t, with the input x(t
         key           k = tanh                       strength  beta = softplus      gate   g = logistic
         shift         s = softmax over -r .. r       gamma = 1 + softplus
         write heads:  erase e = logistic             add a = tanh
-    every head finds its weighting w(t) from its last one, w(t-1), as in `rnnsim.networks.addressing`
+    every head finds its weighting w(t) from its last one, w(t-1), as in `rnnsim.networks.ntm.addressing`
     write heads change the memory: all erase, then all add;  read heads read r(t)
     y(t) = W_out [h(t); r(t)] + b_out
 
@@ -40,8 +40,8 @@ from rnnsim.cells.interface import floating_type
 from rnnsim.core.gemm import pack, packed_shape
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, checked, require
-from rnnsim.networks import ntm_walk
 from rnnsim.networks.interface import Forward, Network, generator, mask_beyond
+from rnnsim.networks.ntm import unroll as ntm_walk
 
 CONSTANT = 1e-6
 _ROW_0 = 10.0  # the logit of row 0 at the start, the others' being 0

@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 
 from rnnsim.core.jit import jit_exact
-from rnnsim.core.lanes import first, full, gathered, item, load, placed, put, store, width
+from rnnsim.core.simd import broadcast, gather, insert, item, load, mask, put, store, width
 
 
 @jit_exact
 def place(out, x, lane, value):
-    store(out, 0, first(width(x)), placed(load(x, 0, first(width(x))), lane, value))
+    store(out, 0, mask(width(x)), insert(load(x, 0, mask(width(x))), lane, value))
 
 
 @jit_exact
-def gather(out, x, start, places, j):
-    store(out, 0, first(width(x)), gathered(x, start, places, j))
+def gather_from(out, x, start, places, j):
+    store(out, 0, mask(width(x)), gather(x, start, places, j))
 
 
 @jit_exact
 def fill(out, value):
-    store(out, 0, first(width(out)), placed(full(out, value), 0, value))
+    store(out, 0, mask(width(out)), insert(broadcast(out, value), 0, value))
 
 
 @jit_exact
@@ -56,5 +56,5 @@ def test_gathered_lanes(dtype):
     x, out = rng.normal(size=5 * count).astype(dtype), np.zeros(count, dtype)
     places = rng.integers(0, 3 * count, 2 * count)
     for start, j in ((0, 0), (2 * count, count), (3, 1)):
-        gather(out, x, start, places, j)
+        gather_from(out, x, start, places, j)
         np.testing.assert_array_equal(out, x[start + places[j : j + count]])

@@ -30,7 +30,7 @@ Options
 
 Three ways to the gradient: `loss_and_gradient` goes back through everything. `truncated_gradient` is the rule of 1997: nothing
 goes back through z(t-1) and the peepholes, what stays is the way through s(t-1). That is RTRL with the direct term ds(t)/ds(t-1)
-only. `rnnsim.networks.lstm1997_online` carries its partial derivatives on as the paper does, and changes the weights at every
+only. `rnnsim.networks.lstm1997.learner` carries its partial derivatives on as the paper does, and changes the weights at every
 tick with an error.
 
 Parameters: rows of weight matrices see [x; z], z in the order cells, input gates, forget gates, output gates, plain units.
@@ -41,11 +41,11 @@ from typing import Literal
 import numpy as np
 
 from rnnsim.cells.interface import floating_type
-from rnnsim.core.lanes import width
 from rnnsim.core.registry import at_least, checked, require
+from rnnsim.core.simd import width
 from rnnsim.core.threads import get_threads, parallel_region
-from rnnsim.networks import lstm1997_walk as walking
 from rnnsim.networks.interface import Forward, Gradient, Network, generator
+from rnnsim.networks.lstm1997 import unroll as walking
 
 _GATES = ("in", "forget", "out")
 _CHUNKS = 8  # gradients of so many parts of a batch are added up in the end, whatever the number of threads
@@ -249,7 +249,7 @@ class LSTM1997(Network):
             self.slot[origin[place]] = place
 
     def packed(self, theta):
-        """The packed vector of a theta; see `rnnsim.networks.lstm1997_walk`."""
+        """The packed vector of a theta; see `rnnsim.networks.lstm1997.unroll`."""
         w = np.asarray(theta, self.dtype)[self.origin]
         w[self.origin < 0] = 0
         return w
@@ -324,8 +324,8 @@ class LSTM1997(Network):
         return Gradient(value, self.gradient, outputs, final)
 
     def online(self, theta=None, **rates):
-        """A learner that changes its own weights at every tick with an error: `rnnsim.networks.lstm1997_online.OnlineLearner`."""
-        from rnnsim.networks.lstm1997_online import OnlineLearner
+        """A learner that changes its own weights at every tick with an error (`OnlineLearner`)."""
+        from rnnsim.networks.lstm1997.learner import OnlineLearner
 
         return OnlineLearner(self, self.theta if theta is None else theta, **rates)
 

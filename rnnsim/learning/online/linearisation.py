@@ -5,8 +5,7 @@
 """
 
 from rnnsim.core.jit import jit_borrowed
-from rnnsim.core.lanes import first, full, load, width
-from rnnsim.core.lanes import total as sum_of_lanes
+from rnnsim.core.simd import broadcast, load, mask, reduce_add, width
 
 
 @jit_borrowed
@@ -45,11 +44,11 @@ def jacobian_times(out, work, flow, v):
         weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
         change = out[0]
         for j in range(hidden):
-            row, sums = weights[j], full(change, 0)
+            row, sums = weights[j], broadcast(change, 0)
             for i in range(0, hidden, width(change)):
-                live = first(hidden - i)
+                live = mask(hidden - i)
                 sums = sums + load(row, i, live) * load(change, i, live)
-            work[g, j] = sum_of_lanes(sums)
+            work[g, j] = reduce_add(sums)
     for p in range(states):
         for j in range(hidden):
             moved = v.dtype.type(0)

@@ -1,4 +1,4 @@
-"""A network and an online rule on many streams: the Python side of `rnnsim.learning.online`, and what every rule inherits."""
+"""A network and an online rule on many streams: the Python side of the engine, and what every rule inherits."""
 
 import os
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from rnnsim.core.rng import stream_key
 from rnnsim.core.threads import get_threads, parallel_region
 from rnnsim.errors import RnnsimError
 from rnnsim.learning.interface import Learned
-from rnnsim.learning.online import (
+from rnnsim.learning.online.engine import (
     Memory,
     Streams,
     Structure,

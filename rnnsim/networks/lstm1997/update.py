@@ -1,4 +1,4 @@
-"""One step of all weights at a tick that counts: the part of `rnnsim.networks.lstm1997_online` that needs targets.
+"""One step of all weights at a tick that counts: the part of `rnnsim.networks.lstm1997.learner` that needs targets.
 
 The equations stand at the top of that file. Errors are multiplied by the learning rate where they begin, at the outputs, so that
 everything that follows from them is a change already. They are vectors, a lane a cell, and stay so: a vector that is put together
@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed
-from rnnsim.core.lanes import exchanged, first, full, item, load, placed, put, store, width
-from rnnsim.networks.lstm1997_walk import _ALL, OUTPUT, H, curve_slope, dot, mates_of, read
+from rnnsim.core.simd import broadcast, insert, item, load, mask, put, store, width, xor_lanes
+from rnnsim.networks.lstm1997.unroll import _ALL, OUTPUT, H, curve_slope, dot, mates_of, read
 
 RATE, START, DECAY, SEQUENCE_DECAY, MOMENTUM = range(5)  # places in `Learner.rates`
 STRETCH = 64  # ticks on the tape where only the last one of a sequence counts; they fit into a first cache
@@ -64,10 +64,10 @@ def judge(learner, lesson, place, b, wiring, shape):
         rate = rate * lesson.weights[place, b]
     targets = lesson.targets[place, b]
     for j in range(0, shape.columns, width(e)):
-        live = first(shape.outputs - j)
+        live = mask(shape.outputs - j)
         y = load(learner.y, j, live)
         off = load(targets, j, live) - y
-        store(e, j, first(_ALL), off * curve_slope(y, wiring.curves, OUTPUT) * rate)
+        store(e, j, mask(_ALL), off * curve_slope(y, wiring.curves, OUTPUT) * rate)
     for k in range(shape.outputs):
         off = abs(targets[k] - learner.y[k])
         worst = max(worst, off)
@@ -75,7 +75,7 @@ def judge(learner, lesson, place, b, wiring, shape):
     return worst, mean / shape.outputs
 
 
-_by_one, _by_two, _by_four = exchanged(1), exchanged(2), exchanged(4)
+_by_one, _by_two, _by_four = xor_lanes(1), xor_lanes(2), xor_lanes(4)
 
 
 @jit_borrowed
@@ -108,12 +108,12 @@ def sum_blocks(x, start, cells, size):
 @jit_borrowed
 def to_hidden(learner, now, wiring, shape):
     """d <- errors of states, output gates and plain units; needs the weights before they change."""
-    w, tape, d, e, columns, live = learner.w, learner.tape, learner.d, learner.e, shape.columns, first(_ALL)
+    w, tape, d, e, columns, live = learner.w, learner.tape, learner.d, learner.e, shape.columns, mask(_ALL)
     whole = in_one_vector(d, shape.size)
     for j in range(0, shape.lanes, width(d)):
-        below = full(d, 0.0)
+        below = broadcast(d, 0.0)
         for v in range(j, min(j + width(d), shape.cells)):
-            below = placed(below, v - j, dot(w, shape.readout + v * columns, e, 0, columns))
+            below = insert(below, v - j, dot(w, shape.readout + v * columns, e, 0, columns))
         h = load(tape, now + shape.h + j, live)
         state = below * curve_slope(h, wiring.curves, H)
         if shape.out:
@@ -125,9 +125,9 @@ def to_hidden(learner, now, wiring, shape):
         sum_blocks(d, shape.out, shape.cells, shape.size)
     start = shape.readout + shape.cells * columns
     for j in range(0, shape.row - shape.hidden if shape.hidden else 0, width(d)):
-        below = full(d, 0.0)
+        below = broadcast(d, 0.0)
         for p in range(j, min(j + width(d), shape.plain)):
-            below = placed(below, p - j, dot(w, start + p * columns, e, 0, columns))
+            below = insert(below, p - j, dot(w, start + p * columns, e, 0, columns))
         y = load(tape, now + shape.hidden + j, live)
         store(d, shape.hidden + j, live, below * (y - y * y))
 
@@ -138,7 +138,7 @@ def to_hidden(learner, now, wiring, shape):
 @jit_borrowed
 def descend(learner, place, step):
     """The packed weights from `place` on take the step, a vector."""
-    w, velocity, live = learner.w, learner.velocity, first(_ALL)
+    w, velocity, live = learner.w, learner.velocity, mask(_ALL)
     if velocity.size:
         step = step + load(velocity, place, live) * learner.rates[MOMENTUM]
         store(velocity, place, live, step)
@@ -150,7 +150,7 @@ def change_readout(learner, now, count, shape):
     """One step of the weights of the outputs."""
     columns, tape, fixed = shape.columns, learner.tape, shape.recurrent + 1
     for j in range(0, columns, width(tape)):
-        e, at = load(learner.e, j, first(_ALL)), shape.readout + j
+        e, at = load(learner.e, j, mask(_ALL)), shape.readout + j
         for v in range(shape.cells):
             descend(learner, at + v * columns, e * item(tape, now + shape.y + v))
         at += shape.cells * columns
@@ -169,7 +169,7 @@ def change_readout(learner, now, count, shape):
 @jit_borrowed
 def change_hidden(learner, shape):
     """One step of the weights of the hidden layer, source after source."""
-    partial, d, live = learner.partial, learner.d, first(_ALL)
+    partial, d, live = learner.partial, learner.d, mask(_ALL)
     n, row, kinds = shape.lanes, shape.row, shape.kinds
     whole = in_one_vector(d, shape.size)
     for j in range(0, n, width(d)):
@@ -213,7 +213,7 @@ def change_long_blocks(learner, shape):
 @jit_borrowed
 def change_shared(learner, place, partial, at, shape):
     """One step of the weights from `place` on, a lane a cell, which the cells of a block share."""
-    change, d, live, n = learner.change, learner.d, first(_ALL), shape.lanes
+    change, d, live, n = learner.change, learner.d, mask(_ALL), shape.lanes
     for j in range(0, n, width(d)):
         store(change, j, live, load(d, shape.s + j, live) * load(partial, at + j, live))
     sum_blocks(change, 0, shape.cells, shape.size)
@@ -224,7 +224,7 @@ def change_shared(learner, place, partial, at, shape):
 @jit_borrowed
 def change_peepholes(learner, now, wiring, shape):
     """One step of the peephole weights."""
-    d, partial, live, n = learner.d, learner.peephole_partial, first(_ALL), shape.lanes
+    d, partial, live, n = learner.d, learner.peephole_partial, mask(_ALL), shape.lanes
     whole, kind = in_one_vector(d, shape.size), shape.size * shape.lanes
     for at in range(0, kind, width(d)):
         j, place = at % n, shape.peepholes + at

@@ -28,12 +28,13 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed
-from rnnsim.core.lanes import item, put
 from rnnsim.core.registry import require
+from rnnsim.core.simd import item, put
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError
-from rnnsim.networks.lstm1997_partials import activate, carry_over, carry_partials, carry_peepholes
-from rnnsim.networks.lstm1997_update import (
+from rnnsim.networks.lstm1997.traces import activate, carry_over, carry_partials, carry_peepholes
+from rnnsim.networks.lstm1997.unroll import take_inputs, tick
+from rnnsim.networks.lstm1997.update import (
     DECAY,
     RATE,
     SEQUENCE_DECAY,
@@ -43,7 +44,6 @@ from rnnsim.networks.lstm1997_update import (
     Lesson,
     correct,
 )
-from rnnsim.networks.lstm1997_walk import take_inputs, tick
 
 
 @jit_borrowed
@@ -197,7 +197,7 @@ class OnlineLearner:
 
     Raises `RnnsimError` for numbers out of range.
 
-    >>> from rnnsim.networks.lstm1997 import LSTM1997
+    >>> from rnnsim.networks.lstm1997.network import LSTM1997
     >>> from rnnsim.tasks.adding import Adding
     >>> task = Adding()
     >>> learner = LSTM1997(2, 1, dtype="float64").online(learning_rate=0.5)
