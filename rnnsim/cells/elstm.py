@@ -224,7 +224,7 @@ class ELSTM(interface.Cell):
     carried = "c"
     trace_names = ("f", "z", "o", "c", "h")
     own_groups = (0, 1)
-    after = False  # the output gate's message depends on the other pre-activations
+    gate_dependent = True  # the output gate sees the new state
 
     def __init__(
         self,
