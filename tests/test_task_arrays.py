@@ -301,7 +301,7 @@ def test_vocabulary_and_length(tmp_path):
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("r.json", "[{", "not a .json file"),
+        ("r.json", "[{", "r.json is damaged: no JSON at line 1"),
         ("r.json", "{}", "expected a list"),
         ("r.json", '[{"t": "a", "s": 0}, {"t": 3, "s": 0}]', "entry 2: expected"),
         ("r.json", '[{"t": "a", "s": 7}]', "entry 1: label '7', expected one of"),

@@ -7,16 +7,14 @@
 The kind of a file is told by the end of its name.
 """
 
-import csv
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rnnsim.core.reading import at_home, number, read_npy, read_npz, rows
 from rnnsim.core.registry import require
-from rnnsim.data.text import read_text
 from rnnsim.errors import RnnsimError, unknown
 
 KINDS = (".npy", ".npz", ".csv")
@@ -62,59 +60,31 @@ def read_table(path):
     >>> table.names, table.values.tolist()
     (('load', 'price'), [[1.0, 2.0], [3.0, 4.5]])
     """
-    names, rows, numbers, width = None, [], [], None
-    lines = csv.reader(io.StringIO(read_text(path)))
-    try:
-        for cells in lines:
-            if not any(cell.strip() for cell in cells):
+    names, values, numbers, width = None, [], [], None
+    for line, cells in rows(at_home(path)):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if width is None:
+            width = len(cells)
+            if not any(map(_is_number, cells)):
+                names = tuple(cell.strip() for cell in cells)
                 continue
-            if width is None:
-                width = len(cells)
-                if not any(map(_is_number, cells)):
-                    names = tuple(cell.strip() for cell in cells)
-                    continue
-            where = f"{path}, line {lines.line_num}"
-            require(len(cells) == width, f"{where}: {len(cells)} columns, expected {width} as in the first line")
-            try:
-                rows.append([float(cell) for cell in cells])
-                numbers.append(lines.line_num)
-            except ValueError:
-                column = next(k for k, cell in enumerate(cells) if not _is_number(cell))
-                raise RnnsimError(f"{where}, column {column + 1}: expected a number, got {cells[column]!r}") from None
-    except csv.Error as error:
-        raise RnnsimError(f"{path}, line {lines.line_num}: {error}") from None
-    require(rows, f"{path}: no row of numbers")
-    values = np.array(rows)
+        where = f"{path}, line {line}"
+        require(len(cells) == width, f"{where}: {len(cells)} columns, expected {width} as in the first line")
+        try:
+            values.append([number(cell) for cell in cells])
+            numbers.append(line)
+        except RnnsimError as error:
+            column = next(k for k, cell in enumerate(cells) if not _is_number(cell))
+            raise RnnsimError(f"{where}, column {column + 1}: {error}") from None
+    require(values, f"{path}: no row of numbers")
+    values = np.array(values)
     strange = np.argwhere(~np.isfinite(values))
     if strange.size:
         row, column = strange[0]
         where = f"{path}, line {numbers[row]}, column {column + 1}"
         raise RnnsimError(f"{where}: expected a finite number, got {values[row, column]}")
     return Table(str(path), values, names)
-
-
-def read_npy(path):
-    """The array of a .npy file. Raises `RnnsimError` if it cannot be read, is cut short or holds no numbers."""
-    _expect_start(path, b"\x93NUMPY", ".npy")
-    try:
-        array = np.load(Path(path).expanduser(), allow_pickle=False)
-    except Exception as error:  # damaged bytes make NumPy raise all kinds of them
-        raise _damaged(path, error) from None
-    return _numbers(path, "the array", array)
-
-
-def read_npz(path):
-    """``{name: array}`` of a .npz file; errors as for `read_npy`."""
-    _expect_start(path, b"PK\x03\x04", ".npz")
-    found = {}
-    try:
-        with np.load(Path(path).expanduser(), allow_pickle=False) as archive:
-            for name in archive.files:
-                found[name] = archive[name]
-    except Exception as error:  # damaged bytes make NumPy raise all kinds of them
-        raise _damaged(path, error) from None
-    require(found, f"{path}: no arrays in it")
-    return {name: _numbers(path, f"the array '{name}'", array) for name, array in found.items()}
 
 
 def kind_of(path):
@@ -149,9 +119,9 @@ def load_arrays(source, name, target_columns=()):
         parts = {name: rest, "targets": chosen} if chosen else {name: rest}
         return {key: table.values[:, part[0] if len(part) == 1 else part] for key, part in parts.items()}
     if kind == ".npy":
-        return {name: read_npy(source)}
+        return {name: read_npy(at_home(source))}
     if kind == ".npz":
-        found = read_npz(source)
+        found = read_npz(at_home(source), needed=name)
     else:
         given = source if isinstance(source, dict) else {name: source}
         try:
@@ -200,22 +170,6 @@ def _first(mask):
     return tuple(int(i) for i in np.argwhere(mask)[0])
 
 
-def _expect_start(path, start, kind):
-    """The file can be opened and begins like one of its kind."""
-    try:
-        with Path(path).expanduser().open("rb") as file:
-            found = file.read(len(start))
-    except OSError as error:
-        raise RnnsimError(f"{path}: {error.strerror or error}") from None
-    require(found == start, f"{path}: not a {kind} file, it begins with {found.hex() or 'nothing'}")
-
-
-def _damaged(path, error):
-    if "allow_pickle" in str(error):
-        return RnnsimError(f"{path}: holds Python objects, expected an array of numbers")
-    return RnnsimError(f"{path}: damaged or cut short")
-
-
 def _numbers(path, what, array):
     """The array, if it holds numbers: NumPy gives raw bytes for members of an archive that are no arrays."""
     given = array.dtype if isinstance(array, np.ndarray) else "something else"
@@ -225,7 +179,7 @@ def _numbers(path, what, array):
 
 def _is_number(cell):
     try:
-        float(cell)
-    except ValueError:
+        number(cell)
+    except RnnsimError:
         return False
     return True

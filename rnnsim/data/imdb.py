@@ -12,27 +12,23 @@ Words: HTML line breaks ``<br />`` become spaces, letters lower case; a word is 
 apostrophes inside ("don't" is one word); everything else separates words.
 """
 
-import csv
-import gzip
-import io
-import json
 import re
 import tarfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rnnsim.core.reading import LARGE, Damaged, Unpacked, at_home, name_of, opened, read_json, read_text, rows
 from rnnsim.core.registry import require
 from rnnsim.data.fetch import IMDB
-from rnnsim.data.text import read_text
 from rnnsim.errors import RnnsimError
 
 LABELS = {"0": 0, "neg": 0, "negative": 0, "1": 1, "pos": 1, "positive": 1}
 _FOLDERS = {(part, name): LABELS[name] for part in ("train", "test") for name in ("neg", "pos")}
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_REVIEW = 2**24  # bytes; the longest has 14,000
 _HALVES = 50_000  # the seed of the order in which files without a split are cut in half
 
 
@@ -66,7 +62,7 @@ def read_reviews(path=None):
     Training reviews come first, in a shuffled order that is always the same, then the test reviews. Raises `RnnsimError`,
     one line with the name of the file, if it cannot be read or has another format.
     """
-    path = IMDB.paths()["aclImdb_v1.tar.gz"] if path is None else Path(path).expanduser()
+    path = IMDB.paths()["aclImdb_v1.tar.gz"] if path is None else at_home(path)
     if path.is_dir():
         given = list(_from_folder(path))
     elif path.suffix == ".json":
@@ -111,48 +107,43 @@ def _from_folder(path):
 
 
 def _from_archive(path):
-    try:
-        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
-            for member in archive:
-                place = tuple(Path(member.name).parts[-3:-1])
-                if place in _FOLDERS and member.isfile() and member.name.endswith(".txt"):
-                    yield place[0], _FOLDERS[place], archive.extractfile(member).read().decode("utf-8")
-            # tarfile takes a damaged header for the end; only the checksum behind the last byte tells.
-            while stream.read(2**20):
-                pass
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile):
-        raise RnnsimError(f"{path}: damaged or cut short, expected aclImdb_v1.tar.gz") from None
-    except UnicodeDecodeError:
-        raise RnnsimError(f"{path}: {member.name} is not UTF-8 text") from None
-    except OSError as error:
-        raise RnnsimError(f"{path}: {error.strerror or error}") from None
+    damaged = Damaged(f"{path}: damaged or cut short, expected aclImdb_v1.tar.gz")
+    with opened(path) as file:
+        stream = Unpacked(file, path)
+        try:
+            with tarfile.open(fileobj=stream, mode="r:") as archive:
+                for member in archive:
+                    place = tuple(Path(member.name).parts[-3:-1])
+                    if place in _FOLDERS and member.isfile() and member.name.endswith(".txt"):
+                        require(member.size <= _REVIEW, f"{path}: {name_of(member.name)} has {member.size:,} bytes")
+                        yield place[0], _FOLDERS[place], archive.extractfile(member).read().decode("utf-8")
+                # tarfile takes a damaged header for the end; only the checksum behind the last byte tells.
+                while stream.read(2**20):
+                    pass
+        except UnicodeDecodeError:
+            raise Damaged(f"{path}: {name_of(member.name)} is not UTF-8 text") from None
+        except (RnnsimError, OSError, MemoryError) as error:
+            raise damaged if isinstance(error, Damaged) and "gzipped" in str(error) else error from None
+        except Exception:  # damaged bytes make tarfile raise all kinds of them
+            raise damaged from None
 
 
 def _from_json(path):
-    expected = 'expected a list of {"t": text, "s": score}'
-    try:
-        given = json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise RnnsimError(f"{path}: not a .json file ({error})") from None
-    require(isinstance(given, list), f"{path}: {expected}")
-    for number, entry in enumerate(given):
+    entries = read_json(path, list, limit=LARGE)
+    for number, entry in enumerate(entries, 1):
         fits = isinstance(entry, dict) and isinstance(entry.get("t"), str) and "s" in entry
-        require(fits, f"{path}, entry {number + 1}: {expected}")
-        yield "", _label(entry["s"], f"{path}, entry {number + 1}"), entry["t"]
+        require(fits, f'{path}, entry {number}: expected a list of {{"t": text, "s": score}}')
+        yield "", _label(entry["s"], f"{path}, entry {number}"), entry["t"]
 
 
 def _from_csv(path):
-    csv.field_size_limit(max(csv.field_size_limit(), 2**24))
-    lines = csv.DictReader(io.StringIO(read_text(path)))
-    try:
-        header = lines.fieldnames or []
-        require({"text", "label"} <= set(header), f"{path}: expected a header line with the columns text and label")
-        for entry in lines:
-            where = f"{path}, line {lines.line_num}"
-            require(entry["text"] is not None and entry["label"] is not None, f"{where}: expected a text and a label")
-            yield "", _label(entry["label"], where), entry["text"]
-    except csv.Error as error:
-        raise RnnsimError(f"{path}, line {lines.line_num}: {error}") from None
+    lines = rows(path)
+    _, header = next(lines, (0, []))
+    require({"text", "label"} <= set(header), f"{path}: expected a header line with the columns text and label")
+    text, label = header.index("text"), header.index("label")
+    for line, cells in lines:
+        require(len(cells) > max(text, label), f"{path}, line {line}: expected a text and a label")
+        yield "", _label(cells[label], f"{path}, line {line}"), cells[text]
 
 
 def _label(value, where):

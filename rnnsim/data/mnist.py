@@ -1,7 +1,6 @@
 """MNIST and its twin Fashion-MNIST: four idx files, gzipped or not."""
 
-from pathlib import Path
-
+from rnnsim.core.reading import at_home
 from rnnsim.core.registry import require
 from rnnsim.data.fetch import FASHION_MNIST, MNIST
 from rnnsim.data.idx import read_idx
@@ -30,7 +29,7 @@ def _read(data_set, path):
     if path is None:
         folder = next(iter(data_set.paths().values())).parent
     else:
-        folder = Path(path).expanduser()
+        folder = at_home(path)
         require(folder.is_dir(), f"path={path}: expected a folder with the files of {data_set.name}")
     return tuple(_read_part(folder, part) for part in ("train", "t10k"))
 

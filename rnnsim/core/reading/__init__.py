@@ -13,7 +13,20 @@ is not there), `Damaged` if the content is not what was expected. Nothing that i
 """
 
 from rnnsim.core.reading.arrays import read_npy, read_npz
-from rnnsim.core.reading.files import Damaged, Missing, Unreadable, at_home, cannot, name_of, read_bytes, read_text
+from rnnsim.core.reading.files import (
+    LARGE,
+    SMALL,
+    Damaged,
+    Missing,
+    Unreadable,
+    at_home,
+    cannot,
+    memory,
+    name_of,
+    opened,
+    read_bytes,
+    read_text,
+)
 from rnnsim.core.reading.packed import Unpacked, read_unpacked
 from rnnsim.core.reading.schema import typed
 from rnnsim.core.reading.structured import parse_json, parse_toml, read_json, read_json_lines, read_toml
@@ -21,6 +34,8 @@ from rnnsim.core.reading.tables import number, rows
 from rnnsim.core.reading.tensors import Tensors, read_tensors
 
 __all__ = [
+    "LARGE",
+    "SMALL",
     "Damaged",
     "Missing",
     "Tensors",
@@ -28,8 +43,10 @@ __all__ = [
     "Unreadable",
     "at_home",
     "cannot",
+    "memory",
     "name_of",
     "number",
+    "opened",
     "parse_json",
     "parse_toml",
     "read_bytes",

@@ -86,12 +86,18 @@ def contents(file, path, limit):
     if size_of(file) > limit:
         raise too_large(path, limit)
     # A pipe and a device have no size: what they give is counted.
-    pieces, count = [], 0
-    while piece := file.read(_PIECE):
-        count += len(piece)
-        if count > limit:
-            raise too_large(path, limit)
+    data = taken(file.read, limit + 1)
+    if len(data) > limit:
+        raise too_large(path, limit)
+    return data
+
+
+def taken(read, count):
+    """The next `count` bytes, or what there is, by calls of `read`: no more memory is taken than bytes come."""
+    pieces = []
+    while count > 0 and (piece := read(min(count, _PIECE))):
         pieces.append(piece)
+        count -= len(piece)
     return b"".join(pieces)
 
 

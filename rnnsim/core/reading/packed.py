@@ -7,18 +7,16 @@ from rnnsim.core.reading.files import (
     LARGE,
     Damaged,
     Unreadable,
-    contents,
     memory,
     name_of,
     opened,
     readable,
     size_of,
-    too_large,
+    taken,
 )
 
 _FREE = 2**26  # bytes that a file may unpack to, however small it is
 _EXPANSION = 100  # how many times its own size a larger one may unpack to; digits of MNIST: 5, text: 4
-_PIECE = 2**20
 
 
 def expansion_limit(size):
@@ -31,25 +29,23 @@ def expansion_limit(size):
 
 
 class Unpacked:
-    """The content of an open gzip file, to read and to seek forward in; a context for nothing but itself.
+    """The content of an open gzip file, to read and to seek in.
 
-    Raises `Unreadable` where more than `limit` bytes come out, `Damaged` where the packed data is cut off or changed.
+    Raises `Unreadable` where more comes out than `limit`, the memory of this machine or a hundred times the file (but 64 MB),
+    `Damaged` where the packed data is cut off or changed.
     """
 
-    def __init__(self, file, path, limit):
-        self._stream, self._limit = gzip.GzipFile(fileobj=file), limit
-        self._path, self._where = path, name_of(path)
+    def __init__(self, file, path, limit=LARGE):
+        self._stream, self._where = gzip.GzipFile(fileobj=file), name_of(path)
+        self._limit = min(limit, memory(), expansion_limit(size_of(file)))
 
     def read(self, count=-1):
         """At most `count` bytes, fewer at the end alone."""
         left = self._limit + 1 - self._stream.tell()
         wanted = left if count is None or count < 0 else min(count, left)
-        pieces = []
-        while wanted > 0 and (piece := self._guarded(self._stream.read, min(wanted, _PIECE))):
-            pieces.append(piece)
-            wanted -= len(piece)
+        data = taken(lambda size: self._guarded(self._stream.read, size), wanted)
         self._check(self._stream.tell())
-        return b"".join(pieces)
+        return data
 
     def seek(self, place, whence=0):
         """Go to a place, counted from the start."""
@@ -84,11 +80,11 @@ def read_unpacked(path, expected=None, limit=LARGE):
     with opened(path) as file:
         stream = None
         if file.peek(2)[:2] == b"\x1f\x8b":
-            stream = Unpacked(file, path, min(limit, memory(), expansion_limit(size_of(file))))
-        start = (stream or file).read(1024)
+            stream = Unpacked(file, path, limit)
+        read = (stream or file).read
+        start = taken(read, 1024)
         count = expected(start) if expected else limit
         if count > limit:
-            raise too_large(path, limit)
-        if stream:
-            return start + stream.read(max(0, count + 1 - len(start)))
-        return start + contents(file, path, limit)
+            needs = f"needs {readable(count)}, more than {readable(limit)}, the limit for such a file"
+            raise Unreadable(f"{name_of(path)}: {needs}")
+        return start + taken(read, max(0, count + 1 - len(start)))
