@@ -131,9 +131,11 @@ class _Lines:
         return json.dumps(answer if target is None else {**answer, "loss": self.learner.loss})
 
     def _from_json(self, text):
+        from rnnsim.core.reading import parse_json
+
         try:
-            item = json.loads(text)
-        except (ValueError, RecursionError):
+            item = parse_json(text, finite=False)
+        except RnnsimError:
             raise RnnsimError("expected a JSON object with 'input' and perhaps 'target'") from None
         if not isinstance(item, dict) or "input" not in item or not {*item} <= {"input", "target"}:
             raise RnnsimError("expected a JSON object with 'input' and perhaps 'target', and nothing else")
@@ -167,10 +169,9 @@ def _decoded(line):
 
 
 def _number(field):
-    try:
-        return float(field)
-    except ValueError:
-        raise RnnsimError(f"expected a number, got '{field[:40]}'") from None
+    from rnnsim.core.reading import number
+
+    return number(field)
 
 
 def _listed(name, value, count=None):

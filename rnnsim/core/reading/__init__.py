@@ -12,7 +12,7 @@ A reader gives what the file holds or raises `RnnsimError`: `Unreadable` if the 
 is not there), `Damaged` if the content is not what was expected. Nothing that is read is executed.
 """
 
-from rnnsim.core.reading.arrays import read_npy, read_npz
+from rnnsim.core.reading.arrays import array_from, read_npy, read_npz
 from rnnsim.core.reading.files import (
     LARGE,
     SMALL,
@@ -41,6 +41,7 @@ __all__ = [
     "Tensors",
     "Unpacked",
     "Unreadable",
+    "array_from",
     "at_home",
     "cannot",
     "memory",

@@ -14,7 +14,7 @@ import zipfile
 
 import numpy as np
 
-from rnnsim.core.reading.files import Damaged, Unreadable, contents, memory, name_of, opened, readable, size_of
+from rnnsim.core.reading.files import Damaged, Unreadable, memory, name_of, opened, readable, size_of, taken, too_large
 from rnnsim.core.reading.packed import expansion_limit
 from rnnsim.errors import RnnsimError
 
@@ -37,10 +37,17 @@ def read_npy(path):
     """
     with opened(path) as file:
         size = size_of(file)
-        if not size:  # a pipe: how much it gives is known when it ends
-            data = contents(file, path, memory() // 4)
-            file, size = io.BytesIO(data), len(data)
-        return array_of(file, size, name_of(path))
+        return array_of(file, size, name_of(path)) if size else array_from(file, name_of(path))
+
+
+def array_from(stream, where):
+    """The array whose .npy bytes come through a pipe; `where` is what messages call it. Raises as `read_npy`."""
+    # How many bytes a pipe gives is known when it ends.
+    limit = memory() // 4
+    data = taken(stream.read, limit + 1)
+    if len(data) > limit:
+        raise too_large(where, limit)
+    return array_of(io.BytesIO(data), len(data), where)
 
 
 def array_of(file, size, where, what="the array"):

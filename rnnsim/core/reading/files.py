@@ -44,6 +44,7 @@ def cannot(act, path, error):
     else:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     kind = Missing if isinstance(error, FileNotFoundError) else Unreadable
+    kind = kind if act == "read" else RnnsimError
     return kind(f"cannot {act} {name_of(path)}: {reason}")
 
 
@@ -83,8 +84,11 @@ def read_bytes(path, limit=LARGE):
 
 def contents(file, path, limit):
     """What is left of an open file, at most `limit` bytes; raises `Unreadable` if it is more."""
-    if size_of(file) > limit:
+    size = size_of(file)
+    if size > limit:
         raise too_large(path, limit)
+    if size:
+        return file.read(size)
     # A pipe and a device have no size: what they give is counted.
     data = taken(file.read, limit + 1)
     if len(data) > limit:

@@ -7,6 +7,7 @@ from rnnsim.core.reading.files import (
     LARGE,
     Damaged,
     Unreadable,
+    contents,
     memory,
     name_of,
     opened,
@@ -37,11 +38,11 @@ class Unpacked:
 
     def __init__(self, file, path, limit=LARGE):
         self._stream, self._where = gzip.GzipFile(fileobj=file), name_of(path)
-        self._limit = min(limit, memory(), expansion_limit(size_of(file)))
+        self.limit = min(limit, memory(), expansion_limit(size_of(file)))
 
     def read(self, count=-1):
         """At most `count` bytes, fewer at the end alone."""
-        left = self._limit + 1 - self._stream.tell()
+        left = self.limit + 1 - self._stream.tell()
         wanted = left if count is None or count < 0 else min(count, left)
         data = taken(lambda size: self._guarded(self._stream.read, size), wanted)
         self._check(self._stream.tell())
@@ -59,8 +60,8 @@ class Unpacked:
         return self._stream.tell()
 
     def _check(self, place):
-        if place > self._limit:
-            raise Unreadable(f"{self._where}: unpacks to more than {readable(self._limit)}, the limit for such a file")
+        if place > self.limit:
+            raise Unreadable(f"{self._where}: unpacks to more than {readable(self.limit)}, the limit for such a file")
 
     def _guarded(self, act, value):
         try:
@@ -81,9 +82,12 @@ def read_unpacked(path, expected=None, limit=LARGE):
         stream = None
         if file.peek(2)[:2] == b"\x1f\x8b":
             stream = Unpacked(file, path, limit)
+            limit = stream.limit
+        if expected is None:
+            return stream.read() if stream else contents(file, path, limit)
         read = (stream or file).read
         start = taken(read, 1024)
-        count = expected(start) if expected else limit
+        count = expected(start)
         if count > limit:
             needs = f"needs {readable(count)}, more than {readable(limit)}, the limit for such a file"
             raise Unreadable(f"{name_of(path)}: {needs}")

@@ -12,7 +12,6 @@ for a float where a float is asked for.
 """
 
 import dataclasses
-import math
 import types
 import typing
 
@@ -51,11 +50,10 @@ def typed(value, kind, where, key=""):
         if value is None:
             return None
     elif kind is float:
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value):
-            try:
-                return float(value)
-            except OverflowError:
-                pass
+        if isinstance(value, float) or (
+            isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1023
+        ):
+            return float(value)
     elif kind is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value

@@ -43,6 +43,10 @@ def read_tensors(path, limit=None):
     entries = {name: typed(entry, _ENTRY, where, shown(name)) for name, entry in header.items()}
     arrays, end = {}, 0
     rest = memoryview(data)[8 + length :]
+    needed = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+    if len(rest) != needed:
+        wrong = "cut short" if len(rest) < needed else "too long"
+        raise Damaged(f"{where} is damaged: {wrong}, {len(rest):,} bytes of arrays, expected {shown(needed)}")
     for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
         shape, (begin, stop), kind = entry["shape"], entry["data_offsets"], np.dtype(_TYPES[entry["dtype"]])
         fits = len(shape) <= _AXES and min(shape, default=0) >= 0 and begin == end and stop <= len(rest)
@@ -53,6 +57,4 @@ def read_tensors(path, limit=None):
             )
         arrays[name] = np.frombuffer(rest[begin:stop], kind.newbyteorder("<")).astype(kind).reshape(shape)
         end = stop
-    if end != len(rest):
-        raise Damaged(f"{where} is damaged: {len(rest):,} bytes of arrays, expected {end:,}")
     return Tensors(arrays, metadata)
