@@ -13,6 +13,8 @@ import click
 from rnnsim.errors import RnnsimError
 from rnnsim_cli.console import pairs
 
+_LINE = 2**24  # bytes of a line
+
 
 @click.command("stream", short_help="Learn from lines on standard input.")
 @click.option("--network", metavar="NAME", help="rnn, lstm, gru, ...: a network of one layer.")
@@ -199,10 +201,12 @@ def _answer(lines, save_to):
     fresh = lines.learner is None
     try:
         with np.errstate(all="ignore"):
-            for number, line in enumerate(iter(stdin.readline, b""), 1):
+            for number, line in enumerate(iter(lambda: stdin.readline(_LINE), b""), 1):
                 if not line.strip():
                     continue
                 try:
+                    if len(line) == _LINE:
+                        raise RnnsimError(f"longer than {_LINE:,} bytes")
                     answer = lines.answer(line)
                 except _NoLearner:
                     raise

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnsim.core.reading import at_home, number, read_npy, read_npz, rows
+from rnnsim.core.reading import at_home, name_of, number, read_npy, read_npz, rows
 from rnnsim.core.registry import require
 from rnnsim.errors import RnnsimError, unknown
 
@@ -69,7 +69,7 @@ def read_table(path):
             if not any(map(_is_number, cells)):
                 names = tuple(cell.strip() for cell in cells)
                 continue
-        where = f"{path}, line {line}"
+        where = f"{name_of(path)}, line {line}"
         require(len(cells) == width, f"{where}: {len(cells)} columns, expected {width} as in the first line")
         try:
             values.append([number(cell) for cell in cells])
@@ -77,26 +77,26 @@ def read_table(path):
         except RnnsimError as error:
             column = next(k for k, cell in enumerate(cells) if not _is_number(cell))
             raise RnnsimError(f"{where}, column {column + 1}: {error}") from None
-    require(values, f"{path}: no row of numbers")
+    require(values, f"{name_of(path)}: no row of numbers")
     values = np.array(values)
     strange = np.argwhere(~np.isfinite(values))
     if strange.size:
         row, column = strange[0]
-        where = f"{path}, line {numbers[row]}, column {column + 1}"
+        where = f"{name_of(path)}, line {numbers[row]}, column {column + 1}"
         raise RnnsimError(f"{where}: expected a finite number, got {values[row, column]}")
-    return Table(str(path), values, names)
+    return Table(name_of(path), values, names)
 
 
 def kind_of(path):
     """ ".npy", ".npz" or ".csv". Raises `RnnsimError` if the name of the file ends otherwise."""
     kind = Path(path).suffix.lower()
-    require(kind in KINDS, f"{path}: expected a file that ends in {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    require(kind in KINDS, f"{name_of(path)}: expected a file that ends in {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     return kind
 
 
-def name_of(source):
+def title(source):
     """What messages call a source of arrays: a file by its name."""
-    return str(source) if isinstance(source, (str, os.PathLike)) else "the arrays"
+    return name_of(source) if isinstance(source, (str, os.PathLike)) else "the arrays"
 
 
 def load_arrays(source, name, target_columns=()):
@@ -110,12 +110,12 @@ def load_arrays(source, name, target_columns=()):
     """
     is_path = isinstance(source, (str, os.PathLike))
     kind = kind_of(source) if is_path else None
-    require(kind == ".csv" or not target_columns, f"target_columns: {name_of(source)} is no .csv file")
+    require(kind == ".csv" or not target_columns, f"target_columns: {title(source)} is no .csv file")
     if kind == ".csv":
         table = read_table(source)
         chosen = table.columns(target_columns)
         rest = [k for k in range(table.values.shape[1]) if k not in chosen]
-        require(rest, f"{source}: all columns are targets, expected some for the {name}")
+        require(rest, f"{title(source)}: all columns are targets, expected some for the {name}")
         parts = {name: rest, "targets": chosen} if chosen else {name: rest}
         return {key: table.values[:, part[0] if len(part) == 1 else part] for key, part in parts.items()}
     if kind == ".npy":
@@ -129,7 +129,7 @@ def load_arrays(source, name, target_columns=()):
         except ValueError:
             raise RnnsimError("the arrays: expected arrays, got rows of different lengths") from None
         found = {key: _numbers("the arrays", key, array) for key, array in found.items()}
-    require(name in found, f"{name_of(source)}: no array '{name}', only {', '.join(map(str, found)) or 'nothing'}")
+    require(name in found, f"{title(source)}: no array '{name}', only {', '.join(map(str, found)) or 'nothing'}")
     return found
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnsim.core.reading import Damaged, memory, read_unpacked
+from rnnsim.core.reading import Damaged, memory, name_of, read_unpacked
 from rnnsim.core.registry import require
 
 TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -47,22 +47,22 @@ def read_idx(path, shape=None):
     if len(content) != expected:
         wrong = "cut short" if len(content) < expected else "too long"
         bytes_ = f"{len(content)} bytes" if len(content) < expected else f"more than {expected} bytes"
-        raise Damaged(f"{path}: {wrong}, {bytes_} where {_product(found)} elements need {expected}")
+        raise Damaged(f"{name_of(path)}: {wrong}, {bytes_} where {_product(found)} elements need {expected}")
     return np.frombuffer(content, kind, offset=begin).reshape(found).astype(kind.newbyteorder("="))
 
 
 def _header(start, path, shape):
     """(type of an element in the file, lengths of the axes) by the first bytes of a file."""
     if not (len(start) >= 4 and start[:2] == b"\0\0" and start[2] in TYPES and start[3] > 0):
-        raise Damaged(f"{path}: not an idx file (magic number {start[:4].hex() or 'missing'})")
+        raise Damaged(f"{name_of(path)}: not an idx file (magic number {start[:4].hex() or 'missing'})")
     kind, axes = np.dtype(TYPES[start[2]]), start[3]
     if len(start) < 4 + 4 * axes:
-        raise Damaged(f"{path}: cut short, {len(start)} bytes of a header of {4 + 4 * axes}")
+        raise Damaged(f"{name_of(path)}: cut short, {len(start)} bytes of a header of {4 + 4 * axes}")
     found = tuple(int(n) for n in np.frombuffer(start, ">u4", axes, 4))
-    require(axes <= _AXES, f"{path}: holds an array of {axes} axes, expected at most {_AXES}")
+    require(axes <= _AXES, f"{name_of(path)}: holds an array of {axes} axes, expected at most {_AXES}")
     if shape is not None:
         fits = len(shape) == axes and all(n is None or n == m for n, m in zip(shape, found))
-        require(fits, f"{path}: holds an array {_product(found)}, expected {_product(shape)}")
+        require(fits, f"{name_of(path)}: holds an array {_product(found)}, expected {_product(shape)}")
     return kind, found
 
 
@@ -73,7 +73,7 @@ def write_idx(path, array):
     """
     array = np.asarray(array)
     codes = {np.dtype(kind).newbyteorder("="): code for code, kind in TYPES.items()}
-    require(array.dtype in codes, f"{path}: idx files cannot hold {array.dtype}")
+    require(array.dtype in codes, f"{name_of(path)}: idx files cannot hold {array.dtype}")
     code = codes[array.dtype]
     content = bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     content += array.astype(TYPES[code]).tobytes()

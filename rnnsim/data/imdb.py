@@ -72,8 +72,8 @@ def read_reviews(path=None):
     elif path.suffix in (".gz", ".tgz"):
         given = list(_from_archive(path))
     else:
-        raise RnnsimError(f"{path}: expected aclImdb_v1.tar.gz, the folder aclImdb, or a .json or .csv file")
-    require(len(given) >= 2, f"{path}: {len(given)} reviews, expected at least 2")
+        raise RnnsimError(f"{name_of(path)}: expected aclImdb_v1.tar.gz, the folder aclImdb, or a .json or .csv file")
+    require(len(given) >= 2, f"{name_of(path)}: {len(given)} reviews, expected at least 2")
     # An archive and a folder list their files in different orders; sorted first, they give the same reviews.
     given.sort()
     order = np.random.Generator(np.random.Philox(_HALVES)).permutation(len(given))
@@ -82,7 +82,7 @@ def read_reviews(path=None):
         np.array([given[r][0] == "train" for r in order]) if split else np.arange(len(order)) < (len(order) + 1) // 2
     )
     order, train = order[np.argsort(~train, kind="stable")], np.sort(train)[::-1]
-    require(0 < train.sum() < len(train), f"{path}: expected reviews in both parts, train and test")
+    require(0 < train.sum() < len(train), f"{name_of(path)}: expected reviews in both parts, train and test")
     return _numbered([given[r] for r in order], train)
 
 
@@ -101,13 +101,16 @@ def _from_folder(path):
     root = path / "aclImdb" if (path / "aclImdb").is_dir() else path
     for (part, name), label in _FOLDERS.items():
         folder = root / part / name
-        require(folder.is_dir(), f"{path}: there is no folder {part}/{name}; expected the unpacked aclImdb_v1.tar.gz")
+        require(
+            folder.is_dir(),
+            f"{name_of(path)}: there is no folder {part}/{name}; expected the unpacked aclImdb_v1.tar.gz",
+        )
         for file in folder.glob("*.txt"):
             yield part, label, read_text(file)
 
 
 def _from_archive(path):
-    damaged = Damaged(f"{path}: damaged or cut short, expected aclImdb_v1.tar.gz")
+    damaged = Damaged(f"{name_of(path)}: damaged or cut short, expected aclImdb_v1.tar.gz")
     with opened(path) as file:
         stream = Unpacked(file, path)
         try:
@@ -115,15 +118,17 @@ def _from_archive(path):
                 for member in archive:
                     place = tuple(Path(member.name).parts[-3:-1])
                     if place in _FOLDERS and member.isfile() and member.name.endswith(".txt"):
-                        require(member.size <= _REVIEW, f"{path}: {name_of(member.name)} has {member.size:,} bytes")
+                        require(
+                            member.size <= _REVIEW, f"{name_of(path)}: {name_of(member.name)} has {member.size:,} bytes"
+                        )
                         yield place[0], _FOLDERS[place], archive.extractfile(member).read().decode("utf-8")
                 # tarfile takes a damaged header for the end; only the checksum behind the last byte tells.
                 while stream.read(2**20):
                     pass
         except UnicodeDecodeError:
-            raise Damaged(f"{path}: {name_of(member.name)} is not UTF-8 text") from None
-        except (RnnsimError, OSError, MemoryError) as error:
-            raise damaged if isinstance(error, Damaged) and "gzipped" in str(error) else error from None
+            raise Damaged(f"{name_of(path)}: {name_of(member.name)} is not UTF-8 text") from None
+        except (RnnsimError, OSError, MemoryError):
+            raise
         except Exception:  # damaged bytes make tarfile raise all kinds of them
             raise damaged from None
 
@@ -132,18 +137,20 @@ def _from_json(path):
     entries = read_json(path, list, limit=LARGE)
     for number, entry in enumerate(entries, 1):
         fits = isinstance(entry, dict) and isinstance(entry.get("t"), str) and "s" in entry
-        require(fits, f'{path}, entry {number}: expected a list of {{"t": text, "s": score}}')
-        yield "", _label(entry["s"], f"{path}, entry {number}"), entry["t"]
+        require(fits, f'{name_of(path)}, entry {number}: expected a list of {{"t": text, "s": score}}')
+        yield "", _label(entry["s"], f"{name_of(path)}, entry {number}"), entry["t"]
 
 
 def _from_csv(path):
     lines = rows(path)
     _, header = next(lines, (0, []))
-    require({"text", "label"} <= set(header), f"{path}: expected a header line with the columns text and label")
+    require(
+        {"text", "label"} <= set(header), f"{name_of(path)}: expected a header line with the columns text and label"
+    )
     text, label = header.index("text"), header.index("label")
     for line, cells in lines:
-        require(len(cells) > max(text, label), f"{path}, line {line}: expected a text and a label")
-        yield "", _label(cells[label], f"{path}, line {line}"), cells[text]
+        require(len(cells) > max(text, label), f"{name_of(path)}, line {line}: expected a text and a label")
+        yield "", _label(cells[label], f"{name_of(path)}, line {line}"), cells[text]
 
 
 def _label(value, where):

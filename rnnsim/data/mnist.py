@@ -1,6 +1,6 @@
 """MNIST and its twin Fashion-MNIST: four idx files, gzipped or not."""
 
-from rnnsim.core.reading import at_home
+from rnnsim.core.reading import at_home, name_of
 from rnnsim.core.registry import require
 from rnnsim.data.fetch import FASHION_MNIST, MNIST
 from rnnsim.data.idx import read_idx
@@ -30,7 +30,7 @@ def _read(data_set, path):
         folder = next(iter(data_set.paths().values())).parent
     else:
         folder = at_home(path)
-        require(folder.is_dir(), f"path={path}: expected a folder with the files of {data_set.name}")
+        require(folder.is_dir(), f"path={name_of(path)}: expected a folder with the files of {data_set.name}")
     return tuple(_read_part(folder, part) for part in ("train", "t10k"))
 
 
@@ -49,4 +49,4 @@ def _find(folder, name):
         for ending in ("", ".gz"):
             if (folder / (candidate + ending)).is_file():
                 return folder / (candidate + ending)
-    raise RnnsimError(f"{folder}: there is no {name} or {name}.gz")
+    raise RnnsimError(f"{name_of(folder)}: there is no {name} or {name}.gz")
