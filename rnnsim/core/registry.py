@@ -163,7 +163,11 @@ def shown(value):
     except (ValueError, RecursionError):  # Python prints no whole number of more than 4,300 digits
         text = f"a {type(value).__name__} too large to be shown"
     text = text if len(text) <= 60 else text[:57] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    )
 
 
 def expected(annotation):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnsim.core.reading import at_home, name_of, number, read_npy, read_npz, rows
+from rnnsim.core.reading import at_home, name_of, number, numbers, read_npy, read_npz, rows
 from rnnsim.core.registry import require
 from rnnsim.errors import RnnsimError, unknown
 
@@ -60,7 +60,7 @@ def read_table(path):
     >>> table.names, table.values.tolist()
     (('load', 'price'), [[1.0, 2.0], [3.0, 4.5]])
     """
-    names, values, numbers, width = None, [], [], None
+    names, values, places, width = None, [], [], None
     for line, cells in rows(at_home(path)):
         if not any(cell.strip() for cell in cells):
             continue
@@ -72,8 +72,8 @@ def read_table(path):
         where = f"{name_of(path)}, line {line}"
         require(len(cells) == width, f"{where}: {len(cells)} columns, expected {width} as in the first line")
         try:
-            values.append([number(cell) for cell in cells])
-            numbers.append(line)
+            values.append(numbers(cells))
+            places.append(line)
         except RnnsimError as error:
             column = next(k for k, cell in enumerate(cells) if not _is_number(cell))
             raise RnnsimError(f"{where}, column {column + 1}: {error}") from None
@@ -82,7 +82,7 @@ def read_table(path):
     strange = np.argwhere(~np.isfinite(values))
     if strange.size:
         row, column = strange[0]
-        where = f"{name_of(path)}, line {numbers[row]}, column {column + 1}"
+        where = f"{name_of(path)}, line {places[row]}, column {column + 1}"
         raise RnnsimError(f"{where}: expected a finite number, got {values[row, column]}")
     return Table(name_of(path), values, names)
 

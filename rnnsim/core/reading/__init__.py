@@ -30,7 +30,7 @@ from rnnsim.core.reading.files import (
 from rnnsim.core.reading.packed import Unpacked, read_unpacked
 from rnnsim.core.reading.schema import typed
 from rnnsim.core.reading.structured import parse_json, parse_toml, read_json, read_json_lines, read_toml
-from rnnsim.core.reading.tables import number, rows
+from rnnsim.core.reading.tables import number, numbers, rows
 from rnnsim.core.reading.tensors import Tensors, read_tensors
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "memory",
     "name_of",
     "number",
+    "numbers",
     "opened",
     "parse_json",
     "parse_toml",

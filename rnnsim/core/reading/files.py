@@ -31,7 +31,8 @@ def name_of(path):
     ('a\\\\nb.txt', 203)
     """
     text = path.decode(errors="backslashreplace") if isinstance(path, bytes) else str(path)
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if len(text) <= 203 else f"{text[:100]}...{text[-100:]}"
 
 

@@ -29,14 +29,16 @@ def typed(value, kind, where, key=""):
     Traceback (most recent call last):
     rnnsim.core.reading.files.Damaged: results.json is damaged: records[0].seed=1 (a text): expected a whole number
     """
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is typing.Any:
+    if kind is typing.Any or type(value) is kind:
         return value
+    if isinstance(kind, types.UnionType):
+        return _one_of(value, kind, kind.__args__, where, key)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(kind, dict):
         return _table(value, kind, where, key)
     if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
         return _instance(value, kind, where, key)
-    if origin is typing.Union or origin is types.UnionType:
+    if origin is typing.Union:
         return _one_of(value, kind, arguments, where, key)
     if origin is typing.Literal:
         if any(value == choice and type(value) is type(choice) for choice in arguments):
@@ -45,7 +47,7 @@ def typed(value, kind, where, key=""):
         return _listed(value, kind, origin, arguments, where, key)
     elif origin is dict:
         if isinstance(value, dict):
-            return {name: typed(part, arguments[1], where, _inner(key, name)) for name, part in value.items()}
+            return {name: typed(part, arguments[1], where, (key, name)) for name, part in value.items()}
     elif kind is None or kind is type(None):
         if value is None:
             return None
@@ -67,12 +69,12 @@ def _table(value, kind, where, key):
         raise _wrong(value, dict, where, key)
     found = dict(value)
     for name, of in kind.items():
-        optional = typing.get_origin(of) is typing.NotRequired
-        of = typing.get_args(of)[0] if optional else of
+        optional = getattr(of, "__origin__", None) is typing.NotRequired
+        of = of.__args__[0] if optional else of
         if name in value:
-            found[name] = typed(value[name], of, where, _inner(key, name))
+            found[name] = typed(value[name], of, where, (key, name))
         elif not optional:
-            raise Damaged(f"{where} is damaged: {_inner(key, name)} is missing, expected {_words(of)}")
+            raise Damaged(f"{where} is damaged: {_place((key, name))} is missing, expected {_words(of)}")
     return found
 
 
@@ -87,17 +89,19 @@ def _instance(value, kind, where, key):
         names, needed = kind._fields, set(kind._fields) - set(kind._field_defaults)
     for name in given:
         if name not in names:
-            raise Damaged(f"{where} is damaged: {key}{': ' * bool(key)}{unknown('key', name, names)}")
+            raise Damaged(f"{where} is damaged: {_before(key)}{unknown('key', name, names)}")
     table = {name: hints[name] if name in needed else typing.NotRequired[hints[name]] for name in names}
     try:
         return kind(**_table(given, table, where, key))
     except Damaged:
         raise
     except RnnsimError as error:
-        raise Damaged(f"{where} is damaged: {key}{': ' * bool(key)}{error}") from None
+        raise Damaged(f"{where} is damaged: {_before(key)}{error}") from None
 
 
 def _one_of(value, kind, choices, where, key):
+    if type(value) in choices:
+        return value
     # A whole number stays one where both kinds of numbers are allowed.
     for choice in sorted(choices, key=lambda choice: choice is float):
         try:
@@ -114,17 +118,28 @@ def _listed(value, kind, origin, arguments, where, key):
     if not many and len(value) != len(arguments):
         raise _wrong(value, kind, where, key)
     kinds = [arguments[0]] * len(value) if many else arguments
-    return origin(typed(part, of, where, f"{key}[{i}]") for i, (part, of) in enumerate(zip(value, kinds)))
+    return origin(typed(part, of, where, (key, i)) for i, (part, of) in enumerate(zip(value, kinds)))
 
 
-def _inner(key, name):
-    return f"{key}.{shown(name)}" if key else shown(name)
+def _place(key):
+    """The place of a value, kept as (place of the table or list around it, key or index), in words: ``records[0].seed``."""
+    if not isinstance(key, tuple):
+        return key
+    around, name = _place(key[0]), key[1]
+    if isinstance(name, int):
+        return f"{around}[{name}]"
+    return f"{around}.{shown(name)}" if around else shown(name)
+
+
+def _before(key):
+    return f"{_place(key)}: " if key else ""
 
 
 def _wrong(value, kind, where, key):
     # A text that looks like a number has to be told from one.
     text = f"{shown(value)} (a text)" if isinstance(value, str) else shown(value)
-    return Damaged(f"{where} is damaged: {key}{'=' * bool(key)}{text}: expected {_words(kind)}")
+    place = f"{_place(key)}=" if key else ""
+    return Damaged(f"{where} is damaged: {place}{text}: expected {_words(kind)}")
 
 
 def _words(kind):

@@ -49,7 +49,7 @@ def parse_json(text, where="JSON", kind=Any, depth=DEPTH, finite=True):
 
     def fraction(digits):
         value = float(digits)
-        if finite and not math.isfinite(value):
+        if not math.isfinite(value):
             raise Damaged(f"{where} is damaged: {digits[:40]} is too large for a number")
         return value
 
@@ -59,7 +59,7 @@ def parse_json(text, where="JSON", kind=Any, depth=DEPTH, finite=True):
         return float(name)
 
     try:
-        found = json.loads(text, parse_int=whole, parse_float=fraction, parse_constant=constant)
+        found = json.loads(text, parse_int=whole, parse_float=fraction if finite else None, parse_constant=constant)
         if _HALF_PAIR.search(text):
             json.dumps(found, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -85,10 +85,10 @@ def read_json_lines(path, kind=Any, limit=2**32, finite=True):
     with opened(path) as file:
         if size_of(file) > limit:
             raise too_large(path, limit)
-        number = 0
+        number, name = 0, name_of(path)
         while line := file.readline(LINE):
             number += 1
-            where = f"{name_of(path)}, line {number}"
+            where = f"{name}, line {number}"
             if not line.endswith(b"\n"):
                 # What is left of a line that is too long is passed over in pieces.
                 while rest := file.readline(LINE):

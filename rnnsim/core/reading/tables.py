@@ -1,5 +1,6 @@
 """Rows of a .csv file: cells as texts, with limits on the length of a line and the number of columns."""
 
+import contextlib
 import csv
 
 from rnnsim.core.reading.files import Damaged, name_of, read_text
@@ -46,6 +47,19 @@ def number(cell):
         return float(cell)
     except ValueError:
         raise RnnsimError(f"expected a number, got {cell[:40]!r}") from None
+
+
+def numbers(cells):
+    """All cells of a row as floats; raises as `number`.
+
+    >>> numbers(["1", " 2.5"])
+    [1.0, 2.5]
+    """
+    text = "".join(cells)
+    if "_" not in text and text.isascii():
+        with contextlib.suppress(ValueError):
+            return [float(cell) for cell in cells]
+    return [number(cell) for cell in cells]
 
 
 def _lines(text, where):
