@@ -60,7 +60,7 @@ def read_table(path):
     >>> table.names, table.values.tolist()
     (('load', 'price'), [[1.0, 2.0], [3.0, 4.5]])
     """
-    names, values, places, width = None, [], [], None
+    names, values, places, width, file = None, [], [], None, name_of(path)
     for line, cells in rows(at_home(path)):
         if not any(cell.strip() for cell in cells):
             continue
@@ -69,20 +69,20 @@ def read_table(path):
             if not any(map(_is_number, cells)):
                 names = tuple(cell.strip() for cell in cells)
                 continue
-        where = f"{name_of(path)}, line {line}"
-        require(len(cells) == width, f"{where}: {len(cells)} columns, expected {width} as in the first line")
+        if len(cells) != width:
+            raise RnnsimError(f"{file}, line {line}: {len(cells)} columns, expected {width} as in the first line")
         try:
             values.append(numbers(cells))
             places.append(line)
         except RnnsimError as error:
             column = next(k for k, cell in enumerate(cells) if not _is_number(cell))
-            raise RnnsimError(f"{where}, column {column + 1}: {error}") from None
+            raise RnnsimError(f"{file}, line {line}, column {column + 1}: {error}") from None
     require(values, f"{name_of(path)}: no row of numbers")
     values = np.array(values)
     strange = np.argwhere(~np.isfinite(values))
     if strange.size:
         row, column = strange[0]
-        where = f"{name_of(path)}, line {places[row]}, column {column + 1}"
+        where = f"{file}, line {places[row]}, column {column + 1}"
         raise RnnsimError(f"{where}: expected a finite number, got {values[row, column]}")
     return Table(name_of(path), values, names)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 
 from rnnsim.core.reading.files import Damaged, name_of, read_text
 from rnnsim.errors import RnnsimError
@@ -27,7 +28,7 @@ def rows(path, text=None):
         for cells in lines:
             if len(cells) > COLUMNS:
                 raise Damaged(f"{where}, line {lines.line_num}: {len(cells):,} columns, expected at most {COLUMNS:,}")
-            if cells:
+            if cells:  # an empty line has none
                 yield lines.line_num, cells
     except csv.Error as error:
         raise Damaged(f"{where}, line {lines.line_num}: {error}") from None
@@ -64,11 +65,7 @@ def numbers(cells):
 
 def _lines(text, where):
     """The lines of a text with their ends, one at a time."""
-    begin, count = 0, 0
-    while begin < len(text):
-        end = text.find("\n", begin) + 1 or len(text)
-        count += 1
-        if end - begin > LINE:
-            raise Damaged(f"{where}, line {count}: {end - begin:,} characters, expected at most {LINE:,}")
-        yield text[begin:end]
-        begin = end
+    for count, line in enumerate(io.StringIO(text, newline="\n"), 1):
+        if len(line) > LINE:
+            raise Damaged(f"{where}, line {count}: {len(line):,} characters, expected at most {LINE:,}")
+        yield line
