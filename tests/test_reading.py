@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import struct
 import tracemalloc
@@ -15,6 +16,7 @@ import warnings
 import zipfile
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, NotRequired
 
 import numpy as np
@@ -66,6 +68,23 @@ def refuses(message, function, *arguments, error=RnnsimError, **named):
     line = str(caught.value)
     assert message in line and "\n" not in line and len(line) < 500 and peak < 1.5e8
     return line
+
+
+# -- one door ----------------------------------------------------------------------------------------------------------
+
+PAST_THE_DOOR = (
+    r"json\.loads?\(|tomllib|pickle\.|np\.load\w*\(|np\.fromfile|zipfile|gzip\.(open|decompress)|\.read_(text|bytes)\("
+)
+# What rnnsim reads of itself: its sources, its lists of processes, what its processes tell each other.
+ALLOWED = {"core/jit.py", "training/run.py", "experiments/worker.py", "experiments/results.py"}
+
+
+def test_files_are_read_through_the_door_alone():
+    root = Path(rs.__file__).parent
+    places = [path for path in root.rglob("*.py") if "core/reading/" not in path.as_posix()]
+    assert len(places) > 100
+    found = {path.relative_to(root).as_posix() for path in places if re.search(PAST_THE_DOOR, path.read_text("utf-8"))}
+    assert found <= ALLOWED
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

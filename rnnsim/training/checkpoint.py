@@ -77,12 +77,12 @@ def write_atomically(path, data):
 
     Raises `RnnsimError`, one line, if the system refuses; the old file is intact then and nothing else is left.
     """
-    path = Path(path)
+    path, data = Path(path), data.encode() if isinstance(data, str) else data
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         try:
             with open(beside, "wb") as file:
-                file.write(data.encode() if isinstance(data, str) else data)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, path)

@@ -56,7 +56,7 @@ class Run:
             self.config = read_toml(self.folder / "config.toml", _CONFIG)
             self.manifest = read_json(self.folder / "manifest.json", _MANIFEST)
         except Missing:
-            missing = next(name for name in ("config.toml", "manifest.json") if not (self.folder / name).exists())
+            missing = "manifest.json" if (self.folder / "config.toml").exists() else "config.toml"
             raise RnnsimError(f"{name_of(folder)} is not a run: there is no {missing}") from None
 
     def __repr__(self):
