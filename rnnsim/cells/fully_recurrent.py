@@ -30,6 +30,7 @@ from rnnsim.cells.connections import TABLES
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
+from rnnsim.core.reading import at_home, read_npy
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.simd import clip, load, mask, select_positive, store, width
 from rnnsim.core.vmath import sigmoid, tanh
@@ -389,6 +390,6 @@ def _read_table(connections):
     if not isinstance(connections, str):
         return connections
     try:
-        return np.load(connections, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RnnsimError(f"connections={connections}: cannot be read as an .npy file ({error})") from None
+        return read_npy(at_home(connections))
+    except RnnsimError as error:
+        raise RnnsimError(f"connections: {error}") from None

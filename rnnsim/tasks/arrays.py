@@ -36,7 +36,7 @@ import numpy as np
 from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import KINDS, Loss
 from rnnsim.core.registry import at_least, one_of, require
-from rnnsim.data.arrays import finite, load_arrays, name_of, whole_numbers
+from rnnsim.data.arrays import finite, load_arrays, title, whole_numbers
 from rnnsim.tasks.examples import ExampleTask
 
 _ORDER = 1797  # the seed of the order in which sequences are shuffled before some are held out
@@ -94,8 +94,8 @@ class Arrays(ExampleTask):
         require(test + validation < 1, f"test={test}, validation={validation}: nothing is left for training")
         self.tokens, self._steps = tokens, steps
         fields = self._collect(inputs, targets, target_columns)
-        self._file = name_of(inputs)
-        self._target_file = self._file if targets is None else name_of(targets)
+        self._file = title(inputs)
+        self._target_file = self._file if targets is None else title(targets)
         self._lengths = self._weights = None
         self._take_inputs(fields)
         if fields["targets"] is None:
@@ -117,8 +117,8 @@ class Arrays(ExampleTask):
         """The four arrays by name, None for an absent one."""
         found = load_arrays(inputs, "inputs", target_columns)
         if targets is not None:
-            more, already = load_arrays(targets, "targets"), f"{name_of(inputs)} has targets already"
-            require(found.get("targets") is None, f"targets={name_of(targets)}: {already}")
+            more, already = load_arrays(targets, "targets"), f"{title(inputs)} has targets already"
+            require(found.get("targets") is None, f"targets={title(targets)}: {already}")
             found["targets"] = more["targets"]
         return {name: found.get(name) for name in ("inputs", "targets", "lengths", "weights")}
 

@@ -53,13 +53,14 @@ class Text(Task):
         test: float = 0.1,
         validation: float = 0.0,
     ):
-        from rnnsim.data.text import Vocabulary, named_text, read_text
+        from rnnsim.core.reading import at_home, read_text
+        from rnnsim.data.text import Vocabulary, named_text
 
         at_least("steps", steps, 1)
         at_least("test", test, 0)
         at_least("validation", validation, 0)
         require(test + validation < 1, f"test={test}, validation={validation}: nothing is left for training")
-        content = named_text(text) if path is None else read_text(path)
+        content = named_text(text) if path is None else read_text(at_home(path))
         self.vocabulary = Vocabulary(content)
         tokens = self.vocabulary.encode(content)
         held, kept = round(test * tokens.size), round(validation * tokens.size)

@@ -15,9 +15,9 @@
 The `config.toml` of a run is such a configuration with nothing left out, so it can be given again as it is.
 """
 
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from rnnsim.core.reading import name_of, read_toml
 from rnnsim.core.registry import at_least, convert, option_table
 from rnnsim.errors import RnnsimError, unknown
 from rnnsim.training import earlier, goal
@@ -78,15 +78,7 @@ def options_of(part, name):
 
 def load(path):
     """The configuration in a TOML file. Raises `RnnsimError` if it cannot be read or is not TOML."""
-    from rnnsim.training import toml
-
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise RnnsimError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise RnnsimError(f"{path}: not a text file") from None
-    return check(earlier.translated(toml.loads(text, path)), f"{path}: ")
+    return check(earlier.translated(read_toml(path)), f"{name_of(path)}: ")
 
 
 def check(config, source=""):
