@@ -55,6 +55,7 @@ class Network(ABC):
 
     directions = 1
     learned_initial_state = False
+    dropped_parameters = ()  # names that files of older versions hold, and that nothing reads
 
     @abstractmethod
     def _outputs(self, batch, loss, state):

@@ -10,7 +10,8 @@ Options
                             1997); parameters of it end in ``_reverse``
     embedding               size of the learned vector that stands for each input token; 0: tokens go in one-hot
     skip                    the input goes to every layer and every layer to the readout (Graves 2013)
-    learned_initial_state   initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero
+    learned_initial_state   initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero. A state that no time step reads
+                            (the h of an `elstm`) has no parameter
     readout                 "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989);
                             "none": all its units are
 
@@ -50,6 +51,11 @@ def _look_up_backward(gradient, dx, tokens):
     for r in range(tokens.size):
         for j in range(dx.shape[1]):
             gradient[tokens[r], j] += dx[r, j]
+
+
+def _learned_states(cell):
+    """Names of the states whose initial values can be learned: those that a time step reads."""
+    return [name for name in cell.state_names if name not in cell.unread_states]
 
 
 class Recurrent(Network):
@@ -140,7 +146,8 @@ class Recurrent(Network):
         self.n_recurrent_parameters = sum(int(np.prod(shape)) for name, shape in shapes if name != "weight_embedding")
         if self.learned_initial_state:
             for suffix, _, _, cell in self._each():
-                shapes += [(f"{state}0{suffix}", (self.hidden,)) for state in cell.state_names]
+                shapes += [(f"{state}0{suffix}", (self.hidden,)) for state in _learned_states(cell)]
+                self.dropped_parameters += tuple(f"{state}0{suffix}" for state in cell.unread_states)
         if self.readout == "linear":
             shapes += [("weight_out", (self.n_outputs, self.features)), ("bias_out", (self.n_outputs,))]
         super()._lay_out(shapes)
@@ -208,7 +215,8 @@ class Recurrent(Network):
             state = np.zeros((len(cell.state_names), batch, self.hidden), self.dtype)
             if self.learned_initial_state:
                 for k, name in enumerate(cell.state_names):
-                    state[k] = self._weights[f"{name}0{suffix}"]
+                    if name not in cell.unread_states:
+                        state[k] = self._weights[f"{name}0{suffix}"]
             states.append(state)
         return states
 
@@ -346,7 +354,8 @@ class Recurrent(Network):
                 if learn_state:
                     suffix = f"_l{layer}" + ("_reverse" if direction else "")
                     for name, part in zip(cell.state_names, d_state):
-                        self._gradients[f"{name}0{suffix}"] += part.sum(axis=0)
+                        if name not in cell.unread_states:
+                            self._gradients[f"{name}0{suffix}"] += part.sum(axis=0)
                 d_inputs.append(dx)
             if needs_input:
                 for other in d_inputs[1:]:

@@ -141,7 +141,10 @@ def load(path):
 
 
 def restore(net, checkpoint, path):
-    """Put the weights of a checkpoint into a network. Raises `RnnsimError` that names the first difference."""
+    """Put the weights of a checkpoint into a network. Raises `RnnsimError` that names the first difference.
+
+    Parameters that an older version had and that nothing read (`net.dropped_parameters`) are left out.
+    """
     different = difference(checkpoint.network, net.config)
     for entry in net.layout:
         if different:
@@ -153,7 +156,7 @@ def restore(net, checkpoint, path):
             different = f"{entry.name} has shape {list(array.shape)}, the network's has {list(entry.shape)}"
         elif array.dtype != net.theta.dtype:
             different = f"{entry.name} is {array.dtype}, the network's is {net.theta.dtype}"
-    extra = sorted(set(checkpoint.weights) - {entry.name for entry in net.layout})
+    extra = sorted(set(checkpoint.weights) - {entry.name for entry in net.layout} - set(net.dropped_parameters))
     if not different and extra:
         different = f"the network has no parameter {extra[0]}"
     if different:
