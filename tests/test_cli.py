@@ -353,6 +353,13 @@ def test_info_and_cache(ok):
     assert "threads" in ok("info")
 
 
+def test_clearing_the_cache_names_what_stays(ok, tmp_path, monkeypatch):
+    monkeypatch.setenv("RNNSIM_CACHE_DIR", str(tmp_path))
+    (tmp_path / "thesis.tex").write_text("")
+    assert "not deleted, as rnnsim did not write it: thesis.tex" in ok("cache", "--clear")
+    assert ok("cache", "--clear", "--json")["left"] == [str(tmp_path / "thesis.tex")]
+
+
 def test_data(ok, shell):
     text = ok("data", "list")
     assert "mnist" in text and "not fetched" in text and "comes with rnnsim" in text

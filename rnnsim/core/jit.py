@@ -29,9 +29,9 @@ import os
 import pathlib
 import pickle
 import re
-import shutil
 import sys
 import tempfile
+from typing import NamedTuple
 
 FASTMATH = {"nsz", "contract", "afn", "reassoc"}
 EXACT = {"nsz", "contract"}
@@ -104,13 +104,48 @@ def writable_cache():
         return None
 
 
-def clear_cache():
-    """Delete all compiled kernels of all versions; gives the number of bytes set free."""
+# What rnnsim and Numba write: a folder a module and digest; in it an index and the kernels, also half-written ones.
+_FOLDER = re.compile(r"rnnsim(\.\w+)+-[0-9a-f]{16}")
+_FILE = re.compile(r".+\.nb[ic](\.tmp\.[0-9a-f]{16})?")
+
+
+def cached_files():
+    """The files of compiled kernels in the cache, of all versions, and nothing else that may be in its folder."""
+    for folder in _own_folders():
+        for path in folder.iterdir():
+            if _FILE.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                yield path
+
+
+def _own_folders():
     root = cache_root()
-    freed = sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) if root.is_dir() else 0
-    shutil.rmtree(root, ignore_errors=True)
+    found = sorted(root.iterdir()) if root.is_dir() else []
+    return [path for path in found if _FOLDER.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
+
+
+class Cleared(NamedTuple):
+    """What `clear_cache` did."""
+
+    freed: int  # bytes
+    left: list  # paths in the folder of the cache that rnnsim did not write, or could not delete
+
+
+def clear_cache():
+    """Delete the compiled kernels of all versions (`Cleared`), and no file that rnnsim did not write."""
+    root, freed, left = cache_root(), 0, []
+    for path in list(cached_files()):
+        with contextlib.suppress(OSError):
+            size = path.stat().st_size
+            path.unlink()
+            freed += size
+    for folder in _own_folders():
+        with contextlib.suppress(OSError):
+            left += folder.iterdir()
+            folder.rmdir()  # refused unless it is empty
+    if root.is_dir():
+        left += set(root.iterdir()) - set(_own_folders())
     writable_cache.cache_clear()
-    return freed
+    return Cleared(freed, sorted(left))
 
 
 @functools.cache
