@@ -308,6 +308,27 @@ def test_theta_is_one_vector_with_named_views(name):
     assert np.array_equal(net.theta, other)
 
 
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_assigning_theta_copies_in(name):
+    options = {key: value for key, value in {"hidden": 3}.items() if key in networks.options_of(name)}
+    net = build(name, I, K, options, "float64", seed=1)
+    batch, vector, views = batch_for(net, LOSSES[0]), net.theta, net.layout.views(net.theta)
+    other = net.theta * 0.5
+    wanted = net.loss_and_gradient(batch, LOSSES[0], theta=other).loss
+    net.theta *= 2
+    assert net.theta is vector and net.loss_and_gradient(batch, LOSSES[0]).loss != wanted
+    for values in (other, other.tolist(), other[::-1][::-1]):
+        net.theta = 0 * other
+        net.theta = values
+        assert net.theta is vector and net.loss_and_gradient(batch, LOSSES[0]).loss == wanted
+    assert all(np.shares_memory(view, net.theta) for view in views.values())
+    net.theta = net.theta - 0.1 * net.gradient
+    net.gradient = other
+    assert not np.shares_memory(net.theta, other) and np.array_equal(net.gradient, other)
+    net.theta = np.arange(net.n_parameters)
+    assert net.theta[-1] == net.n_parameters - 1 and net.theta.dtype == np.float64
+
+
 @every_network
 def test_records(name):
     net = network(name, dict(layers=2))
@@ -516,6 +537,13 @@ WRONG = {
     "theta: expected 62 numbers in one vector, got shape (3,)": lambda: plain().loss_and_gradient(
         Batch(X, np.zeros((T, B, K))), LOSSES[0], theta=np.zeros(3)
     ),
+    "theta: expected 62 numbers in one vector, got shape (1, 62)": lambda: setattr(plain(), "theta", np.zeros((1, 62))),
+    "theta: expected 62 numbers in one vector, got shape ()": lambda: setattr(plain(), "theta", 0.0),
+    "theta: expected real numbers, got complex128": lambda: setattr(plain(), "theta", np.zeros(62, complex)),
+    "theta: expected real numbers, got <U1": lambda: setattr(plain(), "theta", ["a"] * 62),
+    "theta: expected real numbers, got object": lambda: setattr(plain(), "theta", [None] * 62),
+    "theta: expected an array, got rows": lambda: setattr(plain(), "theta", [[1], [2, 3]]),
+    "gradient: expected 62 numbers in one vector, got shape (3,)": lambda: setattr(plain(), "gradient", np.zeros(3)),
     "unknown parameter 'weight_hh'; did you mean 'weight_hh_l0'": lambda: plain().layout["weight_hh"],
     "expected tokens of shape (T, B)": lambda: tokens().forward(X),
     "expected whole-number tokens, got float32": lambda: tokens().forward(X[:, :, 0]),

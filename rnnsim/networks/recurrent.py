@@ -27,6 +27,7 @@ from rnnsim.cells.interface import floating_type
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, checked, require
+from rnnsim.core.threads import exclusive
 from rnnsim.networks.interface import Forward, Network, generator, mask_beyond
 
 
@@ -225,6 +226,7 @@ class Recurrent(Network):
         require(self.directions == 1, "bidirectional=True: the state in mid-sequence is not defined")
         return [np.stack(cell.state_after(ticks)) for _, _, _, cell in self._each()]
 
+    @exclusive
     def forward(self, inputs, lengths=None, state=None, record=()):
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
 

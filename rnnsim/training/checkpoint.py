@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
 
 FORMAT = "rnnsim 1"
@@ -93,8 +94,8 @@ def save(path, net, optimizer=None, state=None, window=None, progress=None, thet
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
-        "network": json.dumps(net.config),
-        "progress": json.dumps(progress or {}),
+        "network": json.dumps(as_python(net.config)),
+        "progress": json.dumps(as_python(progress or {})),
         "states": str(-1 if state is None else len(state)),
         "digest": _digest(arrays),
     }

@@ -23,7 +23,7 @@ import time
 import warnings
 from pathlib import Path
 
-from rnnsim.core.registry import option_table
+from rnnsim.core.registry import as_python, option_table
 from rnnsim.errors import RnnsimError
 from rnnsim.training import checkpoint, toml
 from rnnsim.training.checkpoint import Damaged, cannot, write_atomically
@@ -131,7 +131,7 @@ def open_run(folder):
 
 def write_result(folder, result):
     """Keep what a training ended with (a dict, as JSON) in its folder."""
-    write_atomically(Path(folder) / "result.json", json.dumps(result, indent=2) + "\n")
+    write_atomically(Path(folder) / "result.json", json.dumps(as_python(result), indent=2) + "\n")
 
 
 def load_weights(path):
@@ -164,7 +164,7 @@ def described(registry, thing):
     known = getattr(thing, "config", None) or getattr(thing, "options", None)
     if not isinstance(known, dict):
         known = {key: getattr(thing, key) for key in option_table(cls) if hasattr(thing, key)}
-    return {"name": name, "options": known}
+    return {"name": name, "options": as_python(known)}
 
 
 def manifest():
@@ -309,7 +309,7 @@ class Writer:
             with open(path, "ab") as file:
                 size = file.tell()
                 try:
-                    file.write((json.dumps(report) + "\n").encode())
+                    file.write((json.dumps(as_python(report)) + "\n").encode())
                     file.flush()
                 except OSError:
                     with contextlib.suppress(OSError):

@@ -43,7 +43,7 @@ import numpy as np
 from rnnsim.cells.interface import floating_type
 from rnnsim.core.registry import at_least, checked, require
 from rnnsim.core.simd import width
-from rnnsim.core.threads import get_threads, parallel_region
+from rnnsim.core.threads import exclusive, get_threads, parallel_region
 from rnnsim.networks.interface import Forward, Gradient, Network, generator
 from rnnsim.networks.lstm1997 import unroll as walking
 
@@ -304,6 +304,7 @@ class LSTM1997(Network):
 
     # -- the passes -------------------------------------------------------------------------------------------------------------
 
+    @exclusive
     def forward(self, inputs, lengths=None, state=None, record=()):
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
 
@@ -314,6 +315,7 @@ class LSTM1997(Network):
         outputs, state = self._forward(inputs, lengths, state, last=False)
         return Forward(outputs.copy(), state, self._records(record, lengths) if record else {})
 
+    @exclusive
     def truncated_gradient(self, batch, loss, state=None):
         """Loss of a batch and its gradient by the truncated rule of 1997, like `loss_and_gradient`."""
         outputs, final, _ = self._outputs(batch, loss, state)

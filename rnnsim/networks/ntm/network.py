@@ -40,6 +40,7 @@ from rnnsim.cells.interface import floating_type
 from rnnsim.core.gemm import pack, packed_shape
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, checked, require
+from rnnsim.core.threads import exclusive
 from rnnsim.networks.interface import Forward, Network, generator, mask_beyond
 from rnnsim.networks.ntm import unroll as ntm_walk
 
@@ -231,6 +232,7 @@ class NTM(Network):
 
     # -- the passes -------------------------------------------------------------------------------------------------
 
+    @exclusive
     def forward(self, inputs, lengths=None, state=None, record=()):
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
 
