@@ -108,6 +108,13 @@ def test_network_is_the_twin(name, structure):
                 value, _ = naive_numerics.loss_and_gradient(loss, y, judged.targets, judged.weights, judged.lengths)
                 if loss.when == "last":
                     assert distance(result.outputs, y) <= 1e-12
+                answer = net.forward(batch.inputs, batch.lengths, state, when=loss.when).outputs
+                assert distance(answer, y) <= 1e-12
+                read = net.predict(batch.inputs, loss, batch.lengths, state)
+                inside = np.ones(y.shape[:-1], bool)
+                if loss.when == "every" and batch.lengths is not None:
+                    inside = np.arange(len(y))[:, None] < batch.lengths
+                assert distance(read[inside], loss.predictions(y)[inside]) <= 1e-12 and not read[~inside].any()
                 assert abs(result.loss - value) <= 1e-12 * max(1, value)
 
 
@@ -533,6 +540,7 @@ WRONG = {
     "got [(1, 3, 3), (1, 3, 3)]": lambda: plain().forward(X, state=2 * plain().initial_state(3)),
     "got ndarray": lambda: plain().forward(X, state=plain().initial_state(3)[0]),
     "got int": lambda: plain().forward(X, state=5),
+    "when=end: expected one of every, last": lambda: plain().forward(X, when="end"),
     "unknown trace 'g'": lambda: plain().forward(X, record=["g"]),
     "theta: expected 62 numbers in one vector, got shape (3,)": lambda: plain().loss_and_gradient(
         Batch(X, np.zeros((T, B, K))), LOSSES[0], theta=np.zeros(3)

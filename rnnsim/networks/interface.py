@@ -3,7 +3,10 @@
 1. Its parameters are the flat vector `theta`, named by `layout`; `gradient` is a vector like it. `trainable` is a Boolean array
    over theta, False where an entry is frozen or absent, or None.
 2. `config` holds its name, sizes, dtype and options; `rnnsim.networks.from_config` makes the network anew from it.
-3. `forward(inputs, lengths, state, record)` gives outputs, the final state and what is to be recorded (`Forward`).
+3. `forward(inputs, lengths, state, record, when)` gives outputs, the final state and what is to be recorded (`Forward`). Outputs
+   stand at "every" time step, or at the "last" one, as losses do: there a bidirectional network reads the end of both its
+   directions, the last state of the forward and that of the backward pass, which is at the first time step.
+   `predict(inputs, loss, lengths, state)` gives its answer, where the loss stands and as the loss reads it.
 4. `evaluate(batch, loss, state)` gives loss and outputs (`Evaluation`); `loss_and_gradient(batch, loss, state, theta)` also the
    gradient (`Gradient`). `state` is a list of arrays whose second axis is the batch, None the state of `initial_state`.
 5. `state_after(ticks)` is the state inside the sequence that was walked last, like `initial_state(batch)`.
@@ -34,7 +37,7 @@ from rnnsim.errors import RnnsimError, unknown
 class Forward(NamedTuple):
     """What a forward pass gives."""
 
-    outputs: np.ndarray  # (T, B, K), zero beyond the length of a sequence
+    outputs: np.ndarray  # (T, B, K), zero beyond the length of a sequence; (B, K) with when="last"
     state: list  # arrays (k, B, n)
     records: dict  # name -> (T, B, ...)
 
@@ -80,7 +83,7 @@ class Network(ABC):
         """The state after so many ticks of the last pass, like `initial_state`."""
 
     @abstractmethod
-    def forward(self, inputs, lengths=None, state=None, record=()):
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
         """Outputs, final state and records (`Forward`)."""
 
     def _lay_out(self, shapes):
@@ -165,6 +168,22 @@ class Network(ABC):
         if self.trainable is not None:
             self.gradient *= self.trainable
         return Gradient(value, self.gradient, outputs, state)
+
+    def predict(self, inputs, loss, lengths=None, state=None):
+        """What the network answers, where `loss` stands and as it reads outputs: probabilities for cross-entropies.
+
+        (T, B, K), zero beyond the length of a sequence, or (B, K) for a loss at the last time step: what an evaluation judges.
+
+        >>> import rnnsim as rs
+        >>> task = rs.tasks.Digits()
+        >>> net = rs.Recurrent("gru", task.n_inputs, task.n_outputs, hidden=4, bidirectional=True)
+        >>> net.predict(task.example().inputs, task.loss).shape
+        (1, 10)
+        """
+        found = loss.predictions(self.forward(inputs, lengths, state, when=loss.when).outputs)
+        if lengths is not None and loss.when == "every":
+            mask_beyond(found, np.asarray(lengths))
+        return found
 
     def not_finite(self):
         """What was not finite first in the last pass, in words; None if nothing more is known."""

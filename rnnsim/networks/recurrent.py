@@ -25,8 +25,9 @@ import numpy as np
 from rnnsim.cells import CELLS
 from rnnsim.cells.interface import floating_type
 from rnnsim.core.jit import jit_exact
+from rnnsim.core.losses import WHEN
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
-from rnnsim.core.registry import at_least, checked, require
+from rnnsim.core.registry import at_least, checked, one_of, require
 from rnnsim.core.threads import exclusive
 from rnnsim.networks.interface import Forward, Network, generator, mask_beyond
 
@@ -227,16 +228,21 @@ class Recurrent(Network):
         return [np.stack(cell.state_after(ticks)) for _, _, _, cell in self._each()]
 
     @exclusive
-    def forward(self, inputs, lengths=None, state=None, record=()):
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
+
+        With when="last" outputs are (B, K), the readout of the final states: the last of the forward direction and, if there is
+        one, the first in time of the backward direction.
 
         `record` names traces: all layers' (``"i"``), one layer's (``"i_l0"``), or ``"gates"`` for all. Raises `RnnsimError` for
         wrong shapes, NaN, lengths beyond T and unknown traces.
         """
         inputs, lengths = self._checked(inputs, lengths)
-        features, state = self._walk(inputs, lengths, state)
+        last = one_of("when", when, WHEN) == "last"
+        features, state = self._walk(inputs, lengths, state, last)
         outputs = self._read(features).copy()
-        mask_beyond(outputs, lengths)
+        if not last:
+            mask_beyond(outputs, lengths)
         return Forward(outputs, state, self._records(record, lengths) if record else {})
 
     def _records(self, record, lengths):
