@@ -26,6 +26,7 @@ def _find_the_shell():
 if not importlib.util.find_spec("rnnsim"):
     sys.path.insert(0, str(ROOT))
 _find_the_shell()
+import rnnsim  # noqa: E402, F401  before any test imports Numba: RNNSIM_ISA=avx2 holds the suite to AVX2
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -173,6 +173,31 @@ def test_copied_rules_learn_the_same(name, way):
     assert twins[1].theta.tobytes() == net.theta.tobytes()
 
 
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_that_was_used_learns_like_a_fresh_one(name):
+    task = rs.tasks.XOR()
+    net = build("rnn", task.n_inputs, task.n_outputs, {"hidden": 4}, "float64", seed=2)
+    start, rule, found = net.theta.copy(), RULES.build(name), []
+    for one in (rule, rule, RULES.build(name)):
+        net.theta = start
+        rs.train(net, task, rule=one, optimizer=SGD(0.1), steps=3, batch=3, rng=1)
+        found.append(net.theta.tobytes())
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_used_rule_is_pickled_without_addresses_of_this_process():
+    task = rs.tasks.XOR()
+    net, rule = build("rnn", task.n_inputs, task.n_outputs, {"hidden": 4}, "float64", seed=2), RULES.build("rtrl")
+    rs.train(net, task, rule=rule, steps=2, batch=3)
+    for way in (copy.deepcopy, WAYS["pickle"]):
+        its_net, its_rule = way((net, rule))
+        assert rule._engine is not None and its_rule._engine is None
+        twin, other = copy.deepcopy(net), RULES.build("rtrl")
+        rs.train(its_net, task, rule=its_rule, steps=3, batch=3)
+        rs.train(twin, task, rule=other, steps=3, batch=3)
+        assert its_net.theta.tobytes() == twin.theta.tobytes() != net.theta.tobytes()
+
+
 ONLINE = [name for name in RULES if isinstance(RULES.build(name), OnlineRule)]
 
 

@@ -20,7 +20,7 @@ from rnnsim.core.jit import jit, jit_exact, jit_parallel
 PACKAGE = pathlib.Path(rnnsim.__file__).parent
 ROOT = PACKAGE.parent
 
-# A package of the same name with the true jit.py in it: a kernel, what it imports, and what that imports.
+# A package of the same name with the true jit.py, and what that imports, in it: a kernel, what it imports, and what that imports.
 FILES = {
     "rnnsim/__init__.py": "",
     "rnnsim/core/__init__.py": "",
@@ -68,7 +68,8 @@ class Copy:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        shutil.copy(PACKAGE / "core" / "jit.py", folder / "rnnsim" / "core" / "jit.py")
+        for name in ("core/jit.py", "core/isa.py", "errors.py"):
+            shutil.copy(PACKAGE / name, folder / "rnnsim" / name)
 
     def start(self, **switches):
         environment = os.environ | {"PYTHONPATH": str(self.folder), "RNNSIM_CACHE_DIR": str(self.cache)} | switches

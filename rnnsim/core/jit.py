@@ -10,7 +10,8 @@ Flags
 
 Cache
     Compiled kernels are kept under ``$RNNSIM_CACHE_DIR`` (default: the user's cache folder), each module's in a folder
-    named by the digest of that module and of every module of rnnsim that it imports, directly or through others.
+    named by the digest of that module and of every module of rnnsim that it imports, directly or through others, and of
+    the instruction set if one is asked for; within a folder Numba tells processors apart.
     Numba's own cache looks only at the file that a kernel stands in and misses a change in another file that the
     kernel calls; here such a change gives a new folder, so a stale kernel cannot be run. If the folder cannot be
     written or its files are damaged, kernels are compiled in memory.
@@ -18,6 +19,7 @@ Cache
 Switches
     ``RNNSIM_JIT=0`` runs every kernel as plain Python (slow; for debuggers and coverage).
     ``RNNSIM_CACHE=0`` compiles without the disk cache.
+    ``RNNSIM_ISA=avx2`` compiles for AVX2 on every processor (`rnnsim.core.isa`).
 """
 
 import contextlib
@@ -33,11 +35,15 @@ import sys
 import tempfile
 from typing import NamedTuple
 
+from rnnsim.core import isa
+
 FASTMATH = {"nsz", "contract", "afn", "reassoc"}
 EXACT = {"nsz", "contract"}
 ENABLED = os.environ.get("RNNSIM_JIT", "1") != "0"
 CACHED = os.environ.get("RNNSIM_CACHE", "1") != "0"
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent
+if ENABLED:
+    isa.check()
 
 
 def cache_root():
@@ -78,13 +84,16 @@ def _imported(module):
 
 @functools.cache
 def source_digest(module):
-    """Digest of a module's source and of all the modules of rnnsim that it reaches by imports: 16 hexadecimal digits."""
+    """Digest of a module's source, of all the modules of rnnsim that it reaches by imports, and of ``RNNSIM_ISA`` if it is set.
+
+    16 hexadecimal digits.
+    """
     reached, open_ends = set(), {module, __name__}
     while open_ends:
         name = open_ends.pop()
         reached.add(name)
         open_ends |= _imported(name) - reached
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"isa {isa.name()}".encode() if isa.name() else b"")
     for name in sorted(reached):
         digest.update(name.encode() + b"\0" + _source_file(name).read_bytes())
     return digest.hexdigest()[:16]

@@ -171,6 +171,7 @@ def manifest():
     """Where and with what this process runs."""
     from importlib.metadata import PackageNotFoundError, version
 
+    from rnnsim.core.isa import vectors
     from rnnsim.core.threads import get_threads
     from rnnsim.version import VERSION
 
@@ -183,6 +184,7 @@ def manifest():
         "command": list(sys.argv),
         "versions": versions,
         "cpu": _cpu(),
+        "vectors": vectors(),
         "system": platform.platform(),
         "threads": get_threads(),
         "source": source_digest(),
