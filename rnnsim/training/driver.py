@@ -22,6 +22,7 @@ import threading
 import time
 
 from rnnsim.core.learner import NotFinite
+from rnnsim.core.registry import is_true
 from rnnsim.training.goal import Goal
 
 _FREE = ("steps", "until", "time_limit", "checkpoint_every")  # what may differ when a run goes on
@@ -188,7 +189,7 @@ class _Sitting:
 
     def ending(self, callback, report, interrupt):
         """Why the training ends here before it is done, in words; None if it goes on."""
-        if callback is not None and callback(self._progress(report)) is True:
+        if callback is not None and is_true(callback(self._progress(report))):
             return "stopped by the callback"
         if interrupt.asked:
             return _INTERRUPTED

@@ -41,9 +41,10 @@ from typing import Literal
 import numpy as np
 
 from rnnsim.cells.interface import floating_type
-from rnnsim.core.registry import at_least, checked, require
+from rnnsim.core.losses import WHEN
+from rnnsim.core.registry import at_least, checked, one_of, require
 from rnnsim.core.simd import width
-from rnnsim.core.threads import get_threads, parallel_region
+from rnnsim.core.threads import exclusive, get_threads, parallel_region
 from rnnsim.networks.interface import Forward, Gradient, SequenceNetwork, generator
 from rnnsim.networks.lstm1997 import unroll as walking
 
@@ -304,18 +305,22 @@ class LSTM1997(SequenceNetwork):
 
     # -- the passes -------------------------------------------------------------------------------------------------------------
 
-    def forward(self, inputs, lengths=None, state=None, record=()):
+    @exclusive
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
+
+        With when="last" outputs are (B, K), those at the end of each sequence.
 
         `record` names traces of `trace_names`, or "gates" for all. Raises `RnnsimError` for wrong shapes, NaN, lengths beyond
         T and unknown traces.
         """
         inputs, lengths = self._checked(inputs, lengths)
-        outputs, state = self._forward(inputs, lengths, state, last=False)
+        outputs, state = self._forward(inputs, lengths, state, last=one_of("when", when, WHEN) == "last")
         return Forward(outputs.copy(), state, self._records(record, lengths) if record else {})
 
     procedures = frozenset({"truncated"})
 
+    @exclusive
     def gradient_by(self, rule, batch, loss, state=None):
         """The `Gradient` of a batch by the truncated rule of 1997; see `rnnsim.networks.interface.Network.gradient_by`."""
         outputs, final, _ = self._outputs(batch, loss, state)
