@@ -65,7 +65,7 @@ every_linear_case = pytest.mark.parametrize("case", AT_ONCE, ids=title)
 
 def test_units_that_are_computed_last_are_refused_by_online_rules():
     cell = Bound(("rnn", dict(outputs_last=1))).cell
-    for ask in (cell.tick_options, lambda: cell.linearise(np.zeros(INPUTS), np.zeros((1, HIDDEN)))):
+    for ask in (cell.time_step_options, lambda: cell.linearise(np.zeros(INPUTS), np.zeros((1, HIDDEN)))):
         with pytest.raises(
             RnnsimError, match="outputs_last=1: expected 0, as rules that learn while the sequence runs"
         ):
@@ -245,19 +245,19 @@ def influence_after(bound, tick, influence):
         change = np.zeros((n, size))
         if group.weight_hh is not None:
             rows = slice(group.weight_hh * n, (group.weight_hh + 1) * n)
-            d_message = np.einsum("qj,qjp->jp", out.message_direct[g], influence)
+            d_recurrent_input = np.einsum("qj,qjp->jp", out.recurrent_input_direct[g], influence)
             for e in range(g):
-                d_message += out.message_gain[g, e][:, None] * d_groups[e]
-            change += bound.weights["weight_hh"][rows] @ d_message
-            change[units[:, None], columns("weight_hh", rows)] += out.message[g]
+                d_recurrent_input += out.recurrent_input_gain[g, e][:, None] * d_groups[e]
+            change += bound.weights["weight_hh"][rows] @ d_recurrent_input
+            change[units[:, None], columns("weight_hh", rows)] += out.recurrent_input[g]
         if group.weight_ih is not None:
             rows = slice(group.weight_ih * n, (group.weight_ih + 1) * n)
             change[units[:, None], columns("weight_ih", rows)] += x
         for name, block in group.biases:
             change[units, columns(name, slice(block * n, (block + 1) * n))] += 1
-        for row, owner in enumerate(cell.own_groups):
+        for row, owner in enumerate(cell.peephole_groups):
             if owner == g:
-                change[units, columns("weight_peephole", row)] += out.own_source[row]
+                change[units, columns("weight_peephole", row)] += out.peephole_input[row]
         d_groups.append(change)
     direct = np.einsum("pqj,qjt->pjt", out.direct, influence)
     return direct + np.einsum("pgj,gjt->pjt", out.gain, np.array(d_groups))

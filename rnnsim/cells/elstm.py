@@ -175,11 +175,11 @@ def elstm_linearise(out, z, u, c_before, p):
         out.gain[1, 0, j] = (c_before[j] - g) * f * (one - f)
         out.gain[1, 1, j] = (one - f) * (one - g * g)
         out.direct[1, 1, j] = f + p[0, j] * out.gain[1, 0, j] + p[1, j] * out.gain[1, 1, j]
-        out.own_source[0, j] = out.own_source[1, j] = c_before[j]
-        # The output gate's message is the new c.
-        out.message[2, j] = out.state[1, j]
-        out.message_direct[2, 1, j] = out.direct[1, 1, j]
-        out.message_gain[2, 0, j], out.message_gain[2, 1, j] = out.gain[1, 0, j], out.gain[1, 1, j]
+        out.peephole_input[0, j] = out.peephole_input[1, j] = c_before[j]
+        # The recurrent input of the output gate is the new c.
+        out.recurrent_input[2, j] = out.state[1, j]
+        out.recurrent_input_direct[2, 1, j] = out.direct[1, 1, j]
+        out.recurrent_input_gain[2, 0, j], out.recurrent_input_gain[2, 1, j] = out.gain[1, 0, j], out.gain[1, 1, j]
     for j in range(n):
         a = z[2 * n + j]
         for i in range(n):
@@ -192,7 +192,7 @@ def elstm_linearise(out, z, u, c_before, p):
 
 
 @jit_borrowed
-def elstm_tick(out, theta, x, before, work, structure):
+def elstm_time_step(out, theta, x, before, work, structure):
     """One tick from the flat parameters."""
     n, places = before.shape[1], structure.places
     z, weights = work[: 3 * n], theta[places[0] : places[0] + places[5]].reshape(3 * n, x.size)
@@ -223,8 +223,8 @@ class ELSTM(interface.Cell):
     state_names = ("h", "c")
     carried = "c"
     trace_names = ("f", "z", "o", "c", "h")
-    own_groups = (0, 1)
-    after = False  # the output gate's message depends on the other pre-activations
+    peephole_groups = (0, 1)
+    after = False  # the recurrent input of the output gate depends on the other pre-activations
 
     def __init__(
         self,
@@ -244,9 +244,9 @@ class ELSTM(interface.Cell):
         )
         self._walk = None
 
-    tick = staticmethod(elstm_tick)
+    time_step = staticmethod(elstm_time_step)
 
-    def tick_options(self):
+    def time_step_options(self):
         return [], []
 
     def shapes(self):

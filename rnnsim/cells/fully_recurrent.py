@@ -172,8 +172,8 @@ def rnn_linearise(out, s, y_before, bias, a, kind):
     activate(s, bias, kind)
     for j in range(s.size):
         out.state[0, j] = s[j] if a == 1 else y_before[j] + a * (s[j] - y_before[j])
-        out.message[0, j] = y_before[j]
-        out.message_direct[0, 0, j] = one
+        out.recurrent_input[0, j] = y_before[j]
+        out.recurrent_input_direct[0, 0, j] = one
         out.gain[0, 0, j] = one
     activate_backward(s, out.gain[0, 0], a, kind)
     for j in range(s.size):
@@ -182,7 +182,7 @@ def rnn_linearise(out, s, y_before, bias, a, kind):
 
 
 @jit_borrowed
-def rnn_tick(out, theta, x, before, work, structure):
+def rnn_time_step(out, theta, x, before, work, structure):
     """One tick from the flat parameters; options: activation; numbers: leak."""
     n = before.shape[1]
     s, none = work[:n], work[n : 2 * n]
@@ -249,13 +249,13 @@ class FullyRecurrent(interface.Cell):
             return options
         return {**options, "connections": np.asarray(_read_table(table)).tolist()}
 
-    tick = staticmethod(rnn_tick)
+    time_step = staticmethod(rnn_time_step)
 
     def _at_once(self):
         words = "expected 0, as rules that learn while the sequence runs need all units to be computed at once"
         require(not self.outputs_last, f"outputs_last={self.outputs_last}: {words}")
 
-    def tick_options(self):
+    def time_step_options(self):
         self._at_once()
         return [self.kind], [self.leak]
 

@@ -191,7 +191,7 @@ def gru_linearise(out, a, q, h_before, bias, bias_hn, u_n, after):
     """Fill `out` from one row's pre-activations a (3H, without biases) and q (H) = U_n h, and the old state (H).
 
     Groups: r, z, n, and with reset after q, the state's part of the candidate. With reset before, u_n (H, H) is used to
-    finish the candidate's pre-activation, and the message of n is r * h.
+    finish the candidate's pre-activation, and the recurrent input of n is r * h.
     """
     n = h_before.size
     one = a.dtype.type(1)
@@ -207,20 +207,20 @@ def gru_linearise(out, a, q, h_before, bias, bias_hn, u_n, after):
         out.direct[0, 0, j] = keep
         out.gain[0, 1, j] = (h_before[j] - candidate) * keep * (one - keep)
         out.gain[0, 2, j] = slope
-        for group in range(out.message.shape[0]):
-            out.message[group, j] = h_before[j]
-            out.message_direct[group, 0, j] = one
+        for group in range(out.recurrent_input.shape[0]):
+            out.recurrent_input[group, j] = h_before[j]
+            out.recurrent_input_direct[group, 0, j] = one
         if after:
             out.gain[0, 0, j] = slope * q[j] * r * (one - r)
             out.gain[0, 3, j] = slope * r
         else:
-            out.message[2, j] = q[j]
-            out.message_direct[2, 0, j] = r
-            out.message_gain[2, 0, j] = h_before[j] * r * (one - r)
+            out.recurrent_input[2, j] = q[j]
+            out.recurrent_input_direct[2, 0, j] = r
+            out.recurrent_input_gain[2, 0, j] = h_before[j] * r * (one - r)
 
 
 @jit_borrowed
-def gru_tick(out, theta, x, before, work, structure):
+def gru_time_step(out, theta, x, before, work, structure):
     """One tick from the flat parameters; options: reset after, rows of U, whether there is a bias_hh of its own for q."""
     n, h, places = before.shape[1], before[0], structure.places
     after, rows, inner = structure.options[0] != 0, structure.options[1], structure.options[2] != 0
@@ -292,9 +292,9 @@ class GRU(interface.Cell):
             return (r, z, group("n", 2, True, True, biases))
         return (r, z, group("n", 2, True, False, biases[:1]), group("q", 2, False, True, biases[1:]))
 
-    tick = staticmethod(gru_tick)
+    time_step = staticmethod(gru_time_step)
 
-    def tick_options(self):
+    def time_step_options(self):
         rows = (3 if self.gates_see_state else 1) * self.hidden
         return [int(self.after), rows, int(self.bias == "double" and self.after)], []
 

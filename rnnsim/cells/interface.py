@@ -17,8 +17,8 @@ learning rule, and is entered in the registry with one line of ``rnnsim/cells/__
    receives the gradient of the inputs. Parameter gradients are added to the bound gradient views.
 8. ``traces()`` gives every gate and state of the last forward walk by name, (T, B, H) each: names in `trace_names`.
 9. ``linearise(x, state)`` gives one tick as a `Linearised`; `groups` says which parameter rows make which pre-activation.
-10. ``tick(out, theta, x, before, work, structure)``, a kernel, does the same from the flat parameters, for
-    `rnnsim.learning.online.engine`; ``tick_options()`` gives the whole numbers and the numbers that it finds in
+10. ``time_step(out, theta, x, before, work, structure)``, a kernel, does the same from the flat parameters, for
+    `rnnsim.learning.online.engine`; ``time_step_options()`` gives the whole numbers and the numbers that it finds in
     ``structure.options`` and ``structure.numbers``. ``work`` has 8 H numbers.
 11. `carried` names the one state that goes on from tick to tick, if a unit's next one depends on no other unit's; else None.
 12. The walk of a row does not depend on the other rows, on the number of threads or on what the workspace held before.
@@ -36,7 +36,7 @@ from rnnsim.core.workspace import Workspace
 class Group(NamedTuple):
     """One pre-activation per unit: which blocks of H parameter rows make it.
 
-    a = weight_ih[block] @ x + weight_hh[block] @ message + biases, each absent part being None or empty.
+    a = weight_ih[block] @ x + weight_hh[block] @ recurrent_input + biases, each absent part being None or empty.
     """
 
     name: str
@@ -48,24 +48,24 @@ class Group(NamedTuple):
 class Linearised(NamedTuple):
     """One tick of one row, linearised; H units, k states a unit, G groups of pre-activations a unit.
 
-    With s the old state, a the pre-activations and m the messages, vectors that the recurrent weights multiply::
+    With s the old state, a the pre-activations and m the recurrent inputs, the vectors that the recurrent weights multiply::
 
         ds'[p, j] = sum_q direct[p, q, j] ds[q, j] + sum_g gain[p, g, j] da[g, j]
-        dm[g, j]  = sum_q message_direct[g, q, j] ds[q, j] + sum_e message_gain[g, e, j] da[e, j]
+        dm[g, j]  = sum_q recurrent_input_direct[g, q, j] ds[q, j] + sum_e recurrent_input_gain[g, e, j] da[e, j]
         da[g]     = weight_hh[g] @ dm[g] + (what the change of the parameters does)
 
-    Everything but weight_hh is local to a unit. `message_gain` is non-zero only where a group's message depends on the
-    pre-activation of an earlier group. Parameters that weigh a unit's own state (peepholes) act on the pre-activation
-    of their group like an input weight, with `own_source` as input.
+    Everything but weight_hh is local to a unit. `recurrent_input_gain` is non-zero only where the recurrent input of a group
+    depends on the pre-activation of an earlier group. Parameters that weigh a unit's own state (peepholes) act on the
+    pre-activation of their group like an input weight, with `peephole_input` as input.
     """
 
     state: np.ndarray  # (k, H) new state
     direct: np.ndarray  # (k, k, H)
     gain: np.ndarray  # (k, G, H)
-    message: np.ndarray  # (G, H)
-    message_direct: np.ndarray  # (G, k, H)
-    message_gain: np.ndarray  # (G, G, H)
-    own_source: np.ndarray  # (rows of the peephole parameter, H)
+    recurrent_input: np.ndarray  # (G, H)
+    recurrent_input_direct: np.ndarray  # (G, k, H)
+    recurrent_input_gain: np.ndarray  # (G, G, H)
+    peephole_input: np.ndarray  # (rows of the peephole parameter, H)
 
     @classmethod
     def empty(cls, states, groups, hidden, own, dtype):
@@ -89,7 +89,7 @@ class Cell(ABC):
     trace_names = ("h",)
     groups = ()
     carried = None
-    own_groups = ()  # the group that each row of the peephole parameter acts on
+    peephole_groups = ()  # the group that each row of the peephole parameter acts on
 
     def __init__(self, n_inputs, hidden, dtype):
         self.n_inputs = at_least("inputs", n_inputs, 1)
@@ -133,8 +133,8 @@ class Cell(ABC):
         """One tick x (I), state (k, H) as a `Linearised`."""
 
     @abstractmethod
-    def tick_options(self):
-        """(whole numbers, numbers) that the kernel `tick` needs."""
+    def time_step_options(self):
+        """(whole numbers, numbers) that the kernel `time_step` needs."""
 
     def initialise(self, weights, rng):
         """Uniform in +-1/sqrt(hidden), as PyTorch does for its recurrent layers."""

@@ -213,19 +213,19 @@ def lstm_linearise(out, z, c_before, h_before, p, kind):
             out.gain[1, 0, j] = g * i * (one - i) if kind == NO_FORGET else (c_before[j] - g) * f * (one - f)
             out.direct[1, 1, j] = f + out.gain[1, 0, j] * p[kind - 1, j]
         out.direct[0, 1, j] = h_c * out.direct[1, 1, j]
-        for row in range(out.own_source.shape[0]):
-            out.own_source[row, j] = c if row == out.own_source.shape[0] - 1 else c_before[j]
+        for row in range(out.peephole_input.shape[0]):
+            out.peephole_input[row, j] = c if row == out.peephole_input.shape[0] - 1 else c_before[j]
         out.gain[1, last - 1, j] = i * (one - g * g)
         for group in range(last):
             out.gain[0, group, j] = h_c * out.gain[1, group, j]
         out.gain[0, last, j] = squashed * o * (one - o)
         for group in range(last + 1):
-            out.message[group, j] = h_before[j]
-            out.message_direct[group, 0, j] = one
+            out.recurrent_input[group, j] = h_before[j]
+            out.recurrent_input_direct[group, 0, j] = one
 
 
 @jit_borrowed
-def lstm_tick(out, theta, x, before, work, structure):
+def lstm_time_step(out, theta, x, before, work, structure):
     """One tick from the flat parameters; options: gate arrangement, gates, rows of the peepholes of i, f, o or -1."""
     n, kind, rows = before.shape[1], structure.options[0], structure.options[1] * before.shape[1]
     z, p = work[:rows], work[4 * n : 7 * n].reshape(3, n)
@@ -271,12 +271,12 @@ class LSTM(interface.Cell):
             interface.Group(gate, block, block, tuple((name, block) for name, _ in interface.bias_shapes(bias, 1)))
             for block, gate in enumerate(self.gates)
         )
-        self.own_groups = tuple(self.gates.index(gate) for gate in self._looking)
+        self.peephole_groups = tuple(self.gates.index(gate) for gate in self._looking)
         self._walk = None
 
-    tick = staticmethod(lstm_tick)
+    time_step = staticmethod(lstm_time_step)
 
-    def tick_options(self):
+    def time_step_options(self):
         rows = [self._looking.index(gate) if gate in self._looking else -1 for gate in "ifo"]
         return [self.kind, len(self.gates), *rows], []
 
