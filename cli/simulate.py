@@ -69,26 +69,9 @@ def _beside(output):
 
 def _read(name):
     """The array in a .npy file or on stdin; one clear line if there is none."""
-    import io
+    from rnnsim.core.reading import array_from, at_home, read_npy
 
-    import numpy as np
-
-    try:
-        if name == "-":
-            data = click.get_binary_stream("stdin").read()
-        else:
-            with open(name, "rb") as file:
-                data = file.read()
-    except OSError as error:
-        raise RnnsimError(f"cannot read {name}: {error.strerror or error}") from None
-    place = "stdin" if name == "-" else name
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, SyntaxError):
-        raise RnnsimError(f"{place}: expected the bytes of one .npy file") from None
-    if not isinstance(array, np.ndarray):
-        raise RnnsimError(f"{place}: expected one array (.npy), got an archive of several")
-    return array
+    return array_from(click.get_binary_stream("stdin"), "stdin") if name == "-" else read_npy(at_home(name))
 
 
 def _write(name, save):

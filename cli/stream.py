@@ -13,6 +13,8 @@ import click
 from rnnsim.errors import RnnsimError
 from rnnsim_cli.console import pairs
 
+_LINE = 2**24  # bytes of a line
+
 
 @click.command("stream", short_help="Learn from lines on standard input.")
 @click.option("--network", metavar="NAME", help="rnn, lstm, gru, ...: a network of one layer.")
@@ -131,9 +133,11 @@ class _Lines:
         return json.dumps(answer if target is None else {**answer, "loss": self.learner.loss})
 
     def _from_json(self, text):
+        from rnnsim.core.reading import parse_json
+
         try:
-            item = json.loads(text)
-        except (ValueError, RecursionError):
+            item = parse_json(text, finite=False)
+        except RnnsimError:
             raise RnnsimError("expected a JSON object with 'input' and perhaps 'target'") from None
         if not isinstance(item, dict) or "input" not in item or not {*item} <= {"input", "target"}:
             raise RnnsimError("expected a JSON object with 'input' and perhaps 'target', and nothing else")
@@ -167,10 +171,9 @@ def _decoded(line):
 
 
 def _number(field):
-    try:
-        return float(field)
-    except ValueError:
-        raise RnnsimError(f"expected a number, got '{field[:40]}'") from None
+    from rnnsim.core.reading import number
+
+    return number(field)
 
 
 def _listed(name, value, count=None):
@@ -198,10 +201,12 @@ def _answer(lines, save_to):
     fresh = lines.learner is None
     try:
         with np.errstate(all="ignore"):
-            for number, line in enumerate(iter(stdin.readline, b""), 1):
+            for number, line in enumerate(iter(lambda: stdin.readline(_LINE), b""), 1):
                 if not line.strip():
                     continue
                 try:
+                    if len(line) == _LINE:
+                        raise RnnsimError(f"longer than {_LINE:,} bytes")
                     answer = lines.answer(line)
                 except _NoLearner:
                     raise

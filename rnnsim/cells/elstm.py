@@ -249,6 +249,7 @@ class ELSTM(interface.Cell):
     carried = "c"
     trace_names = ("f", "z", "o", "c", "h")
     peephole_groups = (0, 1)
+    gate_dependent = True  # the output gate sees the new state
 
     def __init__(
         self,

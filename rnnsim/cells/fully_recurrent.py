@@ -11,6 +11,7 @@ from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_formula, jit_parallel
 from rnnsim.core.padding import ONE, ZERO, packed_columns, packed_rows, vectors
 from rnnsim.core.products import multiply_rows, weight_gradient
+from rnnsim.core.reading import at_home, read_npy
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.simd import clip, select_positive
 from rnnsim.core.vmath import sigmoid, tanh
@@ -272,6 +273,7 @@ class FullyRecurrent(interface.Cell):
         require(0 <= density <= 1, f"density={density}: expected a number from 0 to 1")
         self.kind, self.leak, self.bias = ACTIVATIONS.index(one_of("activation", activation, ACTIVATIONS)), leak, bias
         self.input_delay = input_delay
+        self.plain_units = leak == 1 and not input_delay
         inside = 0 <= outputs_last < hidden
         require(
             inside, f"outputs_last={outputs_last}: expected a number from 0 to {hidden - 1}, below the number of units"
@@ -321,9 +323,9 @@ class FullyRecurrent(interface.Cell):
                 weights[name][self.bias_connections < 0] = 0
 
     def trainable(self):
-        """Boolean arrays by parameter name where connections are frozen or absent; None if all are trained."""
+        """See `Cell.trainable`: False where a connection is frozen or absent."""
         if self.connections is None:
-            return None
+            return {}
         trained = self.connections > 0
         found = {"weight_ih": trained[:, : self.n_inputs], "weight_hh": trained[:, self.n_inputs :]}
         if self.bias_connections is not None:
@@ -431,6 +433,6 @@ def _read_table(connections):
     if not isinstance(connections, str):
         return connections
     try:
-        return np.load(connections, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RnnsimError(f"connections={connections}: cannot be read as an .npy file ({error})") from None
+        return read_npy(at_home(connections))
+    except RnnsimError as error:
+        raise RnnsimError(f"connections: {error}") from None

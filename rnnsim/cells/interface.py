@@ -66,9 +66,7 @@ class Linearised(NamedTuple):
 class Cell(ABC):
     """One recurrent layer in one direction, with all that its passes need.
 
-    ``__init__(n_inputs, hidden, dtype, **options)`` checks its options and annotates each one. A class whose options may be
-    arrays or names of files also has ``kept(options)``, which gives them as a configuration keeps them: numbers, texts and
-    lists.
+    ``__init__(n_inputs, hidden, dtype, **options)`` checks its options and annotates each one.
 
     A pass takes every row of a batch by itself: its bits do not depend on the other rows, on the number of threads or on what
     the work buffers held before. Their rows are padded to whole vectors (`rnnsim.core.padding`); states, outputs, traces
@@ -80,6 +78,10 @@ class Cell(ABC):
     trace_names : names of what `traces` gives
     groups : the pre-activations of a unit, a `Group` each
     peephole_groups : the group that each row of the peephole parameter acts on
+    gate_dependent : whether a recurrent input depends on a pre-activation of the same time step
+    input_delay : whether the readout sees the state before the time step
+    plain_units : whether a unit is f(weighted sum) of inputs and units, with nothing besides
+    connections : table (H, I + H) of the connections: 1 trainable, 0 frozen, -1 absent; None: all are there
     carried : the one state that goes on from time step to time step, if a unit's next one depends on no other unit's; else None
     time_step : a kernel, see `time_step_options`
     """
@@ -89,6 +91,10 @@ class Cell(ABC):
     groups = ()
     carried = None
     peephole_groups = ()
+    gate_dependent = False
+    input_delay = False
+    plain_units = False
+    connections = None
 
     def __init__(self, n_inputs, hidden, dtype):
         self.n_inputs = at_least("inputs", n_inputs, 1)
@@ -157,6 +163,15 @@ class Cell(ABC):
         `Linearised` to fill, theta all parameters of the network, x (I), before (k, H), work a buffer of 8 H numbers, structure
         a `rnnsim.learning.online.engine.Structure`, which holds these numbers as ``options`` and ``numbers``.
         """
+
+    @staticmethod
+    def kept(options):
+        """Options as a configuration keeps them, in numbers, texts and lists."""
+        return dict(options)
+
+    def trainable(self):
+        """``{parameter: bool or bool array}``, False where an entry is frozen or absent; {} if all are trained."""
+        return {}
 
     def initialise(self, weights, rng):
         """Fill the parameters, a dict of name -> array: uniform in +-1/sqrt(hidden), as PyTorch does."""

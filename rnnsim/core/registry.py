@@ -97,7 +97,7 @@ def convert(value, annotation, key):
     >>> convert("3", int, "layers"), convert("no", bool, "skip"), convert("4,5", tuple[int, ...], "delays")
     (3, False, (4, 5))
     """
-    error = RnnsimError(f"{key}={_shown(value)}: expected {_expected(annotation)}")
+    error = RnnsimError(f"{key}={shown(value)}: expected {expected(annotation)}")
     if annotation is typing.Any or annotation is inspect.Parameter.empty:
         return value
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
@@ -152,19 +152,37 @@ def convert(value, annotation, key):
     return value
 
 
-def _shown(value):
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def shown(value):
+    """A value as messages show it: on one line, at most 60 characters.
+
+    >>> shown("hidden"), shown(1.5), shown("x" * 100)[-5:]
+    ('hidden', '1.5', 'xx...')
+    """
+    try:
+        text = str(value)
+    except (ValueError, RecursionError):  # Python prints no whole number of more than 4,300 digits
+        text = f"a {type(value).__name__} too large to be shown"
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    )
 
 
-def _expected(annotation):
+def expected(annotation):
+    """What an annotation asks for, in words.
+
+    >>> expected(int), expected(tuple[float, ...]), expected(str | None)
+    ('a whole number', 'a number, several separated by commas', 'a text or none')
+    """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Literal:
         return "one of " + ", ".join(str(choice) for choice in arguments)
     if origin is typing.Union or origin is types.UnionType:
-        return " or ".join(_expected(choice) for choice in arguments)
+        return " or ".join(expected(choice) for choice in arguments)
     if origin is tuple:
-        return f"{_expected(arguments[0])}, several separated by commas"
+        return f"{expected(arguments[0])}, several separated by commas"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
@@ -183,5 +201,5 @@ def at_least(key, value, least):
 
 def one_of(key, value, known):
     """`value`, if it is one of the known ones; else one clear line."""
-    require(isinstance(value, str) and value in known, f"{key}={_shown(value)}: expected one of {', '.join(known)}")
+    require(isinstance(value, str) and value in known, f"{key}={shown(value)}: expected one of {', '.join(known)}")
     return value

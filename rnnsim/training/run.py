@@ -22,16 +22,30 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any, NotRequired
 
+from rnnsim.core.reading import Damaged, Missing, cannot, name_of, parse_json, read_json, read_json_lines, read_toml
 from rnnsim.core.registry import option_table
 from rnnsim.errors import RnnsimError
 from rnnsim.training import checkpoint, toml
-from rnnsim.training.checkpoint import Damaged, cannot, write_atomically
+from rnnsim.training.checkpoint import make_folder, write_atomically
 
 KEPT = 2  # checkpoints
 _LEFT_OVER = re.compile(r"\..*\.tmp|lock")
 _STEP = re.compile(r"step-(\d+)\.safetensors")
-_CONFIG = dict(steps=int, batch=int, seed=int, task=dict, network=dict, rule=dict, optimizer=dict)
+_BUILT = {"name": str, "options": dict[str, Any]}
+_CONFIG = {"steps": int, "batch": int, "seed": int, "task": _BUILT, "rule": _BUILT}
+_CONFIG |= {"optimizer": NotRequired[_BUILT]}  # a rule that sets the weights by itself asks none
+_CONFIG |= {"network": {**checkpoint.NETWORK, "options": dict[str, Any]}}
+_MANIFEST = {"versions": NotRequired[dict[str, str]], "cpu": NotRequired[str], "threads": NotRequired[int]}
+_MANIFEST |= {"resumed": NotRequired[list[dict]]}
+_NUMBER = int | float | None
+_EVALUATION = {"split": str, "unit": str, "sequences": int, "metrics": dict[str, _NUMBER]}
+_EVALUATION |= {"loss": _NUMBER, "trivial_loss": _NUMBER, "correct": _NUMBER}
+_RESULT = {"message": str, "solved": bool, "solved_at": NotRequired[int | None], "evaluation": _EVALUATION}
+_REPORT = {"step": int, "evaluation": NotRequired[_EVALUATION], "test": NotRequired[dict]}
+_REPORT |= {name: NotRequired[_NUMBER] for name in ("sequences", "seconds", "loss", "correct", "error", "solved_at")}
+_HOLDER = {"pid": int, "started": int | None}
 
 
 class Run:
@@ -40,24 +54,11 @@ class Run:
     def __init__(self, folder):
         self.folder = Path(folder)
         try:
-            text = (self.folder / "config.toml").read_text(encoding="utf-8")
-            manifest = (self.folder / "manifest.json").read_text(encoding="utf-8")
-            self.config, self.manifest = toml.loads(text, self.folder / "config.toml"), json.loads(manifest)
-        except FileNotFoundError as error:
-            raise RnnsimError(f"{folder} is not a run: there is no {Path(error.filename).name}") from None
-        except OSError as error:
-            raise cannot("read", folder, error) from None
-        except RnnsimError:
-            raise
-        except ValueError as error:
-            raise RnnsimError(f"{self.folder / 'manifest.json'} is damaged ({error})") from None
-        if not isinstance(self.manifest, dict):
-            raise RnnsimError(f"{self.folder / 'manifest.json'} is damaged")
-        for name, kind in _CONFIG.items():
-            if not isinstance(self.config.get(name), kind):
-                raise RnnsimError(f"{self.folder / 'config.toml'}: '{name}' is missing or damaged")
-            if kind is dict and not {"name", "options"} <= set(self.config[name]):
-                raise RnnsimError(f"{self.folder / 'config.toml'}: [{name}] needs a name and options")
+            self.config = read_toml(self.folder / "config.toml", _CONFIG)
+            self.manifest = read_json(self.folder / "manifest.json", _MANIFEST)
+        except Missing:
+            missing = "manifest.json" if (self.folder / "config.toml").exists() else "config.toml"
+            raise RnnsimError(f"{name_of(folder)} is not a run: there is no {missing}") from None
 
     def __repr__(self):
         return f"<run {self.folder}: {self.config['network']['name']} on {self.config['task']['name']}>"
@@ -90,18 +91,10 @@ class Run:
 
     def result(self):
         """What the training ended with (`write_result`), or None if it has not ended."""
-        path = self.folder / "result.json"
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            return read_json(self.folder / "result.json", _RESULT, finite=False)
+        except Missing:
             return None
-        except OSError as error:
-            raise cannot("read", path, error) from None
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or "message" not in found:
-            raise RnnsimError(f"{path} is damaged")
-        return found
 
     def rule(self):
         """The learning rule, rebuilt from its name and options."""
@@ -110,7 +103,9 @@ class Run:
         return RULES.build(self.config["rule"]["name"], self.config["rule"]["options"])
 
     def optimizer(self):
-        """The optimiser, rebuilt from its name and options."""
+        """The optimizer, rebuilt from its name and options; None for a rule that sets the weights by itself."""
+        if "optimizer" not in self.config:
+            return None
         from rnnsim.optimizers import OPTIMIZERS
 
         return OPTIMIZERS.build(self.config["optimizer"]["name"], self.config["optimizer"]["options"])
@@ -222,10 +217,7 @@ class Writer:
 
     def __enter__(self):
         self._look()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot("make the folder", self.folder, error) from None
+        make_folder(self.folder)
         self._lock = Lock(self.folder / "lock")
         try:
             self._look()  # somebody may have begun a run here while we waited
@@ -299,7 +291,7 @@ class Writer:
 
     def _cut_back(self, step):
         path = self.folder / "metrics.jsonl"
-        kept = "".join(line for report, line in _reports(path) if report["step"] <= step)
+        kept = b"".join(line for report, line in _reports(path) if report["step"] <= step)
         write_atomically(path, kept)
 
     def report(self, report):
@@ -367,21 +359,17 @@ class NoCheckpoint(RnnsimError, FileNotFoundError):
 
 
 def _reports(path):
-    """(report, line) of every whole line; a last line that was cut off is passed over."""
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise cannot("read", path, error) from None
-    found = []
-    for line in data.decode("utf-8", "replace").splitlines(keepends=True):
-        try:
-            report = json.loads(line)
-            if line.endswith("\n") and isinstance(report, dict) and isinstance(report.get("step"), int):
+    """(report, line) of every whole line. A last line that was cut off is passed over, damaged ones with a warning."""
+    found, damaged = [], []
+    with contextlib.suppress(Missing):
+        for report, line in read_json_lines(path, _REPORT, finite=False):
+            if isinstance(report, Damaged):
+                damaged.append(report)
+            else:
                 found.append((report, line))
-        except ValueError:
-            break
+    if damaged:
+        more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
+        warnings.warn(f"{damaged[0]}; this line{more} is left out", stacklevel=3)
     return found
 
 
@@ -429,9 +417,9 @@ class Lock:
         except OSError:  # a file system without locks
             pass
         try:
-            holder = json.loads(os.pread(self._file, 1000, 0))
-            pid, started = int(holder["pid"]), holder["started"]
-        except (ValueError, KeyError, TypeError):
+            holder = parse_json(os.pread(self._file, 1000, 0), "lock", _HOLDER)
+            pid, started = holder["pid"], holder["started"]
+        except Damaged:
             return "unknown" if locked else 0
         if locked:
             return pid
