@@ -1,7 +1,7 @@
 """Slow float64 twin of the neural Turing machine: one sequence and one tick at a time, memory (N, M), from the equations."""
 
 import numpy as np
-from naive import logistic, lstm_tick
+from naive import logistic, lstm_time_step
 
 NORM_FLOOR = 1e-8
 
@@ -80,7 +80,7 @@ def controller(weights, options, x, h, c):
     for k in range(options["layers"]):
         own = {name.removesuffix(f"_l{k}"): array for name, array in weights.items() if name.endswith(f"_l{k}")}
         if options["controller"] == "lstm":
-            (out, cell), _ = lstm_tick(own, below, [h[k], c[k]])
+            (out, cell), _ = lstm_time_step(own, below, [h[k], c[k]])
             new_c.append(cell)
         else:
             out = np.tanh(own["weight_ih"] @ below + own["bias_ih"])

@@ -19,7 +19,7 @@ from rnnsim.learning.online.streams import Engine
 
 T, I, K, H = 8, 2, 2, 3
 LOSS = Loss("squared_error", per="sequence")
-# One case for each thing that the linearised cell may have: leak and delay, peepholes, chained messages, absent parts.
+# One case for each thing that the linearised cell may have: leak and delay, peepholes, gate-dependent inputs, absent parts.
 SOME = [
     ("rnn", {}),
     ("rnn", dict(leak=0.3, input_delay=True)),
@@ -190,11 +190,11 @@ def dense_ticks(net, xs):
                 continue
             w = views["weight_hh_l0"][group.weight_hh * H : (group.weight_hh + 1) * H]
             for q in range(states):
-                state_of[g * H : (g + 1) * H, q * H : (q + 1) * H] = w * linear.message_direct[g, q]
+                state_of[g * H : (g + 1) * H, q * H : (q + 1) * H] = w * linear.recurrent_input_direct[g, q]
             for e in range(groups):
-                unit_of[g * H : (g + 1) * H, e * H : (e + 1) * H] = w * linear.message_gain[g, e]
+                unit_of[g * H : (g + 1) * H, e * H : (e + 1) * H] = w * linear.recurrent_input_gain[g, e]
         through = np.linalg.inv(np.eye(groups * H) - unit_of)
-        sources = np.concatenate([x, linear.message.ravel(), linear.own_source.ravel(), [1.0]])
+        sources = np.concatenate([x, linear.recurrent_input.ravel(), linear.peephole_input.ravel(), [1.0]])
         yield direct + own @ through @ state_of, own @ through, sources
         state = np.array(linear.state)
 
@@ -272,7 +272,7 @@ def test_kronecker_factors_are_their_equations(case, reverse):
             assert distance(b[m], vector) <= 1e-11 and distance(a[units].T, matrix) <= 1e-11
 
 
-def test_cells_whose_groups_see_one_message_have_one_class():
+def test_cells_whose_groups_have_one_recurrent_input_have_one_class():
     expected = {"rnn": 1, "lstm": 1, "gru": 1}
     for name, count in expected.items():
         assert len(classes_of(network((name, dict(reset="after") if name == "gru" else {})))[1]) == count

@@ -236,6 +236,11 @@ def jit_borrowed(function):
     return _compile(function, EXACT, False, _nrt=False, forceinline=True)
 
 
+def jit_formula(function):
+    """Compile a formula, a small function of numbers, into every kernel that calls it; its arguments may be vectors."""
+    return _compile(function, EXACT, False, _nrt=False, forceinline=True)
+
+
 def jit_parallel(function):
     """Compile a thin `prange` driver. Keep it thin: its body is compiled again for the parallel region."""
     return _compile(function, EXACT, True)

@@ -7,8 +7,8 @@ states of unit j and the parameters w that act on it::
     ds_j(t)/dw ~ D_j ds_j(t-1)/dw + ds_j(t)/da(t) da(t)/dw
     dE(t)/dw   ~ dE(t)/dh_j(t) dh_j(t)/dw
 
-which is the exact gradient of a network whose messages h(t-1) are constants. An LSTM without forget gate has D = 1 for its
-cell state, the constant error carousel. A fully recurrent network without leak has D = 0: nothing of the past is left.
+which is the exact gradient of a network whose recurrent inputs h(t-1) are constants. An LSTM without forget gate has D = 1 for
+its cell state, the constant error carousel. A fully recurrent network without leak has D = 0: nothing of the past is left.
 Time and memory: one number a parameter and state.
 """
 

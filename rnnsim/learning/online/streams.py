@@ -57,9 +57,9 @@ def structure_of(net):
     first = min(entry.offset for entry in there.values())
     count = sum(entry.size for entry in there.values())
     unit, source = np.full(count, -1, np.int32), np.full(count, -1, np.int32)
-    messages = inputs
-    own = messages + len(cell.groups) * hidden
-    constant = own + len(cell.own_groups) * hidden
+    recurrent_inputs = inputs
+    own = recurrent_inputs + len(cell.groups) * hidden
+    constant = own + len(cell.peephole_groups) * hidden
 
     def enter(name, block, width, g, sources):
         """Rows block*H.. of an array act on the units of group g; its columns weigh `sources`."""
@@ -74,23 +74,23 @@ def structure_of(net):
         if group.weight_ih is not None:
             enter("weight_ih", group.weight_ih, inputs, g, np.arange(inputs))
         if group.weight_hh is not None:
-            enter("weight_hh", group.weight_hh, hidden, g, messages + g * hidden + np.arange(hidden))
+            enter("weight_hh", group.weight_hh, hidden, g, recurrent_inputs + g * hidden + np.arange(hidden))
             recurrent[g] = there["weight_hh"].offset + group.weight_hh * hidden * hidden
         for name, block in group.biases:
             enter(name, block, 1, g, constant)
-    for row, g in enumerate(cell.own_groups):
+    for row, g in enumerate(cell.peephole_groups):
         start = there["weight_peephole"].offset - first + row * hidden
         unit[start : start + hidden] = g * hidden + np.arange(hidden)
         source[start : start + hidden] = own + row * hidden + np.arange(hidden)
     assert (unit >= 0).all()
-    whole, numbers = cell.tick_options()
+    whole, numbers = cell.time_step_options()
     readout = layout["weight_out"].offset if net.readout == "linear" else -1
     empty = cell.linearise(np.zeros(inputs, net.dtype), np.zeros((len(cell.state_names), hidden), net.dtype))
     structure = Structure(
         unit,
         source,
         recurrent,
-        np.array(cell.own_groups, np.int64),
+        np.array(cell.peephole_groups, np.int64),
         np.array(places, np.int64),
         np.array([*whole, *[0] * (8 - len(whole))], np.int64),
         np.array([*numbers, *[0] * (4 - len(numbers))], net.dtype),
@@ -129,7 +129,7 @@ class Engine:
         def zeros(*sizes):
             return np.zeros((streams, *sizes), dtype)
 
-        sizes = Linearised.empty(k, groups, n, len(cell.own_groups), dtype)
+        sizes = Linearised.empty(k, groups, n, len(cell.peephole_groups), dtype)
         self.theta = np.repeat(net.theta[None], streams, axis=0) if own else net.theta[None]
         self.gradient = zeros(net.n_parameters)
         memory = rule.memory(net, structure, shape, streams)
@@ -150,7 +150,7 @@ class Engine:
         )
         self.state = self.streams.state
         flow, carried = flow_of(self.streams, self.linear, structure, 0), memory_of(self.memory, 0)
-        tick = pointer(cell.tick, flow.linear, flow.theta, flow.x, flow.before, flow.work, structure)
+        tick = pointer(cell.time_step, flow.linear, flow.theta, flow.x, flow.before, flow.work, structure)
         duties = [pointer(kernel, flow, carried) for kernel in (*rule.kernels(net, structure, shape), nothing)[:4]]
         self.calls = (tick, *duties)
 

@@ -343,8 +343,6 @@ class NTM(SequenceNetwork):
             return found[1]
         array, n, rows, slots = self._space.array, self.hidden, steps * batch, (steps + 1) * batch
         emitted, columns = self._weights["bias_heads"].size, self.columns
-        no_peephole = array("no_peephole", (3, n))
-        no_peephole[...] = 0
         walk = ntm_walk.Walk(
             x=array("x", (rows, self.n_inputs + self.read_size)),
             z=array("z", (self.layers, rows, self.gates * n)),
@@ -366,7 +364,6 @@ class NTM(SequenceNetwork):
             panels_heads=array("panels_heads", packed_shape(n, emitted, self.dtype)),
             bias=array("bias", (self.layers, self.gates * n)),
             bias_heads=self._weights["bias_heads"],
-            no_peephole=no_peephole,
             scratch=array("scratch", (batch, 3, max(self.rows + self.shifts, columns))),
             lengths=np.zeros(0, np.int64),
             batch=batch,
@@ -382,7 +379,7 @@ class NTM(SequenceNetwork):
         return walk
 
     def _tasks(self, steps, batch):
-        return sequence.row_tasks(steps, batch, self.cost_per_step)
+        return sequence.row_chunks(steps, batch, self.cost_per_step)
 
     def _final_state(self):
         return self._states(self._ends_of_walk())

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from rnnsim.cells.lstm import FULL, gates_backward, gates_forward
 from rnnsim.cells.sequence import add_row, clear_row, copy_row, ended
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel, linked
@@ -26,6 +25,7 @@ from rnnsim.networks.ntm.addressing import (
     read_backward,
     read_forward,
 )
+from rnnsim.networks.ntm.controller import gates_backward, gates_forward
 
 
 def quantities(columns, shifts, write):
@@ -55,7 +55,6 @@ class Walk(NamedTuple):
     panels_heads: np.ndarray
     bias: np.ndarray  # (L, G*H)
     bias_heads: np.ndarray  # (P)
-    no_peephole: np.ndarray  # (3, H) zeros
     scratch: np.ndarray  # (B, 3, N + shifts)
     lengths: np.ndarray  # (B) or (0)
     batch: int
@@ -372,8 +371,6 @@ def _controller(walk, now, old, new, lo, hi, t):
                     z[b - lo],
                     walk.c[layer, old + b],
                     walk.bias[layer],
-                    walk.no_peephole,
-                    FULL,
                 )
             else:
                 _tanh_layer(walk.h[layer, new + b], z[b - lo], walk.bias[layer])
@@ -461,8 +458,6 @@ def backward(walk, d, d_features, panels, lo, hi):
                         z[b - lo],
                         walk.c[layer, new + b],
                         walk.c[layer, old + b],
-                        walk.no_peephole,
-                        FULL,
                     )
                 else:
                     _tanh_layer_backward(d.h[layer, b], z[b - lo], walk.h[layer, new + b])
