@@ -224,6 +224,7 @@ class ELSTM(interface.Cell):
     carried = "c"
     trace_names = ("f", "z", "o", "c", "h")
     own_groups = (0, 1)
+    examples = (dict(forget_bias=-2.0),)
     after = False  # the output gate's message depends on the other pre-activations
 
     def __init__(

@@ -89,6 +89,7 @@ class Cell(ABC):
     trace_names = ("h",)
     groups = ()
     carried = None
+    examples = ()  # option sets with numbers and names that are tested besides all choices
     own_groups = ()  # the group that each row of the peephole parameter acts on
 
     def __init__(self, n_inputs, hidden, dtype):
