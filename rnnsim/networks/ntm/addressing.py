@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.simd import broadcast, maximum, reduce_add, reduce_maximum, sqrt, width
 from rnnsim.core.vmath import exp, log
 from rnnsim.networks.ntm.rows import clear_padding, dot, get, put
@@ -88,31 +88,31 @@ class Scratch(NamedTuple):
 # -- the mathematics, on numbers: scalars or vectors --------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def power(log_base, exponent, padding):
     """exp(log_base * exponent), the terms of both softmaxes; 0 where padding is minus infinity."""
     return exp(log_base * exponent + padding)
 
 
-@jit_exact
+@jit_borrowed
 def softmax_backward(d_weight, weight, mean):
     """The gradient of an exponent of a softmax; mean = sum_j d_weight_j weight_j."""
     return weight * (d_weight - mean)
 
 
-@jit_exact
+@jit_borrowed
 def similarity_backward(scale, unit, similarity, inverse_norm, component):
     """The gradient of a component of m_i: that of K_i over |m_i|, `scale`, times k / |k| - K_i m_i / |m_i|."""
     return scale * (unit - similarity * inverse_norm * component)
 
 
-@jit_exact
+@jit_borrowed
 def interpolate(content, before, gate, one_minus_gate):
     """Eq. 7."""
     return content * gate + before * one_minus_gate
 
 
-@jit_exact
+@jit_borrowed
 def interpolate_backward(d, content, before, gate, one_minus_gate):
     """The gradients of content, before and gate."""
     return d * gate, d * one_minus_gate, d * (content - before)
@@ -121,7 +121,7 @@ def interpolate_backward(d, content, before, gate, one_minus_gate):
 # -- content addressing (eqs. 5 and 6) --------------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def inverse_norms(inverse, contents, norm_floor=NORM_FLOOR):
     """inverse (N) <- 1 / |m_i| of contents (M, N)."""
     for j in range(0, inverse.size, width(inverse)):
@@ -132,7 +132,7 @@ def inverse_norms(inverse, contents, norm_floor=NORM_FLOOR):
         put(inverse, j, broadcast(inverse, 1) / sqrt(square))
 
 
-@jit_exact
+@jit_borrowed
 def normalise(unit, key, norm_floor=NORM_FLOOR):
     """unit (M) <- key (M) / |key|; returns 1 / |key|."""
     square = key.dtype.type(norm_floor * norm_floor)
@@ -144,7 +144,7 @@ def normalise(unit, key, norm_floor=NORM_FLOOR):
     return inverse
 
 
-@jit_exact
+@jit_borrowed
 def content_forward(content, similarity, memory, key):
     """content, similarity (N) <- eqs. 5 and 6, for a Memory and a Key."""
     largest = broadcast(content, -np.inf)
@@ -158,7 +158,7 @@ def content_forward(content, similarity, memory, key):
     softmax(content, similarity, reduce_maximum(largest), key.strength, memory.padding)
 
 
-@jit_exact
+@jit_borrowed
 def softmax(weights, x, largest, factor, padding):
     """weights (N) <- softmax of factor * x (N), factor >= 0; `largest` is that of x, padding (N) as in Memory."""
     sums = broadcast(weights, 0)
@@ -171,7 +171,7 @@ def softmax(weights, x, largest, factor, padding):
         put(weights, j, get(weights, j) * share)
 
 
-@jit_exact
+@jit_borrowed
 def content_backward(d_contents, d_key, d_content, content, similarity, memory, key):
     """d_contents (M, N) +=, d_key (M) <- the gradients; d_content (N) is overwritten; returns that of the strength."""
     mean = dot(d_content, content)
@@ -202,7 +202,7 @@ def content_backward(d_contents, d_key, d_content, content, similarity, memory, 
 # A ring holds N numbers in its middle, from place r on, and repeats its ends: r + N + r numbers, then padding.
 
 
-@jit_exact
+@jit_borrowed
 def wrap(ring, n, reach):
     """Repeat the ends of a ring whose middle, n numbers from place `reach` on, is given; its padding becomes 0."""
     for d in range(1, reach + 1):
@@ -211,7 +211,7 @@ def wrap(ring, n, reach):
     clear_padding(ring, n + 2 * reach)
 
 
-@jit_exact
+@jit_borrowed
 def interpolate_forward(ring, content, before, gate, n, reach):
     """ring (N + 2 reach) <- eq. 7 of content and before (N)."""
     one_minus_gate = content.dtype.type(1) - gate
@@ -221,7 +221,7 @@ def interpolate_forward(ring, content, before, gate, n, reach):
     wrap(ring, n, reach)
 
 
-@jit_exact
+@jit_borrowed
 def interpolate_rows_backward(d_content, d_before, d_gated, content, before, gate):
     """d_content, d_before (N) <- the gradients; returns that of the gate. d_content may be d_gated."""
     one_minus_gate = content.dtype.type(1) - gate
@@ -234,7 +234,7 @@ def interpolate_rows_backward(d_content, d_before, d_gated, content, before, gat
     return reduce_add(d_gate)
 
 
-@jit_exact
+@jit_borrowed
 def shift_forward(shifted, ring, shift, n):
     """shifted (N) <- eq. 8 for shift (S): the ring is read against the order of the shifts."""
     last = shift.size - 1
@@ -246,7 +246,7 @@ def shift_forward(shifted, ring, shift, n):
     clear_padding(shifted, n)
 
 
-@jit_exact
+@jit_borrowed
 def shift_backward(d_gated, d_shift, d_ring, ring, shift, n):
     """d_gated (N), d_shift (S) <- the gradients. The middle of d_ring is that of the shifted weights, zero after it."""
     last = shift.size - 1
@@ -262,7 +262,7 @@ def shift_backward(d_gated, d_shift, d_ring, ring, shift, n):
     clear_padding(d_gated, n)
 
 
-@jit_exact
+@jit_borrowed
 def logarithms(logs, x, padding):
     """logs (N) <- log x (N), of at least the smallest normal number; returns the largest."""
     largest, floor = broadcast(x, -np.inf), broadcast(x, _TINY)
@@ -273,14 +273,14 @@ def logarithms(logs, x, padding):
     return reduce_maximum(largest)
 
 
-@jit_exact
+@jit_borrowed
 def sharpen_forward(weights, shifted, gamma, padding, logs):
     """weights (N) <- eq. 9 of shifted (N); logs (N) is scratch."""
     largest = logarithms(logs, shifted, padding)
     softmax(weights, logs, largest, gamma, padding)
 
 
-@jit_exact
+@jit_borrowed
 def sharpen_backward(d_shifted, d_weights, weights, shifted, gamma, padding, logs):
     """d_shifted (N) <- the gradient; returns that of gamma. logs (N) is scratch."""
     largest = logarithms(logs, shifted, padding)
@@ -301,7 +301,7 @@ def sharpen_backward(d_shifted, d_weights, weights, shifted, gamma, padding, log
 # -- all steps of one head ----------------------------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def address_forward(head, memory, scratch):
     """The weightings of a Head <- eqs. 5 to 9 on a Memory."""
     address, shift = head.address, head.address[SHIFT:GAMMA]
@@ -312,7 +312,7 @@ def address_forward(head, memory, scratch):
     sharpen_forward(head.weights, head.shifted, address[GAMMA], memory.padding, scratch.row)
 
 
-@jit_exact
+@jit_borrowed
 def address_backward(d_contents, d, head, memory, scratch):
     """d_contents (M, N) += the gradient of the memory; d (HeadGradient) goes from that of the weighting to all others."""
     n, row, address, shift = memory.n_rows, scratch.row, head.address, head.address[SHIFT:GAMMA]

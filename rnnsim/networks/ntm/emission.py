@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.simd import broadcast, clip, maximum, select_positive, width
 from rnnsim.core.vmath import exp, sigmoid, softplus, tanh
 from rnnsim.networks.ntm.addressing import GAMMA, GATE, SHIFT, STRENGTH
@@ -71,19 +71,19 @@ def emitted_by(emitted, head, quantity, read_heads, columns):
 # -- the mathematics, on numbers: scalars or vectors -----------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def tanh_backward(d, y, one):
     """The gradient of x from that of y = tanh(x)."""
     return d * (one - y * y)
 
 
-@jit_exact
+@jit_borrowed
 def sigmoid_backward(d, y, one):
     """The gradient of x from that of y = sigmoid(x)."""
     return d * (y * (one - y))
 
 
-@jit_exact
+@jit_borrowed
 def softplus_backward(d, y, one):
     """The gradient of x from that of y = softplus(x), whose derivative is the logistic function: 1 - exp(-y)."""
     return d * (one - exp(-y))
@@ -92,14 +92,14 @@ def softplus_backward(d, y, one):
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def _tanh(y, x):
     """y (M) <- tanh of x (M)."""
     for j in range(0, y.size, width(y)):
         put(y, j, tanh(get(x, j)))
 
 
-@jit_exact
+@jit_borrowed
 def _tanh_backward(d_x, d_y, y):
     """d_x (M) <- the gradient of x."""
     one = broadcast(y, 1)
@@ -107,14 +107,14 @@ def _tanh_backward(d_x, d_y, y):
         put(d_x, j, tanh_backward(get(d_y, j), get(y, j), one))
 
 
-@jit_exact
+@jit_borrowed
 def _sigmoid(y, x):
     """y (M) <- the logistic function of x (M)."""
     for j in range(0, y.size, width(y)):
         put(y, j, sigmoid(get(x, j)))
 
 
-@jit_exact
+@jit_borrowed
 def _sigmoid_backward(d_x, d_y, y):
     """d_x (M) <- the gradient of x."""
     one = broadcast(y, 1)
@@ -122,7 +122,7 @@ def _sigmoid_backward(d_x, d_y, y):
         put(d_x, j, sigmoid_backward(get(d_y, j), get(y, j), one))
 
 
-@jit_exact
+@jit_borrowed
 def _softmax(y, x):
     """y (S) <- softmax of x (S), a few numbers."""
     largest = x[0]
@@ -136,7 +136,7 @@ def _softmax(y, x):
         y[i] /= total
 
 
-@jit_exact
+@jit_borrowed
 def _softmax_backward(d_x, d_y, y):
     """d_x (S) <- the gradient of x."""
     mean = y.dtype.type(0)
@@ -149,7 +149,7 @@ def _softmax_backward(d_x, d_y, y):
 # -- all heads -------------------------------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def emit_forward(emitted, row, raw, bias, limit, x):
     """emitted[row] <- what all heads emit; raw (P), their linear outputs, += bias (P); x (P) is scratch."""
     for j in range(0, raw.size, width(raw)):
@@ -173,7 +173,7 @@ def emit_forward(emitted, row, raw, bias, limit, x):
             place += 2 * size
 
 
-@jit_exact
+@jit_borrowed
 def emit_backward(raw, d, d_row, emitted, row, limit, d_x):
     """raw (P) <- its gradient from d[d_row], the gradient of emitted[row]; d_x (P) is scratch."""
     one, place, readers = raw.dtype.type(1), 0, emitted.key.shape[1] - emitted.erase.shape[1]

@@ -9,27 +9,27 @@ With the memory rows m_i (M), i = 1 .. N, a weighting w (N), an erase vector e (
 The memory is (M, N), its rows of N numbers padded as `rnnsim.networks.ntm.rows` says; the padding stays zero.
 """
 
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.simd import broadcast, reduce_add, width
 from rnnsim.networks.ntm.rows import dot, get, put
 
 # -- the mathematics, on numbers: scalars or vectors --------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def erase(m, w, e, one):
     """Eq. 3."""
     return m * (one - w * e)
 
 
-@jit_exact
+@jit_borrowed
 def erase_backward(d, m, w, e, one):
     """The gradients of m, of -w and of -e; d is that of the erased m."""
     lost = d * m
     return d * (one - w * e), lost * e, lost * w
 
 
-@jit_exact
+@jit_borrowed
 def add(m, w, a):
     """Eq. 4."""
     return m + w * a
@@ -38,14 +38,14 @@ def add(m, w, a):
 # -- on the memory ------------------------------------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def read_forward(vector, contents, weights):
     """vector (M) <- eq. 2 of contents (M, N) and weights (N)."""
     for m in range(vector.size):
         vector[m] = dot(contents[m], weights)
 
 
-@jit_exact
+@jit_borrowed
 def read_backward(d_contents, d_weights, d_vector, contents, weights):
     """d_contents (M, N) += and d_weights (N) += the gradients; d_vector is (M)."""
     for m in range(d_vector.size):
@@ -55,7 +55,7 @@ def read_backward(d_contents, d_weights, d_vector, contents, weights):
             put(d_weights, j, get(d_weights, j) + get(row, j) * d)
 
 
-@jit_exact
+@jit_borrowed
 def erase_rows(new, contents, weights, vector):
     """new (M, N) <- eq. 3 of contents (M, N), weights (N) and an erase vector (M); new may be contents."""
     one = broadcast(weights, 1)
@@ -65,7 +65,7 @@ def erase_rows(new, contents, weights, vector):
             put(new_row, j, erase(get(row, j), get(weights, j), e, one))
 
 
-@jit_exact
+@jit_borrowed
 def erase_rows_backward(d_contents, d_weights, d_vector, contents, weights, vector):
     """d_contents (M, N) goes from the erased memory's gradient to that of contents; d_weights (N) +=, d_vector (M) <-."""
     one = broadcast(weights, 1)
@@ -80,7 +80,7 @@ def erase_rows_backward(d_contents, d_weights, d_vector, contents, weights, vect
         d_vector[m] = -reduce_add(d_minus_e)
 
 
-@jit_exact
+@jit_borrowed
 def add_rows(contents, weights, vector):
     """contents (M, N) <- eq. 4 of weights (N) and an add vector (M)."""
     for m in range(contents.shape[0]):
@@ -89,7 +89,7 @@ def add_rows(contents, weights, vector):
             put(row, j, add(get(row, j), get(weights, j), a))
 
 
-@jit_exact
+@jit_borrowed
 def add_rows_backward(d_weights, d_vector, d_contents, weights, vector):
     """d_weights (N) += and d_vector (M) <- the gradients; that of contents, d_contents (M, N), passes unchanged."""
     for m in range(d_contents.shape[0]):

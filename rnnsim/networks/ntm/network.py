@@ -141,6 +141,7 @@ class NTM(Network):
         self._lay_out(self._shapes())
         self._initialise(generator(rng))
         self._tape, self._tapes, self._backs = None, {}, {}
+        self._packed = buffers.new_weights(self._space.array, self.sizes)
         sizes = self.sizes
         self._raw_places = raw_places(sizes.columns, sizes.shifts, sizes.read_heads, sizes.write_heads, self.dtype)
 
@@ -313,12 +314,11 @@ class NTM(Network):
         length = self.options.recompute if self.options.recompute and not whole else steps
         self._starts, self._segments, self._length = [], -(-steps // length), length
         self._inputs, self._lengths = inputs, lengths
-        tape = self._tape_of(min(length, steps), batch)
+        tape, _ = self._buffers_of(min(length, steps), batch)
         self._features = tape.features
         if self._segments > 1:
             self._features = self._space.array("all_features", (steps * batch, tape.features.shape[1]))
         head_rows = self._in_raw_order("head_rows", "weight_heads")
-        self._packed = buffers.new_weights(self._space.array, self.sizes)
         buffers.pack_weights(self._packed, self._weights, self.sizes, head_rows)
         self._packed.bias_heads[self._raw_places] = self._weights["bias_heads"]
         for segment in range(self._segments):
@@ -338,7 +338,7 @@ class NTM(Network):
         batch = self._inputs.shape[1]
         first, last = segment * self._length, min((segment + 1) * self._length, self._inputs.shape[0])
         steps, inputs = last - first, self._inputs[first:last]
-        tape = self._tape_of(steps, batch)
+        tape, scratch = self._buffers_of(steps, batch)
         if self._segments > 1 or self._lengths.size:
             lengths = np.clip(self._lengths - first, 0, steps) if self._segments > 1 else self._lengths
             tape = tape._replace(features=self._features[first * batch : last * batch], lengths=lengths)
@@ -356,18 +356,19 @@ class NTM(Network):
         for slots, part in ((tape.weights, weights.transpose(1, 0, 2)), (tape.memory, memory.transpose(1, 2, 0))):
             slots[:batch, :, : self.sizes.rows] = part
             slots[:batch, :, self.sizes.rows :] = 0
-        chunks, scratch = self._chunks(steps, batch), buffers.new_scratch(self._space.array, self.sizes, batch)
+        chunks = self._chunks(steps, batch)
         sequence.over_rows(unroll.forward, unroll.forward_parallel, chunks, batch, tape, scratch, self._packed)
 
-    def _tape_of(self, steps, batch):
-        """The tape of so many time steps, all sequences of full length; made once a shape."""
+    def _buffers_of(self, steps, batch):
+        """The tape of so many time steps, all sequences of full length, and the work rows; made once a shape."""
         found = self._tapes.get((steps, batch))
         if found is None or found[0] != self._space.generation:
-            o = self.options
+            o, array = self.options, self._space.array
             read_first, clip, floor = o.order == "read-first", float(o.clip_heads), float(o.norm_floor)
-            tape = buffers.new_tape(self._space.array, self.sizes, steps, batch, read_first, clip, floor)
-            found = self._tapes[steps, batch] = (self._space.generation, tape)
-        return found[1]
+            tape = buffers.new_tape(array, self.sizes, steps, batch, read_first, clip, floor)
+            scratch = buffers.new_scratch(array, self.sizes, batch)
+            found = self._tapes[steps, batch] = (self._space.generation, tape, scratch)
+        return found[1:]
 
     def _chunks(self, steps, batch):
         return sequence.row_tasks(steps, batch, self.cost_per_step)
@@ -391,7 +392,6 @@ class NTM(Network):
         d_state, weights = self._backward_buffers(batch)
         for part in d_state[:5]:
             part.fill(0)
-        scratch = buffers.new_scratch(space.array, self.sizes, batch)
         d_head_rows = space.array("d_head_rows", (self.sizes.raw, self.sizes.hidden))
         d_head_bias = space.array("d_head_bias", (self.sizes.raw,))
         d_head_rows.fill(0)
@@ -400,6 +400,7 @@ class NTM(Network):
             if segment < self._segments - 1:
                 self._unroll_segment(segment)
             tape, first = self._tape, segment * self._length * batch
+            _, scratch = self._buffers_of(tape.x.shape[0] // batch, batch)
             part = d_features[first : first + tape.x.shape[0]]
             chunks = self._chunks(tape.x.shape[0] // batch, batch)
             passes = unroll.backward, unroll.backward_parallel

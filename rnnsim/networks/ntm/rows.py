@@ -8,7 +8,7 @@ know n. A maximum or a softmax takes the padding out by an addend that is 0 on t
 """
 
 from rnnsim.core.gemm import panel_width
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.simd import broadcast, load, mask, reduce_add, store, width
 
 
@@ -22,26 +22,26 @@ def padded(n, dtype):
     return -(-n // count) * count
 
 
-@jit_exact
+@jit_borrowed
 def get(x, j):
     """The vector x[j], x[j + 1], ... of a padded row."""
     return load(x, j, mask(width(x)))
 
 
-@jit_exact
+@jit_borrowed
 def put(x, j, value):
     """x[j], x[j + 1], ... = the vector `value`."""
     store(x, j, mask(width(x)), value)
 
 
-@jit_exact
+@jit_borrowed
 def clear_padding(x, n):
     """x[n:] = 0."""
     for i in range(n, x.size):
         x[i] = 0
 
 
-@jit_exact
+@jit_borrowed
 def dot(x, y):
     """The sum of x[j] y[j] over a padded row x; y is at least as long."""
     sums = broadcast(x, 0)

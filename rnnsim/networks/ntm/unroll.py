@@ -10,7 +10,7 @@ import numba
 from rnnsim.cells.lstm import FULL, gates_backward, gates_forward
 from rnnsim.cells.sequence import add_row, clear_row, copy_row, ended
 from rnnsim.core.gemm import product_packed
-from rnnsim.core.jit import jit_exact, jit_parallel, linked
+from rnnsim.core.jit import jit_borrowed, jit_parallel, linked
 from rnnsim.core.vmath import tanh
 from rnnsim.networks.ntm.addressing import (
     Head,
@@ -37,7 +37,7 @@ _emit_forward, _emit_backward = linked(emit_forward), linked(emit_backward)
 # -- the parts of the tape that one head sees -----------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def head_at(tape, head, row, before, after):
     """The Head of one row; `before` and `after` are the slots of its state."""
     return Head(
@@ -51,25 +51,25 @@ def head_at(tape, head, row, before, after):
     )
 
 
-@jit_exact
+@jit_borrowed
 def memory_at(tape, slot):
     """The Memory of one slot."""
     return Memory(tape.memory[slot], tape.inverse_norms[slot], tape.padding, tape.n_rows, tape.norm_floor)
 
 
-@jit_exact
+@jit_borrowed
 def scratch_of(scratch, b):
     """The Scratch of one sequence."""
     return Scratch(scratch.unit[b], scratch.ring[b], scratch.d_ring[b], scratch.row[b], scratch.raw[b])
 
 
-@jit_exact
+@jit_borrowed
 def emitted_of(x):
     """What a tape or a state gradient has of what heads emit."""
     return Emitted(x.key, x.address, x.erase, x.add)
 
 
-@jit_exact
+@jit_borrowed
 def head_gradient(d, b, head):
     """The HeadGradient of one sequence."""
     return HeadGradient(d.key[b, head], d.address[b, head], d.weights[b, head])
@@ -78,7 +78,7 @@ def head_gradient(d, b, head):
 # -- the heads of one row, at one time step -------------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def read(tape, scratch, b, row, before, after, seen):
     """All read heads find their places in the memory of slot `seen` and read it."""
     memory, work, size = memory_at(tape, seen), scratch_of(scratch, b), tape.columns
@@ -87,7 +87,7 @@ def read(tape, scratch, b, row, before, after, seen):
         read_forward(tape.reads[after, k * size : (k + 1) * size], memory.contents, tape.weights[after, k])
 
 
-@jit_exact
+@jit_borrowed
 def read_back(tape, scratch, d, b, row, before, after, seen):
     """Back through all read heads: adds to the gradient of the memory of slot `seen`."""
     memory, work, size = memory_at(tape, seen), scratch_of(scratch, b), tape.columns
@@ -97,7 +97,7 @@ def read_back(tape, scratch, d, b, row, before, after, seen):
         _address_backward(d.memory[b], head_gradient(d, b, k), head_at(tape, k, row, before, after), memory, work)
 
 
-@jit_exact
+@jit_borrowed
 def write(tape, scratch, b, row, before, after):
     """All write heads find their places in the memory of slot `before`; all erase, then all add."""
     memory, work, new = memory_at(tape, before), scratch_of(scratch, b), tape.memory[after]
@@ -111,7 +111,7 @@ def write(tape, scratch, b, row, before, after):
     inverse_norms(tape.inverse_norms[after], new, tape.norm_floor)
 
 
-@jit_exact
+@jit_borrowed
 def write_back(tape, scratch, d, b, row, before, after):
     """Back through all write heads: the gradient of the memory goes from slot `after` to slot `before`."""
     memory, work = memory_at(tape, before), scratch_of(scratch, b)
@@ -137,14 +137,14 @@ _write, _write_back = linked(write), linked(write_back)
 # -- the controller -----------------------------------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def _tanh_layer(h, z, bias):
     """h (H) <- tanh(z + bias)."""
     for j in range(h.size):
         h[j] = tanh(z[j] + bias[j])
 
 
-@jit_exact
+@jit_borrowed
 def _tanh_layer_backward(d_h, z, h):
     """z (H) <- the gradient of the pre-activations; d_h (H) <- 0."""
     for j in range(h.size):
@@ -152,7 +152,7 @@ def _tanh_layer_backward(d_h, z, h):
         d_h[j] = 0
 
 
-@jit_exact
+@jit_borrowed
 def _controller(tape, weights, t, lo, hi):
     """The layers at time step t for sequences lo..hi, and the linear part of what heads emit."""
     now, old, new = t * tape.batch, t * tape.batch, (t + 1) * tape.batch
@@ -177,7 +177,7 @@ def _controller(tape, weights, t, lo, hi):
     product_packed(tape.raw[now + lo : now + hi], tape.h[layers - 1, new + lo : new + hi], weights.heads, False)
 
 
-@jit_exact
+@jit_borrowed
 def _controller_backward(tape, d, weights, t, lo, hi):
     """Back from the gradient of raw: z becomes its gradient; d.h, d.c and d.reads go to the time step before."""
     now, old, new = t * tape.batch, t * tape.batch, (t + 1) * tape.batch
@@ -205,7 +205,7 @@ def _controller_backward(tape, d, weights, t, lo, hi):
 # -- all time steps of sequences lo..hi -----------------------------------------------------------------------------------------
 
 
-@jit_exact
+@jit_borrowed
 def _keep(tape, row, before, after):
     """A sequence that has ended: the controller's state and the reads stay."""
     for layer in range(tape.h.shape[0]):
@@ -216,7 +216,7 @@ def _keep(tape, row, before, after):
     clear_row(tape.features[row])
 
 
-@jit_exact
+@jit_borrowed
 def forward(tape, scratch, weights, lo, hi):
     """All time steps of sequences lo..hi; slot 0 holds the initial state."""
     batch, hidden, top = tape.batch, tape.h.shape[2], tape.h.shape[0] - 1
@@ -243,7 +243,7 @@ def forward(tape, scratch, weights, lo, hi):
             copy_row(tape.features[row, hidden:], tape.reads[after])
 
 
-@jit_exact
+@jit_borrowed
 def backward(tape, scratch, d, d_features, weights, lo, hi):
     """All time steps of sequences lo..hi backward: z and raw become gradients; d goes from the last to the first state.
 
