@@ -8,10 +8,13 @@ Numba.
 1.0
 """
 
+from rnnsim.core import isa
 from rnnsim.core.lazy import lazy
 from rnnsim.version import VERSION
 
 __version__ = VERSION
+isa.hold()  # before Numba and others are loaded
+del isa
 
 _NAMES = {
     "Adam": "rnnsim.optimizers",

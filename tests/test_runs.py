@@ -373,6 +373,20 @@ def test_weights_come_back(name, dtype, tmp_path):
         np.testing.assert_array_equal(arrays[entry.name], net.layout.view(net.theta, entry.name))
 
 
+def test_initial_values_that_nothing_reads_are_left_out(tmp_path):
+    """Files of earlier versions hold a first h of the cell `elstm`, which no time step reads."""
+    from safetensors.numpy import save
+
+    net = build("elstm", 3, 2, {"hidden": 4, "layers": 2, "learned_initial_state": True}, seed=5)
+    arrays = dict(net.layout.views(net.theta)) | {f"h0_l{layer}": np.ones(4, np.float32) for layer in (0, 1)}
+    metadata = {"format": checkpoint.FORMAT, "network": json.dumps(net.config), "progress": "{}", "states": "-1"}
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(save(arrays, metadata | {"digest": checkpoint._digest(arrays)}))
+    np.testing.assert_array_equal(load_weights(path).theta, net.theta)
+    other = build("elstm", 3, 2, {"hidden": 4, "layers": 2})
+    refused("another network", lambda: checkpoint.restore(other, checkpoint.load(path), path))
+
+
 def test_bad_files_of_weights(tmp_path):
     net = build("gru", 3, 2, {"hidden": 4})
     path = tmp_path / "w.safetensors"

@@ -221,6 +221,7 @@ class ELSTM(interface.Cell):
     """
 
     state_names = ("h", "c")
+    unread_states = ("h",)
     carried = "c"
     trace_names = ("f", "z", "o", "c", "h")
     own_groups = (0, 1)

@@ -20,8 +20,10 @@ learning rule, and is entered in the registry with one line of ``rnnsim/cells/__
 10. ``tick(out, theta, x, before, work, structure)``, a kernel, does the same from the flat parameters, for
     `rnnsim.learning.online.engine`; ``tick_options()`` gives the whole numbers and the numbers that it finds in
     ``structure.options`` and ``structure.numbers``. ``work`` has 8 H numbers.
-11. `carried` names the one state that goes on from tick to tick, if a unit's next one depends on no other unit's; else None.
-12. The walk of a row does not depend on the other rows, on the number of threads or on what the workspace held before.
+11. `unread_states` names the states that no time step reads: an initial value of them does nothing, so a network that learns
+    initial states has no parameter for them.
+12. `carried` names the one state that goes on from tick to tick, if a unit's next one depends on no other unit's; else None.
+13. The walk of a row does not depend on the other rows, on the number of threads or on what the workspace held before.
 """
 
 from abc import ABC, abstractmethod
@@ -86,6 +88,7 @@ class Cell(ABC):
     """One recurrent layer in one direction; the contract is at the top of the file."""
 
     state_names = ("h",)
+    unread_states = ()
     trace_names = ("h",)
     groups = ()
     carried = None

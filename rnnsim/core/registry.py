@@ -140,6 +140,7 @@ def convert(value, annotation, key):
     >>> convert("3", int, "layers"), convert("no", bool, "skip"), convert("4,5", tuple[int, ...], "delays")
     (3, False, (4, 5))
     """
+    value = as_python(value)
     error = RnnsimError(f"{key}={_shown(value)}: expected {_expected(annotation)}")
     if annotation is typing.Any or annotation is inspect.Parameter.empty:
         return value
@@ -160,6 +161,7 @@ def convert(value, annotation, key):
                 return choice
         raise error
     if origin is tuple:
+        value = value.tolist() if hasattr(value, "tolist") else value
         parts = [part for part in value.split(",") if part] if isinstance(value, str) else value
         if not isinstance(parts, (list, tuple)):
             parts = [parts]
@@ -195,6 +197,34 @@ def convert(value, annotation, key):
     return value
 
 
+def as_python(value):
+    """NumPy's numbers, also those in lists, tuples and dicts, as numbers of Python; everything else as it is.
+
+    JSON and TOML know Python's numbers only. Options pass through here where they are checked.
+
+    >>> import numpy as np
+    >>> as_python(np.int64(3)), as_python({"a": [np.float32(0.5), "b"], "c": (np.True_,)})
+    (3, {'a': [0.5, 'b'], 'c': (True,)})
+    """
+    if type(value) in (list, tuple):
+        return type(value)(as_python(part) for part in value)
+    if type(value) is dict:
+        return {key: as_python(part) for key, part in value.items()}
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
+def is_true(answer):
+    """Whether a function of the user answered with a truth value that is true, Python's or NumPy's.
+
+    Other values, which a function may give back by the way, are no answer.
+
+    >>> import numpy as np
+    >>> is_true(True), is_true(np.float32(0.1) < 0.2), is_true(None), is_true(0.3)
+    (True, True, False, False)
+    """
+    return as_python(answer) is True
+
+
 def _shown(value):
     text = str(value)
     return text if len(text) <= 60 else text[:57] + "..."
@@ -219,7 +249,8 @@ def require(condition, message):
 
 
 def at_least(key, value, least):
-    """`value`, if it is a number of at least `least`; else one clear line."""
+    """`value` as a number of Python, if it is at least `least`; else one clear line."""
+    value = as_python(value)
     require(value >= least, f"{key}={value}: expected a value of at least {least}")
     return value
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
 from rnnsim.training.checkpoint import cannot, difference, write_atomically
 
@@ -76,7 +77,7 @@ def summary(experiment, results):
     for criterion in experiment.criteria:
         verdict = criterion.judge(results)
         fields = {"arm": criterion.arm, "measure": criterion.measure, "criterion": criterion.words}
-        criteria.append({**fields, "passes": verdict.passes, "found": verdict.found})
+        criteria.append({**fields, "passes": as_python(verdict.passes), "found": verdict.found})
     judged = [entry["passes"] for entry in criteria]
     return {"arms": arms, "criteria": criteria, "passes": None if None in judged else all(judged)}
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnsim.core.registry import at_least, require
+from rnnsim.core.registry import at_least, is_true, require
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.learning.online.streams import OnlineRule
@@ -100,8 +100,7 @@ def compare(
     from rnnsim.learning.online.learner import _seed
 
     seed = _seed(rng)
-    for key, value in (("steps", steps), ("batch", batch)):
-        at_least(key, value, 1)
+    steps, batch = at_least("steps", steps, 1), at_least("batch", batch, 1)
     every = (1 if task.streams else 0) if every is None else at_least("every", every, 0)
     require(
         not (every and task.loss.when == "last"),
@@ -143,7 +142,7 @@ def compare(
             gradient = gradients[train_with] * net.dtype.type(share)
             optimizer.step(net.theta, gradient, optimizer_state, updates, net.trainable)
             updates += 1
-        if callback is not None and callback(step + 1) is True:
+        if callback is not None and is_true(callback(step + 1)):
             break
     require(losses, "nothing to compare: no tick of these batches has a target")
     found = {

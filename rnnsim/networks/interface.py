@@ -3,17 +3,25 @@
 1. Its parameters are the flat vector `theta`, named by `layout`; `gradient` is a vector like it. `trainable` is a Boolean array
    over theta, False where an entry is frozen or absent, or None.
 2. `config` holds its name, sizes, dtype and options; `rnnsim.networks.from_config` makes the network anew from it.
-3. `forward(inputs, lengths, state, record)` gives outputs, the final state and what is to be recorded (`Forward`).
+3. `forward(inputs, lengths, state, record, when)` gives outputs, the final state and what is to be recorded (`Forward`). Outputs
+   stand at "every" time step, or at the "last" one, as losses do: there a bidirectional network reads the end of both its
+   directions, the last state of the forward and that of the backward pass, which is at the first time step.
+   `predict(inputs, loss, lengths, state)` gives its answer, where the loss stands and as the loss reads it.
 4. `evaluate(batch, loss, state)` gives loss and outputs (`Evaluation`); `loss_and_gradient(batch, loss, state, theta)` also the
    gradient (`Gradient`). `state` is a list of arrays whose second axis is the batch, None the state of `initial_state`.
 5. `state_after(ticks)` is the state inside the sequence that was walked last, like `initial_state(batch)`.
 6. `directions` is 2 if outputs depend on later inputs, else 1; `trace_names` are the names that can be recorded.
 7. `state_size`, `cost_per_step`, `n_parameters`, `n_recurrent_parameters` and `workspace_bytes` say how large it is.
 8. `not_finite()` names what went wrong first in the last pass, in words, or is None.
+9. `copy.copy`, `copy.deepcopy` and `pickle` give a network of its own with the same weights, made by `from_config`.
+10. Several Python threads may call `forward`, `evaluate` and `loss_and_gradient`: one call waits for the other, and its loss is
+    right. What `forward` gives belongs to the caller. Arrays that `evaluate` and `loss_and_gradient` give are the network's
+    own, and the next call overwrites them, also one from another thread: there, take a copy of the network for each thread.
 
 `Network` has what is the same for all; a network defines `_outputs` and `_backward`, `forward`, `initial_state`, `state_after`.
 """
 
+import threading
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -21,6 +29,7 @@ import numpy as np
 
 from rnnsim.core.layout import Layout
 from rnnsim.core.registry import require
+from rnnsim.core.threads import exclusive
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError, unknown
 
@@ -28,7 +37,7 @@ from rnnsim.errors import RnnsimError, unknown
 class Forward(NamedTuple):
     """What a forward pass gives."""
 
-    outputs: np.ndarray  # (T, B, K), zero beyond the length of a sequence
+    outputs: np.ndarray  # (T, B, K), zero beyond the length of a sequence; (B, K) with when="last"
     state: list  # arrays (k, B, n)
     records: dict  # name -> (T, B, ...)
 
@@ -55,6 +64,7 @@ class Network(ABC):
 
     directions = 1
     learned_initial_state = False
+    dropped_parameters = ()  # names that files of older versions hold, and that nothing reads
 
     @abstractmethod
     def _outputs(self, batch, loss, state):
@@ -73,7 +83,7 @@ class Network(ABC):
         """The state after so many ticks of the last pass, like `initial_state`."""
 
     @abstractmethod
-    def forward(self, inputs, lengths=None, state=None, record=()):
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
         """Outputs, final state and records (`Forward`)."""
 
     def _lay_out(self, shapes):
@@ -81,24 +91,66 @@ class Network(ABC):
         self.layout = Layout(shapes)
         self.n_parameters = self.layout.size
         try:
-            self.theta = np.zeros(self.n_parameters, self.dtype)
-            self.gradient = np.zeros(self.n_parameters, self.dtype)
+            self._theta = np.zeros(self.n_parameters, self.dtype)
+            self._gradient = np.zeros(self.n_parameters, self.dtype)
         except (ValueError, MemoryError):
             raise RnnsimError(f"{self.n_parameters:,} parameters: more than fit into memory") from None
         self._weights, self._gradients = self.layout.views(self.theta), self.layout.views(self.gradient)
         self._space = Workspace(self.dtype)
+        self.turn = threading.RLock()  # of the methods that are `exclusive`
         self._no_lengths = np.zeros(0, np.int64)
+
+    @property
+    def theta(self):
+        """All parameters as one vector, (n_parameters,). What is assigned to it is copied in: its named views stay its views.
+
+        Raises `RnnsimError` for anything but so many real numbers in one vector.
+        """
+        return self._theta
+
+    @theta.setter
+    def theta(self, values):
+        self._take("theta", self._theta, values)
+
+    @property
+    def gradient(self):
+        """The gradient that was computed last, like theta; what is assigned to it is copied in."""
+        return self._gradient
+
+    @gradient.setter
+    def gradient(self, values):
+        self._take("gradient", self._gradient, values)
+
+    def _take(self, name, vector, values):
+        """vector <- values, or one clear line."""
+        if values is vector:  # after `net.theta += x`
+            return
+        values = as_array(name, values)
+        fits = values.shape == vector.shape
+        require(fits, f"{name}: expected {self.n_parameters} numbers in one vector, got shape {values.shape}")
+        require(values.dtype.kind in "fiub", f"{name}: expected real numbers, got {values.dtype}")
+        vector[...] = values
+
+    def __reduce__(self):
+        from rnnsim.networks import NETWORKS
+
+        name = self.config["name"]
+        known = name in NETWORKS and type(self) is NETWORKS.load(name)
+        require(known, f"{type(self).__name__} cannot be copied: it is not the class of the network '{name}'")
+        return _restored, (self.config, self.theta, self.gradient, self.trainable)
 
     @property
     def workspace_bytes(self):
         """Bytes of all buffers that are kept from step to step."""
         return self._space.nbytes
 
+    @exclusive
     def evaluate(self, batch, loss, state=None):
         """Loss and outputs of a batch, without gradient."""
         outputs, state, _ = self._outputs(batch, loss, state)
         return Evaluation(loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths), outputs, state)
 
+    @exclusive
     def loss_and_gradient(self, batch, loss, state=None, theta=None):
         """Loss of a batch and its gradient with respect to theta, back through all ticks of the batch.
 
@@ -106,9 +158,7 @@ class Network(ABC):
         is learned and none is given.
         """
         if theta is not None:
-            fits = np.shape(theta) == self.theta.shape
-            require(fits, f"theta: expected {self.n_parameters} numbers in one vector, got shape {np.shape(theta)}")
-            self.theta[...] = theta
+            self.theta = theta
         learn_state = state is None
         outputs, state, features = self._outputs(batch, loss, state)
         d_outputs = self._space.array("d_outputs", outputs.shape)
@@ -118,6 +168,22 @@ class Network(ABC):
         if self.trainable is not None:
             self.gradient *= self.trainable
         return Gradient(value, self.gradient, outputs, state)
+
+    def predict(self, inputs, loss, lengths=None, state=None):
+        """What the network answers, where `loss` stands and as it reads outputs: probabilities for cross-entropies.
+
+        (T, B, K), zero beyond the length of a sequence, or (B, K) for a loss at the last time step: what an evaluation judges.
+
+        >>> import rnnsim as rs
+        >>> task = rs.tasks.Digits()
+        >>> net = rs.Recurrent("gru", task.n_inputs, task.n_outputs, hidden=4, bidirectional=True)
+        >>> net.predict(task.example().inputs, task.loss).shape
+        (1, 10)
+        """
+        found = loss.predictions(self.forward(inputs, lengths, state, when=loss.when).outputs)
+        if lengths is not None and loss.when == "every":
+            mask_beyond(found, np.asarray(lengths))
+        return found
 
     def not_finite(self):
         """What was not finite first in the last pass, in words; None if nothing more is known."""
@@ -175,6 +241,16 @@ class Network(ABC):
             if asked not in traces and asked not in groups:
                 raise unknown("trace", asked, [*groups, *traces])
         return found
+
+
+def _restored(config, theta, gradient, trainable):
+    """A network with the weights of another one, of the same configuration."""
+    from rnnsim.networks import from_config
+
+    net = from_config(config)
+    net.theta, net.gradient = theta, gradient
+    net.trainable = None if trainable is None else trainable.copy()
+    return net
 
 
 def mask_beyond(array, lengths):

@@ -10,7 +10,8 @@ Options
                             1997); parameters of it end in ``_reverse``
     embedding               size of the learned vector that stands for each input token; 0: tokens go in one-hot
     skip                    the input goes to every layer and every layer to the readout (Graves 2013)
-    learned_initial_state   initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero
+    learned_initial_state   initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero. A state that no time step reads
+                            (the h of an `elstm`) has no parameter
     readout                 "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989);
                             "none": all its units are
 
@@ -24,8 +25,10 @@ import numpy as np
 from rnnsim.cells import CELLS
 from rnnsim.cells.interface import floating_type
 from rnnsim.core.jit import jit_exact
+from rnnsim.core.losses import WHEN
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
-from rnnsim.core.registry import at_least, checked, require
+from rnnsim.core.registry import at_least, checked, one_of, require
+from rnnsim.core.threads import exclusive
 from rnnsim.networks.interface import Forward, Network, generator, mask_beyond
 
 
@@ -50,6 +53,11 @@ def _look_up_backward(gradient, dx, tokens):
     for r in range(tokens.size):
         for j in range(dx.shape[1]):
             gradient[tokens[r], j] += dx[r, j]
+
+
+def _learned_states(cell):
+    """Names of the states whose initial values can be learned: those that a time step reads."""
+    return [name for name in cell.state_names if name not in cell.unread_states]
 
 
 class Recurrent(Network):
@@ -140,7 +148,8 @@ class Recurrent(Network):
         self.n_recurrent_parameters = sum(int(np.prod(shape)) for name, shape in shapes if name != "weight_embedding")
         if self.learned_initial_state:
             for suffix, _, _, cell in self._each():
-                shapes += [(f"{state}0{suffix}", (self.hidden,)) for state in cell.state_names]
+                shapes += [(f"{state}0{suffix}", (self.hidden,)) for state in _learned_states(cell)]
+                self.dropped_parameters += tuple(f"{state}0{suffix}" for state in cell.unread_states)
         if self.readout == "linear":
             shapes += [("weight_out", (self.n_outputs, self.features)), ("bias_out", (self.n_outputs,))]
         super()._lay_out(shapes)
@@ -208,7 +217,8 @@ class Recurrent(Network):
             state = np.zeros((len(cell.state_names), batch, self.hidden), self.dtype)
             if self.learned_initial_state:
                 for k, name in enumerate(cell.state_names):
-                    state[k] = self._weights[f"{name}0{suffix}"]
+                    if name not in cell.unread_states:
+                        state[k] = self._weights[f"{name}0{suffix}"]
             states.append(state)
         return states
 
@@ -217,16 +227,22 @@ class Recurrent(Network):
         require(self.directions == 1, "bidirectional=True: the state in mid-sequence is not defined")
         return [np.stack(cell.state_after(ticks)) for _, _, _, cell in self._each()]
 
-    def forward(self, inputs, lengths=None, state=None, record=()):
+    @exclusive
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
+
+        With when="last" outputs are (B, K), the readout of the final states: the last of the forward direction and, if there is
+        one, the first in time of the backward direction.
 
         `record` names traces: all layers' (``"i"``), one layer's (``"i_l0"``), or ``"gates"`` for all. Raises `RnnsimError` for
         wrong shapes, NaN, lengths beyond T and unknown traces.
         """
         inputs, lengths = self._checked(inputs, lengths)
-        features, state = self._walk(inputs, lengths, state)
+        last = one_of("when", when, WHEN) == "last"
+        features, state = self._walk(inputs, lengths, state, last)
         outputs = self._read(features).copy()
-        mask_beyond(outputs, lengths)
+        if not last:
+            mask_beyond(outputs, lengths)
         return Forward(outputs, state, self._records(record, lengths) if record else {})
 
     def _records(self, record, lengths):
@@ -346,7 +362,8 @@ class Recurrent(Network):
                 if learn_state:
                     suffix = f"_l{layer}" + ("_reverse" if direction else "")
                     for name, part in zip(cell.state_names, d_state):
-                        self._gradients[f"{name}0{suffix}"] += part.sum(axis=0)
+                        if name not in cell.unread_states:
+                            self._gradients[f"{name}0{suffix}"] += part.sum(axis=0)
                 d_inputs.append(dx)
             if needs_input:
                 for other in d_inputs[1:]:

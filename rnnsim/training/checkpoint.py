@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
 
 FORMAT = "rnnsim 1"
@@ -93,8 +94,8 @@ def save(path, net, optimizer=None, state=None, window=None, progress=None, thet
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
-        "network": json.dumps(net.config),
-        "progress": json.dumps(progress or {}),
+        "network": json.dumps(as_python(net.config)),
+        "progress": json.dumps(as_python(progress or {})),
         "states": str(-1 if state is None else len(state)),
         "digest": _digest(arrays),
     }
@@ -141,7 +142,10 @@ def load(path):
 
 
 def restore(net, checkpoint, path):
-    """Put the weights of a checkpoint into a network. Raises `RnnsimError` that names the first difference."""
+    """Put the weights of a checkpoint into a network. Raises `RnnsimError` that names the first difference.
+
+    Parameters that an older version had and that nothing read (`net.dropped_parameters`) are left out.
+    """
     different = difference(checkpoint.network, net.config)
     for entry in net.layout:
         if different:
@@ -153,7 +157,7 @@ def restore(net, checkpoint, path):
             different = f"{entry.name} has shape {list(array.shape)}, the network's has {list(entry.shape)}"
         elif array.dtype != net.theta.dtype:
             different = f"{entry.name} is {array.dtype}, the network's is {net.theta.dtype}"
-    extra = sorted(set(checkpoint.weights) - {entry.name for entry in net.layout})
+    extra = sorted(set(checkpoint.weights) - {entry.name for entry in net.layout} - set(net.dropped_parameters))
     if not different and extra:
         different = f"the network has no parameter {extra[0]}"
     if different:

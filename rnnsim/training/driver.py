@@ -21,6 +21,7 @@ import signal
 import threading
 import time
 
+from rnnsim.core.registry import is_true
 from rnnsim.errors import RnnsimError
 from rnnsim.training.goal import Goal
 
@@ -192,7 +193,7 @@ class _Sitting:
 
     def ending(self, callback, report, interrupt):
         """Why the training ends here before it is done, in words; None if it goes on."""
-        if callback is not None and callback(self._progress(report)) is True:
+        if callback is not None and is_true(callback(self._progress(report))):
             return "stopped by the callback"
         if interrupt.asked:
             return _INTERRUPTED

@@ -7,7 +7,7 @@ a training are the driver's (`rnnsim.training.driver`).
 
 import numpy as np
 
-from rnnsim.core.registry import at_least, require
+from rnnsim.core.registry import as_python, at_least, require
 from rnnsim.training.driver import NotFinite, drive
 from rnnsim.training.goal import Goal
 from rnnsim.training.goal import until as until_
@@ -254,7 +254,7 @@ def train(
     rng : seed of the data and of weight noise (int, SeedSequence or Generator)
     out : folder of the run (`rnnsim.training.run`); None: nothing is written
     evaluate_every, checkpoint_every, report_every : steps between evaluations, checkpoints and reports; 0: none but the last
-    callback : function of a `Progress`, called after every step; the training ends if it returns True
+    callback : function of a `Progress`, called after every step; the training ends if it returns True (NumPy's too)
     until : "steps"; "solved": end as soon as the task's criterion is met; or a figure of the evaluations on the way and a bound
         (`rnnsim.training.goal`), such as "loss<0.1" or "loss<0.1 twice": end with the evaluation that meets it
     time_limit : seconds after which this sitting ends
@@ -271,10 +271,11 @@ def train(
     """
     rule, optimizer = _built(rule, optimizer)
     seed = _seed(rng)
-    for key, value in (("steps", steps), ("evaluate_every", evaluate_every), ("checkpoint_every", checkpoint_every)):
-        at_least(key, value, 0)
-    at_least("report_every", report_every, 0)
-    at_least("batch", batch, 1)
+    steps, batch = at_least("steps", steps, 0), at_least("batch", batch, 1)
+    evaluate_every = at_least("evaluate_every", evaluate_every, 0)
+    checkpoint_every = at_least("checkpoint_every", checkpoint_every, 0)
+    report_every = at_least("report_every", report_every, 0)
+    time_limit, evaluation, online = as_python(time_limit), as_python(evaluation), as_python(online)
     require(time_limit is None or time_limit >= 0, f"time_limit={time_limit}: expected a number of at least 0, or none")
     goal = until_(until)
     require(goal != "solved" or task.criterion, "until=solved: the task has no criterion of success")

@@ -23,7 +23,7 @@ import time
 import warnings
 from pathlib import Path
 
-from rnnsim.core.registry import option_table
+from rnnsim.core.registry import as_python, option_table
 from rnnsim.errors import RnnsimError
 from rnnsim.training import checkpoint, toml
 from rnnsim.training.checkpoint import Damaged, cannot, write_atomically
@@ -131,7 +131,7 @@ def open_run(folder):
 
 def write_result(folder, result):
     """Keep what a training ended with (a dict, as JSON) in its folder."""
-    write_atomically(Path(folder) / "result.json", json.dumps(result, indent=2) + "\n")
+    write_atomically(Path(folder) / "result.json", json.dumps(as_python(result), indent=2) + "\n")
 
 
 def load_weights(path):
@@ -164,13 +164,14 @@ def described(registry, thing):
     known = getattr(thing, "config", None) or getattr(thing, "options", None)
     if not isinstance(known, dict):
         known = {key: getattr(thing, key) for key in option_table(cls) if hasattr(thing, key)}
-    return {"name": name, "options": known}
+    return {"name": name, "options": as_python(known)}
 
 
 def manifest():
     """Where and with what this process runs."""
     from importlib.metadata import PackageNotFoundError, version
 
+    from rnnsim.core.isa import vectors
     from rnnsim.core.threads import get_threads
     from rnnsim.version import VERSION
 
@@ -183,6 +184,7 @@ def manifest():
         "command": list(sys.argv),
         "versions": versions,
         "cpu": _cpu(),
+        "vectors": vectors(),
         "system": platform.platform(),
         "threads": get_threads(),
         "source": source_digest(),
@@ -309,7 +311,7 @@ class Writer:
             with open(path, "ab") as file:
                 size = file.tell()
                 try:
-                    file.write((json.dumps(report) + "\n").encode())
+                    file.write((json.dumps(as_python(report)) + "\n").encode())
                     file.flush()
                 except OSError:
                     with contextlib.suppress(OSError):

@@ -9,12 +9,14 @@ With several streams, one learner sees them side by side and learns from their m
 learner with parameters of its own. Nothing is made anew in a step: outputs are overwritten by the next one.
 """
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
+from rnnsim.core.threads import exclusive
 from rnnsim.core.vmath import all_finite
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
@@ -49,7 +51,6 @@ class Learner:
         self._engine = Engine(net, rule, self.streams, self.own, self.seed)
         check_paths(net, rule.force)
         check_forcing(rule, net, loss)
-        self.theta, self.state = self._engine.theta, self._engine.state
         self.every = rule.every or 1
         self.items = self.updates = 0
         self.loss = float("nan")
@@ -77,8 +78,41 @@ class Learner:
             f"<learner: {self.net.config['name']}, {_name(RULES, self.rule)}, {self.items} items, loss {self.loss:.6g}>"
         )
 
+    # -- copies and threads ----------------------------------------------------------------------------------------------
+
+    @property
+    def turn(self):
+        """The lock of the network: a step waits for whatever another thread does with the network, and the other way round."""
+        return self.net.turn
+
+    @property
+    def theta(self):
+        """The parameters, (1, P) or with own=True (S, P). What is assigned to it is copied in."""
+        return self._engine.theta
+
+    @theta.setter
+    def theta(self, values):
+        _copy_in("theta", self.theta, values)
+
+    @property
+    def state(self):
+        """State of the network before the next item, (S, k, H). What is assigned to it is copied in."""
+        return self._engine.state
+
+    @state.setter
+    def state(self, values):
+        _copy_in("state", self.state, values)
+
+    def __reduce__(self):
+        settings = (self.net, self.rule, self.optimizer, self.criterion, self.streams, self.seed, self.own)
+        return _restored, (settings, *self.parts())
+
+    def __copy__(self):
+        return copy.deepcopy(self)  # not two learners of one network
+
     # -- one item ----------------------------------------------------------------------------------------------------------
 
+    @exclusive
     def step(self, x, target=None):
         """One item: the outputs for x; with a target the learner learns from it.
 
@@ -168,6 +202,7 @@ class Learner:
 
     # -- many items --------------------------------------------------------------------------------------------------------
 
+    @exclusive
     def run(self, xs, targets=None):
         """Items one after the other: xs (T, S, I) or tokens (T, S), targets (T, S, K) or classes (T, S), or None.
 
@@ -231,6 +266,7 @@ class Learner:
 
     # -- begin anew, keep ---------------------------------------------------------------------------------------------------
 
+    @exclusive
     def reset(self):
         """A new sequence: state and influence as before the first item; what was learned stays."""
         self._engine.reset()
@@ -242,6 +278,7 @@ class Learner:
 
         save(self, path)
 
+    @exclusive
     def parts(self):
         """(arrays by name, numbers by name): what a learner that goes on needs beside its settings."""
         arrays = {"gradient": self._engine.gradient, "theta": self.theta}
@@ -251,6 +288,7 @@ class Learner:
         numbers = dict(items=self.items, updates=self.updates, pending=self._pending, loss=self.loss)
         return arrays, numbers
 
+    @exclusive
     def restore(self, arrays, numbers):
         """Go on from what `parts` gave; raises `RnnsimError` if it is another learner's."""
         mine, _ = self.parts()
@@ -290,6 +328,21 @@ def online(net, rule="rtrl", optimizer=None, loss=None, streams=1, rng=0, own=Fa
     ((1,), 800, True)
     """
     return Learner(net, rule, optimizer, loss, streams, rng, own)
+
+
+def _restored(settings, arrays, numbers):
+    """A learner that goes on from what another one carried."""
+    learner = Learner(*settings)
+    learner.restore(arrays, numbers)
+    return learner
+
+
+def _copy_in(name, array, values):
+    """array <- values, or one clear line."""
+    if values is not array:  # after `learner.theta += x`
+        values = _numbers(name, values)
+        require(values.shape == array.shape, f"{name}: expected shape {array.shape}, got {values.shape}")
+        array[...] = values
 
 
 def _numbers(name, values):

@@ -292,6 +292,8 @@ class OnlineRule(ABC):
         """One update every `every` ticks, or one at the end; see the contract in `rnnsim.learning.interface`."""
         xs, targets, weights = stream_arrays(net, batch, loss)
         check_forcing(self, net, loss, targets, weights)
+        if state is None and self.remembers:
+            self._engine = None  # a new training: what was learned of a network in an earlier one is forgotten
         engine = self._engine_for(net, len(xs))
         seed, number = self.randomness
         self.randomness = seed, number + 1
@@ -326,6 +328,10 @@ class OnlineRule(ABC):
             ends = np.full(len(xs), steps) if batch.lengths is None else np.asarray(batch.lengths)
             outputs = outputs[np.maximum(ends, 1) - 1, np.arange(len(xs))]
         return Learned(mean, np.ascontiguousarray(outputs), engine.carried())
+
+    def __getstate__(self):
+        # An engine has addresses of this process and views of its network; a copied rule makes one of its own.
+        return {**self.__dict__, "_engine": None}
 
     def _engine_for(self, net, streams):
         engine = self._engine

@@ -23,6 +23,8 @@ which without forget gates is no work. Only inputs that were not zero in this se
 cost of a tick with one-hot inputs does not grow with their number (unless there is momentum, which moves all weights).
 """
 
+import copy
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +32,7 @@ import numpy as np
 from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.registry import require
 from rnnsim.core.simd import item, put
+from rnnsim.core.threads import exclusive
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError
 from rnnsim.networks.lstm1997.traces import activate, carry_over, carry_partials, carry_peepholes
@@ -211,6 +214,7 @@ class OnlineLearner:
         for name, value in (("decay", decay), ("sequence_decay", sequence_decay)):
             require(0 < value <= 1, f"{name}={value}: expected a number above 0, 1 at most")
         self.net, shape, space = net, net.shape, Workspace(net.dtype)  # vectors begin on cache lines
+        self.turn = threading.RLock()  # of the methods that are `exclusive`
         sources, free = shape.recurrent + 1 + shape.inputs, self._biased()
         row = shape.kinds * shape.lanes  # of partial derivatives, those by a source
         sizes = dict(w=net.origin.size, velocity=net.origin.size if momentum else 0, rates=5)
@@ -229,6 +233,13 @@ class OnlineLearner:
         self.parts.rates[...] = learning_rate, learning_rate, decay, sequence_decay, momentum
         self.parts.present[shape.recurrent] = 1  # the bias
         self.parts.free[...] = free
+
+    def __copy__(self):
+        return copy.deepcopy(self)  # not two learners with one set of weights
+
+    def __reduce__(self):
+        _, learning_rate, decay, sequence_decay, momentum = self.parts.rates.tolist()
+        return _restored, (self.net, (learning_rate, momentum, decay, sequence_decay), self.snapshot())
 
     def _biased(self):
         """(row,) 1 where a unit has a bias, else 0; (0,) if all have one."""
@@ -250,6 +261,7 @@ class OnlineLearner:
         for part, kept in zip(self.parts, snapshot):
             part[...] = kept
 
+    @exclusive
     def learn(self, batch, loss, going_on=False, stop=np.inf, outputs=None):
         """Learn from the sequences of a batch, one after the other (`Learnt`).
 
@@ -297,6 +309,12 @@ class OnlineLearner:
         if net.tokens:
             return np.zeros((steps, size, 0), np.float32), np.ascontiguousarray(inputs, np.int32), lengths
         return np.ascontiguousarray(inputs), np.zeros((0, 0), np.int32), lengths
+
+
+def _restored(net, rates, snapshot):
+    learner = OnlineLearner(net, net.theta, *rates)
+    learner.restore(snapshot)
+    return learner
 
 
 def _targets(values, shape, dtype, name):

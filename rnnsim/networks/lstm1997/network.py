@@ -41,9 +41,10 @@ from typing import Literal
 import numpy as np
 
 from rnnsim.cells.interface import floating_type
-from rnnsim.core.registry import at_least, checked, require
+from rnnsim.core.losses import WHEN
+from rnnsim.core.registry import at_least, checked, one_of, require
 from rnnsim.core.simd import width
-from rnnsim.core.threads import get_threads, parallel_region
+from rnnsim.core.threads import exclusive, get_threads, parallel_region
 from rnnsim.networks.interface import Forward, Gradient, Network, generator
 from rnnsim.networks.lstm1997 import unroll as walking
 
@@ -304,16 +305,20 @@ class LSTM1997(Network):
 
     # -- the passes -------------------------------------------------------------------------------------------------------------
 
-    def forward(self, inputs, lengths=None, state=None, record=()):
+    @exclusive
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
+
+        With when="last" outputs are (B, K), those at the end of each sequence.
 
         `record` names traces of `trace_names`, or "gates" for all. Raises `RnnsimError` for wrong shapes, NaN, lengths beyond
         T and unknown traces.
         """
         inputs, lengths = self._checked(inputs, lengths)
-        outputs, state = self._forward(inputs, lengths, state, last=False)
+        outputs, state = self._forward(inputs, lengths, state, last=one_of("when", when, WHEN) == "last")
         return Forward(outputs.copy(), state, self._records(record, lengths) if record else {})
 
+    @exclusive
     def truncated_gradient(self, batch, loss, state=None):
         """Loss of a batch and its gradient by the truncated rule of 1997, like `loss_and_gradient`."""
         outputs, final, _ = self._outputs(batch, loss, state)

@@ -6,8 +6,10 @@ import numpy as np
 
 from rnnsim.cells import sequence
 from rnnsim.cells.interface import floating_type
+from rnnsim.core.losses import WHEN
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
-from rnnsim.core.registry import at_least, checked, require
+from rnnsim.core.registry import at_least, checked, one_of, require
+from rnnsim.core.threads import exclusive
 from rnnsim.networks.interface import Forward, Network, generator, mask_beyond
 from rnnsim.networks.ntm import tape as buffers
 from rnnsim.networks.ntm import traces, unroll
@@ -274,16 +276,22 @@ class NTM(Network):
 
     # -- the pass forward -------------------------------------------------------------------------------------------
 
-    def forward(self, inputs, lengths=None, state=None, record=()):
+    @exclusive
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
+
+        With when="last" outputs are (B, K), those at the end of each sequence.
 
         `record` names traces of `trace_names`, or "gates" for all but the memory. Raises `RnnsimError` for wrong shapes, NaN,
         lengths beyond T and unknown traces.
         """
         inputs, lengths = self._checked(inputs, lengths)
         features, state = self._unroll(inputs, lengths, state, whole=bool(record))
-        outputs = self._read_out(features).reshape(*inputs.shape[:2], -1).copy()
-        mask_beyond(outputs, lengths)
+        if one_of("when", when, WHEN) == "last":
+            outputs = self._read_out(features[self._rows_at_end(inputs, lengths)]).copy()
+        else:
+            outputs = self._read_out(features).reshape(*inputs.shape[:2], -1).copy()
+            mask_beyond(outputs, lengths)
         return Forward(outputs, state, self._records(record, lengths) if record else {})
 
     def _outputs(self, batch, loss, state):
@@ -292,11 +300,17 @@ class NTM(Network):
         steps, rows = inputs.shape[:2]
         self._last = loss.when == "last"
         if self._last:
-            ends = (lengths if lengths.size else np.full(rows, steps)) - 1
-            self._ends = np.maximum(ends, 0) * rows + np.arange(rows)
+            self._ends = self._rows_at_end(inputs, lengths)
             features = features[self._ends]
             return self._read_out(features), state, features
         return self._read_out(features).reshape(steps, rows, -1), state, features
+
+    @staticmethod
+    def _rows_at_end(inputs, lengths):
+        """Rows of the features (T * B, ...) at the last time step of every sequence."""
+        steps, rows = inputs.shape[:2]
+        ends = (lengths if lengths.size else np.full(rows, steps)) - 1
+        return np.maximum(ends, 0) * rows + np.arange(rows)
 
     def _read_out(self, features):
         outputs = self._space.array("outputs", (features.shape[0], self.n_outputs))
