@@ -3,8 +3,9 @@
 An entry is a line ``name: ("module:attribute", "one line about it")``. The module is imported only when the entry is
 asked for, so that listing names costs nothing.
 
-Options of an entry are the keyword arguments of its class. They arrive as strings from the shell and as typed values
-from TOML or Python; `Registry.build` checks the names against the signature and the values against the annotations.
+Options of an entry are the keyword arguments of its class, and the fields of its ``Options`` (a NamedTuple) if its
+constructor takes ``**options``. They arrive as strings from the shell and as typed values from TOML or Python;
+`Registry.build` checks the names against the signature and the values against the annotations.
 """
 
 import importlib
@@ -48,6 +49,25 @@ class Registry:
         """Where the class behind a name is, ``module:attribute``, without importing anything."""
         return self._entry(name)[0]
 
+    def exports(self):
+        """``{attribute: module}`` of all entries, for `rnnsim.core.lazy.lazy`: a package offers what its registry names.
+
+        >>> Registry("number type", {"fraction": ("fractions:Fraction", "a ratio of whole numbers")}).exports()
+        {'Fraction': 'fractions'}
+        """
+        places = (place.split(":") for place, _ in self._entries.values())
+        return {attribute: module for module, attribute in places}
+
+    def name_of(self, cls):
+        """The name under which a class is entered, without importing anything; ``module:Class`` if it is not entered.
+
+        >>> from fractions import Fraction
+        >>> Registry("number type", {"fraction": ("fractions:Fraction", "")}).name_of(Fraction)
+        'fraction'
+        """
+        own = f"{cls.__module__}:{cls.__qualname__}"
+        return next((name for name, (place, _) in self._entries.items() if place == own), own)
+
     def load(self, name):
         """The class behind a name. Raises `RnnsimError` with the nearest name if there is none."""
         module, attribute = self._entry(name)[0].split(":")
@@ -65,18 +85,41 @@ class Registry:
 
 
 def option_table(cls, reserved=()):
-    """The options of a class: ``{name: (annotation, default)}`` from the signature of its constructor."""
-    target = cls.__init__ if inspect.isclass(cls) else cls
-    try:
-        hints = typing.get_type_hints(target)
-    except (TypeError, NameError):
-        hints = {}
+    """The options of a class: ``{name: (annotation, default)}`` from the signature of its constructor.
+
+    If the constructor takes ``**options`` and the class has an ``Options``, a NamedTuple with annotated fields, these are
+    options too::
+
+        class Spiral(Network):
+            class Options(NamedTuple):
+                \"""Options of `Spiral`.
+
+                arms : how many; each has a hidden layer of its own
+                \"""
+
+                arms: int = 2
+
+            def __init__(self, n_inputs: int, n_outputs: int, **options):
+                self.options = self.Options(**checked("network 'spiral'", Spiral, options, ("n_inputs", "n_outputs")))
+    """
+    parameters = inspect.signature(cls).parameters.values()
     table = {}
-    for parameter in inspect.signature(cls).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in reserved:
-            continue
-        table[parameter.name] = (hints.get(parameter.name, typing.Any), parameter.default)
-    return table
+    for parameter in parameters:
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            table[parameter.name] = parameter.default
+    hints = _hints(cls.__init__ if inspect.isclass(cls) else cls)
+    options = getattr(cls, "Options", None)
+    if options is not None and any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        hints |= _hints(options)
+        table |= {name: options._field_defaults.get(name, inspect.Parameter.empty) for name in options._fields}
+    return {name: (hints.get(name, typing.Any), default) for name, default in table.items() if name not in reserved}
+
+
+def _hints(target):
+    try:
+        return typing.get_type_hints(target)
+    except (TypeError, NameError):
+        return {}
 
 
 def checked(what, cls, options, reserved=()):
