@@ -1,18 +1,15 @@
 """Networks, made of cells; `build` makes one from its name and options, `from_config` from what `net.config` gave."""
 
+from rnnsim.cells import CELLS
+from rnnsim.core.lazy import lazy
 from rnnsim.core.registry import Registry, checked, option_table
 from rnnsim.errors import RnnsimError, unknown
 
 NETWORKS = Registry(
     "network",
     {
-        "rnn": ("rnnsim.networks.recurrent:Recurrent", "stacked fully recurrent layers with a readout"),
-        "lstm": ("rnnsim.networks.recurrent:Recurrent", "stacked LSTM layers with a readout"),
-        "gru": ("rnnsim.networks.recurrent:Recurrent", "stacked GRU layers with a readout"),
-        "elstm": (
-            "rnnsim.networks.recurrent:Recurrent",
-            "stacked layers of the element-wise recurrent LSTM with a readout",
-        ),
+        # A cell is a network of that name: stacked layers of it with a readout.
+        **{name: ("rnnsim.networks.recurrent:Recurrent", f"stacked layers and a readout: {CELLS.summary(name)}") for name in CELLS},
         "lstm1997": (
             "rnnsim.networks.lstm1997.network:LSTM1997",
             "memory blocks, as in the papers of 1997 (online, truncated), 2000 (forget gates) and 2002 (peepholes)",
@@ -26,8 +23,6 @@ _OF_CELL = ("n_inputs", "hidden", "dtype")
 
 def options_of(name):
     """The options of a network and of its cell: ``{option: (annotation, default)}``."""
-    from rnnsim.cells import CELLS
-
     table = option_table(NETWORKS.load(name), _GIVEN)
     return {**table, **option_table(CELLS.load(name), _OF_CELL)} if name in CELLS else table
 
@@ -40,8 +35,6 @@ def build(name, n_inputs, n_outputs, options=None, dtype="float32", tokens=False
     >>> build("gru", 28, 10, {"hidden": 100, "variant": "gru1"}).n_recurrent_parameters
     33100
     """
-    from rnnsim.cells import CELLS
-
     cls = NETWORKS.load(name)
     known = options_of(name)
     for key in options or {}:
@@ -70,3 +63,6 @@ def from_config(config):
         config.get("dtype", "float32"),
         config.get("tokens", False),
     )
+
+
+__getattr__, __dir__ = lazy(__name__, {**NETWORKS.exports(), "Network": "rnnsim.networks.interface"})

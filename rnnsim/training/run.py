@@ -155,16 +155,10 @@ def _network(stored, path):
 def described(registry, thing):
     """``{"name": ..., "options": {...}}`` of a task, rule or optimiser; the name is the registry's if it is there."""
     cls = type(thing)
-    for name in registry:
-        # Not `registry.load`: it would import every class there is.
-        if registry._entries[name][0] == f"{cls.__module__}:{cls.__qualname__}":
-            break
-    else:
-        name = f"{cls.__module__}:{cls.__qualname__}"
     known = getattr(thing, "config", None) or getattr(thing, "options", None)
     if not isinstance(known, dict):
         known = {key: getattr(thing, key) for key in option_table(cls) if hasattr(thing, key)}
-    return {"name": name, "options": known}
+    return {"name": registry.name_of(cls), "options": known}
 
 
 def manifest():
