@@ -54,12 +54,12 @@ def command(name, options, json_wanted):
 
 
 def _network(name, options, json_wanted):
-    from rnnsim.networks import NETWORKS, options_of
+    from rnnsim.networks import NETWORKS, explained, options_of
 
     net = build_network(name, options)
     known = options_of(name)
     values = net.config["options"]
-    rows = [(*row, values.get(row[0])) for row in option_rows(known)]
+    rows, about = option_rows(known), explained(name)
     data = {
         "network": name,
         "summary": NETWORKS.summary(name),
@@ -73,7 +73,9 @@ def _network(name, options, json_wanted):
         "state_size": net.state_size,
         "multiply_adds_per_tick": net.cost_per_step,
         "traces": list(net.trace_names),
-        "options": [{"name": n, "type": t, "default": d, "value": v} for n, t, d, v in rows],
+        "options": [
+            {"name": n, "type": t, "default": d, "value": values.get(n), "about": about.get(n)} for n, t, d in rows
+        ],
     }
 
     def lines():
@@ -93,9 +95,16 @@ def _network(name, options, json_wanted):
         yield from table(facts, right=(1,))
         yield f"traces: {', '.join(net.trace_names)}"
         yield ""
-        yield from table([(n, d, t) for n, t, d, _ in rows], ("option", "default", "type"))
+        yield from _option_lines(rows, about)
 
     report(data, json_wanted, lines)
+
+
+def _option_lines(rows, about):
+    """A table of options, with a line about each where the class says one."""
+    if not any(about.get(name) for name, _, _ in rows):
+        return table([(n, d, t) for n, t, d in rows], ("option", "default", "type"))
+    return table([(n, d, t, about.get(n, "")) for n, t, d in rows], ("option", "default", "type", "what it is"))
 
 
 def describe_criterion(criterion):
@@ -110,11 +119,12 @@ def describe_criterion(criterion):
 def _task(tasks, name, options, json_wanted):
     import dataclasses
 
-    from rnnsim.core.registry import option_table
+    from rnnsim.core.options import explanations, option_table
 
     rows = option_rows(option_table(tasks.load(name)))
+    about = explanations(tasks.load(name))
     data = {"task": name, "summary": tasks.summary(name)}
-    data["options"] = [{"name": n, "type": t, "default": d} for n, t, d in rows]
+    data["options"] = [{"name": n, "type": t, "default": d, "about": about.get(n)} for n, t, d in rows]
     try:
         task = tasks.build(name, options)
     except (RnnsimError, OSError) as error:
@@ -149,7 +159,7 @@ def _task(tasks, name, options, json_wanted):
             yield from table(facts)
         if rows:
             yield ""
-            yield from table([(n, d, t) for n, t, d in rows], ("option", "default", "type"))
+            yield from _option_lines(rows, about)
 
     report(data, json_wanted, lines)
 

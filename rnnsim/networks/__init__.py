@@ -9,7 +9,10 @@ NETWORKS = Registry(
     "network",
     {
         # A cell is a network of that name: stacked layers of it with a readout.
-        **{name: ("rnnsim.networks.recurrent:Recurrent", f"stacked layers and a readout: {CELLS.summary(name)}") for name in CELLS},
+        **{
+            name: ("rnnsim.networks.recurrent:Recurrent", f"stacked layers and a readout: {CELLS.summary(name)}")
+            for name in CELLS
+        },
         "lstm1997": (
             "rnnsim.networks.lstm1997.network:LSTM1997",
             "memory blocks, as in the papers of 1997 (online, truncated), 2000 (forget gates) and 2002 (peepholes)",
@@ -25,6 +28,14 @@ def options_of(name):
     """The options of a network and of its cell: ``{option: (annotation, default)}``."""
     table = option_table(NETWORKS.load(name), _GIVEN)
     return {**table, **option_table(CELLS.load(name), _OF_CELL)} if name in CELLS else table
+
+
+def explained(name):
+    """A line about each option of a network and of its cell, ``{option: text}``, from their docstrings."""
+    from rnnsim.core.options import explanations
+
+    found = explanations(CELLS.load(name)) if name in CELLS else {}
+    return {**found, **explanations(NETWORKS.load(name))}
 
 
 def build(name, n_inputs, n_outputs, options=None, dtype="float32", tokens=False, seed=0):

@@ -4,16 +4,6 @@ Layer k of any cell sees the outputs of layer k-1 (both directions side by side 
 
     y(t) = W_out h_last(t) + b_out
 
-Options
-    hidden, layers          units of a layer and direction; number of layers
-    bidirectional           every layer has a second direction that walks from the end of the sequence (Schuster & Paliwal
-                            1997); parameters of it end in ``_reverse``
-    embedding               size of the learned vector that stands for each input token; 0: tokens go in one-hot
-    skip                    the input goes to every layer and every layer to the readout (Graves 2013)
-    learned_initial_state   initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero
-    readout                 "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989);
-                            "none": all its units are
-
 Parameters are named as in PyTorch: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ...
 """
 
@@ -53,10 +43,21 @@ def _look_up_backward(gradient, dx, tokens):
 
 
 class Recurrent(Network):
-    """Stacked recurrent layers with a readout; structure and options at the top of the file.
+    """Stacked recurrent layers with a readout; the structure is at the top of the file.
 
-    `cell` is a name of the registry; `cell_options` are the options of its class. The parameters are the flat vector `theta`;
-    `layout` names its parts. Raises `RnnsimError` for unknown names and sizes below 1.
+    cell : a name of the registry; `cell_options` are the options of its class
+    hidden : units of a layer and direction
+    layers : number of layers
+    bidirectional : every layer has a second direction, from the end of the sequence to its start (Schuster & Paliwal 1997);
+        its parameters end in ``_reverse``
+    embedding : size of the learned vector that stands for each input token; 0: tokens go in one-hot
+    skip : the input goes to every layer and every layer to the readout (Graves 2013)
+    learned_initial_state : initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero
+    readout : "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989); "none": all its
+        units are
+
+    The parameters are the flat vector `theta`; `layout` names its parts. Raises `RnnsimError` for unknown names and sizes
+    below 1.
 
     >>> import numpy as np
     >>> net = Recurrent("gru", 3, 2, hidden=8, rng=1)
