@@ -41,16 +41,19 @@ def command(name, options, json_wanted):
 
     For instance: rnnsim describe gru -o variant=gru1 -o inputs=28 -o hidden=100
     """
+    from rnnsim.core import plugins
     from rnnsim.networks import NETWORKS
+    from rnnsim.tasks import TASKS, Task
 
     options = pairs(options, "-o")
-    if name in NETWORKS:
-        return _network(name, options, json_wanted)
-    from rnnsim.tasks import TASKS
-
-    if name not in TASKS:
+    if plugins.is_place(name):
+        found = plugins.load(name, "network or task")
+        is_task = isinstance(found, type) and issubclass(found, Task)
+    elif name in NETWORKS or name in TASKS:
+        is_task = name not in NETWORKS
+    else:
         raise unknown("network or task", name, [*NETWORKS, *TASKS])
-    return _task(TASKS, name, options, json_wanted)
+    return _task(TASKS, name, options, json_wanted) if is_task else _network(name, options, json_wanted)
 
 
 def _network(name, options, json_wanted):
@@ -62,7 +65,7 @@ def _network(name, options, json_wanted):
     rows, about = option_rows(known), explained(name)
     data = {
         "network": name,
-        "summary": NETWORKS.summary(name),
+        "summary": summary_of(NETWORKS, name),
         "inputs": net.n_inputs,
         "outputs": net.n_outputs,
         "tokens": net.tokens,
@@ -100,6 +103,15 @@ def _network(name, options, json_wanted):
     report(data, json_wanted, lines)
 
 
+def summary_of(registry, name):
+    """The line about an entry; for code from outside the first line of its docstring."""
+    import inspect
+
+    if name in registry:
+        return registry.summary(name)
+    return (inspect.getdoc(registry.load(name)) or "no docstring").splitlines()[0]
+
+
 def _option_lines(rows, about):
     """A table of options, with a line about each where the class says one."""
     if not any(about.get(name) for name, _, _ in rows):
@@ -123,7 +135,7 @@ def _task(tasks, name, options, json_wanted):
 
     rows = option_rows(option_table(tasks.load(name)))
     about = explanations(tasks.load(name))
-    data = {"task": name, "summary": tasks.summary(name)}
+    data = {"task": name, "summary": summary_of(tasks, name)}
     data["options"] = [{"name": n, "type": t, "default": d, "about": about.get(n)} for n, t, d in rows]
     try:
         task = tasks.build(name, options)

@@ -13,6 +13,7 @@ import numpy as np
 
 from rnnsim.cells import CELLS
 from rnnsim.cells.interface import floating_type
+from rnnsim.core import plugins
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, checked, require
@@ -45,7 +46,7 @@ def _look_up_backward(gradient, dx, tokens):
 class Recurrent(Network):
     """Stacked recurrent layers with a readout; the structure is at the top of the file.
 
-    cell : a name of the registry; `cell_options` are the options of its class
+    cell : a name of the registry, the place of a cell outside rnnsim or its class; `cell_options` are its options
     hidden : units of a layer and direction
     layers : number of layers
     bidirectional : every layer has a second direction, from the end of the sequence to its start (Schuster & Paliwal 1997);
@@ -101,13 +102,15 @@ class Recurrent(Network):
         self.embedding, self.skip, self.readout = given["embedding"], given["skip"], given["readout"]
         self.learned_initial_state, self.dtype = given["learned_initial_state"], floating_type(dtype)
         options = {key: given[key] for key in structure} | cell_options
+        source = plugins.source_of(cls)
         self.config = dict(
-            name=cell,
+            name=CELLS.name_of(cls),
             n_inputs=self.n_inputs,
             n_outputs=self.n_outputs,
             tokens=self.tokens,
             dtype=self.dtype.name,
             options=options,
+            **({"source": source} if source else {}),
         )
         width = self.directions * self.hidden
         first = self.embedding or self.n_inputs

@@ -19,5 +19,7 @@ OPTIMIZERS = Registry(
         ),
         "adam": ("rnnsim.optimizers.adam:Adam", "Adam with bias correction and decoupled weight decay"),
     },
+    group="rnnsim.optimizers",
+    classes=("rnnsim.optimizers.interface:Optimizer",),
 )
 __getattr__, __dir__ = lazy(__name__, {**OPTIMIZERS.exports(), "Optimizer": "rnnsim.optimizers.interface"})

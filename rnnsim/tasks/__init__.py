@@ -122,6 +122,8 @@ TASKS = Registry(
         "imdb": ("rnnsim.tasks.imdb:IMDB", "film reviews, good or bad, as sequences of words"),
         "arrays": ("rnnsim.tasks.arrays:Arrays", "your own arrays from .npy, .npz or .csv files"),
     },
+    group="rnnsim.tasks",
+    classes=("rnnsim.tasks.interface:Task",),
 )
 _CONTRACTS = {
     "Batch": "rnnsim.tasks.interface",

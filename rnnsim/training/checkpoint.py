@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.core import plugins
 from rnnsim.errors import RnnsimError
 
 FORMAT = "rnnsim 1"
@@ -86,6 +87,8 @@ def save(path, net, optimizer=None, state=None, window=None, progress=None, thet
     """Write a checkpoint; `theta` instead of the network's own weights, if given. Raises `RnnsimError` if it cannot."""
     from safetensors.numpy import save as encoded
 
+    from rnnsim.networks import config_of
+
     arrays = dict(net.layout.views(net.theta if theta is None else theta))
     for part, named in (("optimizer", optimizer), ("window", window)):
         arrays |= {f"{part}.{name}": array for name, array in (named or {}).items()}
@@ -93,7 +96,7 @@ def save(path, net, optimizer=None, state=None, window=None, progress=None, thet
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
-        "network": json.dumps(net.config),
+        "network": json.dumps(config_of(net)),
         "progress": json.dumps(progress or {}),
         "states": str(-1 if state is None else len(state)),
         "digest": _digest(arrays),
@@ -142,7 +145,9 @@ def load(path):
 
 def restore(net, checkpoint, path):
     """Put the weights of a checkpoint into a network. Raises `RnnsimError` that names the first difference."""
-    different = difference(checkpoint.network, net.config)
+    from rnnsim.networks import config_of
+
+    different = difference(comparable(checkpoint.network), comparable(config_of(net)))
     for entry in net.layout:
         if different:
             break
@@ -160,6 +165,13 @@ def restore(net, checkpoint, path):
         raise RnnsimError(f"{path} holds another network: {different}")
     for entry in net.layout:
         net.layout.view(net.theta, entry.name)[...] = checkpoint.weights[entry.name]
+
+
+def comparable(config):
+    """A part of a configuration without what may change: where code from outside is, and the digest of its source."""
+    if "source" not in config:
+        return config
+    return {**{key: value for key, value in config.items() if key != "source"}, "name": plugins.title(config["name"])}
 
 
 def difference(stored, given, path=""):

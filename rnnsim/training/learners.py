@@ -5,6 +5,7 @@ reads weights reads it; what the learner carries stands in ``window.*`` and its 
 """
 
 from dataclasses import asdict
+from pathlib import Path
 
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import require
@@ -12,7 +13,8 @@ from rnnsim.learning import RULES
 from rnnsim.learning.online.learner import Learner
 from rnnsim.optimizers import OPTIMIZERS
 from rnnsim.training import checkpoint
-from rnnsim.training.run import described
+from rnnsim.training.code import Code
+from rnnsim.training.run import described, network_of
 
 
 def save(learner, path):
@@ -30,20 +32,20 @@ def save(learner, path):
     checkpoint.save(path, learner.net, window=arrays, progress={"learner": settings, "numbers": numbers})
 
 
-def learner_from(path):
+def learner_from(path, code=(), accept_source=False):
     """The learner in a file that `Learner.save` wrote; it goes on bit for bit.
+
+    `code` and `accept_source` are as for `rnnsim.open_run`.
 
     Raises `RnnsimError` if the file is damaged or holds no learner.
     """
-    from rnnsim.networks import from_config
-
     stored = checkpoint.load(path)
     settings = stored.progress.get("learner")
     require(settings, f"{path} holds weights, but no learner: Learner.save writes one")
-    net = from_config(stored.network)
-    checkpoint.restore(net, stored, path)
+    net = network_of(stored, path, code, accept_source)
+    allowed = Code(Path(path).resolve().parent, code, accept_source)
     rule, optimizer = (
-        registry.build(settings[key]["name"], settings[key]["options"])
+        registry.build(allowed.name(registry, settings[key]), settings[key]["options"])
         for key, registry in (("rule", RULES), ("optimizer", OPTIMIZERS))
     )
     given = {key: settings[key] for key in ("streams", "rng", "own")}

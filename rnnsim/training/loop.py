@@ -242,6 +242,7 @@ def train(
     resume=False,
     evaluation=None,
     online=None,
+    accept_source=False,
 ):
     """Train a network on a task, in place.
 
@@ -259,6 +260,7 @@ def train(
         (`rnnsim.training.goal`), such as "loss<0.1" or "loss<0.1 twice": end with the evaluation that meets it
     time_limit : seconds after which this sitting ends
     resume : go on with the run in `out` if there is one, bit for bit as if it had never stopped
+    accept_source : go on although the source of code that is not rnnsim's own has changed since
     evaluation : options of `rnnsim.training.evaluate.evaluate` for the evaluations on the way
     online : options of `rnnsim.training.sequences.Online`: a network of memory blocks learns one sequence after the other by
         the rule "truncated", with an update at every tick with an error; a step is a sequence, and no optimizer is asked
@@ -290,10 +292,12 @@ def train(
     if online:
         from rnnsim.training.sequences import train_sequences
 
-        return train_sequences(net, task, rule, batch, seed, online, limits, every, callback, evaluation, out, resume)
+        ends = (callback, evaluation, out, resume, accept_source)
+        return train_sequences(net, task, rule, batch, seed, online, limits, every, *ends)
 
     def config():
         from rnnsim.learning import RULES
+        from rnnsim.networks import config_of
         from rnnsim.optimizers import OPTIMIZERS
         from rnnsim.tasks import TASKS
         from rnnsim.training.run import described
@@ -302,14 +306,14 @@ def train(
             **dict(steps=steps, batch=batch, seed=seed, until=until, time_limit=time_limit, dtype=str(net.theta.dtype)),
             **dict(evaluate_every=evaluate_every, checkpoint_every=checkpoint_every, report_every=report_every),
             "task": described(TASKS, task),
-            "network": net.config,
+            "network": config_of(net),
             "rule": described(RULES, rule),
             "optimizer": described(OPTIMIZERS, optimizer),
             "evaluation": evaluation or {},
         }
 
     training = _Training(net, task, rule, optimizer, batch, seed)
-    return drive(training, limits, every, callback, evaluation, out, resume, config)
+    return drive(training, limits, every, callback, evaluation, out, resume, config, accept_source)
 
 
 def _built(rule, optimizer):

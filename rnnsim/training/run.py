@@ -23,10 +23,12 @@ import time
 import warnings
 from pathlib import Path
 
+from rnnsim.core import plugins
 from rnnsim.core.registry import option_table
 from rnnsim.errors import RnnsimError
-from rnnsim.training import checkpoint, toml
+from rnnsim.training import checkpoint, code, toml
 from rnnsim.training.checkpoint import Damaged, cannot, write_atomically
+from rnnsim.training.code import Code
 
 KEPT = 2  # checkpoints
 _LEFT_OVER = re.compile(r"\..*\.tmp|lock")
@@ -37,8 +39,9 @@ _CONFIG = dict(steps=int, batch=int, seed=int, task=dict, network=dict, rule=dic
 class Run:
     """What a run has left on disk; made by `open_run`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, code=(), accept_source=False):
         self.folder = Path(folder)
+        self.code = Code(self.folder, code, accept_source)
         try:
             text = (self.folder / "config.toml").read_text(encoding="utf-8")
             manifest = (self.folder / "manifest.json").read_text(encoding="utf-8")
@@ -60,7 +63,12 @@ class Run:
                 raise RnnsimError(f"{self.folder / 'config.toml'}: [{name}] needs a name and options")
 
     def __repr__(self):
-        return f"<run {self.folder}: {self.config['network']['name']} on {self.config['task']['name']}>"
+        return f"<run {self.folder}: {self.title}>"
+
+    @property
+    def title(self):
+        """Network and task in a few words, for pictures."""
+        return " on ".join(plugins.title(self.config[part]["name"]) for part in ("network", "task"))
 
     def metrics(self):
         """All reports, one dict each."""
@@ -76,9 +84,9 @@ class Run:
 
     def net(self):
         """The network of the configuration, rebuilt, with the weights of the newest checkpoint."""
-        from rnnsim.networks import from_config
+        from rnnsim.networks import NETWORKS, from_config
 
-        net = from_config(self.config["network"])
+        net = from_config(_named(self.code, NETWORKS, self.config["network"]))
         checkpoint.restore(net, *_newest(self.folder))
         return net
 
@@ -86,7 +94,7 @@ class Run:
         """The task, rebuilt from its name and options."""
         from rnnsim.tasks import TASKS
 
-        return TASKS.build(self.config["task"]["name"], self.config["task"]["options"])
+        return self._built(TASKS, "task")
 
     def result(self):
         """What the training ended with (`write_result`), or None if it has not ended."""
@@ -107,13 +115,17 @@ class Run:
         """The learning rule, rebuilt from its name and options."""
         from rnnsim.learning import RULES
 
-        return RULES.build(self.config["rule"]["name"], self.config["rule"]["options"])
+        return self._built(RULES, "rule")
 
     def optimizer(self):
         """The optimiser, rebuilt from its name and options."""
         from rnnsim.optimizers import OPTIMIZERS
 
-        return OPTIMIZERS.build(self.config["optimizer"]["name"], self.config["optimizer"]["options"])
+        return self._built(OPTIMIZERS, "optimizer")
+
+    def _built(self, registry, part):
+        table = self.config[part]
+        return registry.build(self.code.name(registry, table), table["options"])
 
     @property
     def figures(self):
@@ -121,12 +133,15 @@ class Run:
         return self.folder / "figures"
 
 
-def open_run(folder):
+def open_run(folder, code=(), accept_source=False):
     """The run in a folder, to read: ``.config``, ``.manifest``, ``.metrics()``, ``.net()``, ``.task()``.
+
+    code, accept_source : source files for parts that are not rnnsim's own, and whether sources may differ from the recorded
+        ones; see `rnnsim.training.code`
 
     Raises `RnnsimError` if the folder is no run.
     """
-    return Run(folder)
+    return Run(folder, code, accept_source)
 
 
 def write_result(folder, result):
@@ -134,22 +149,31 @@ def write_result(folder, result):
     write_atomically(Path(folder) / "result.json", json.dumps(result, indent=2) + "\n")
 
 
-def load_weights(path):
+def load_weights(path, code=(), accept_source=False):
     """The network in a .safetensors file that rnnsim wrote, or in the newest checkpoint of a run.
 
-    Raises `RnnsimError` if the file is not there, damaged or of another program.
+    `code` and `accept_source` are as for `open_run`. Raises `RnnsimError` if the file is not there, damaged or of another
+    program.
     """
     if Path(path).is_dir():
-        return open_run(path).net()
-    return _network(checkpoint.load(path), path)
+        return open_run(path, code, accept_source).net()
+    return network_of(checkpoint.load(path), path, code, accept_source)
 
 
-def _network(stored, path):
-    from rnnsim.networks import from_config
+def network_of(stored, path, code=(), accept_source=False):
+    """The network of a checkpoint that was loaded from a path."""
+    from rnnsim.networks import NETWORKS, from_config
 
-    net = from_config(stored.network)
+    folder = Path(path).resolve().parent
+    folder = folder.parent if folder.name == "checkpoints" else folder
+    net = from_config(_named(Code(folder, code, accept_source), NETWORKS, stored.network))
     checkpoint.restore(net, stored, path)
     return net
+
+
+def _named(code, registry, table):
+    """The table of a part, under the name that it is loaded by."""
+    return {**table, "name": code.name(registry, table)} if "name" in table else table
 
 
 def described(registry, thing):
@@ -158,7 +182,8 @@ def described(registry, thing):
     known = getattr(thing, "config", None) or getattr(thing, "options", None)
     if not isinstance(known, dict):
         known = {key: getattr(thing, key) for key in option_table(cls) if hasattr(thing, key)}
-    return {"name": registry.name_of(cls), "options": known}
+    source = plugins.source_of(cls)
+    return {"name": registry.name_of(cls), "options": known, **({"source": source} if source else {})}
 
 
 def manifest():
@@ -206,13 +231,15 @@ def _cpu():
 class Writer:
     """The one process that writes a run; a context manager that holds the lock.
 
-    `config` is the effective configuration; the keys `free` may differ from those of the run that is resumed. Raises
-    `RnnsimError` if the folder is in use, is not empty and `resume` is not asked for, or holds another run.
+    `config` is the effective configuration; the keys `free` may differ from those of the run that is resumed, the sources of
+    code from outside only with `accept_source`. Raises `RnnsimError` if the folder is in use, is not empty and `resume` is not
+    asked for, or holds another run.
     """
 
-    def __init__(self, folder, config, resume=False, free=()):
+    def __init__(self, folder, config, resume=False, free=(), accept_source=False):
         self.folder = Path(folder)
         self._config, self._resume, self._free = config, resume, free
+        self._accept_source = accept_source
 
     def __enter__(self):
         self._look()
@@ -260,13 +287,19 @@ class Writer:
         written = toml.loads(toml.dumps(self._config))
         if (self.folder / "config.toml").exists():
             before = open_run(self.folder)
+            changed = code.changed(before.config, written, ("task", "network", "rule", "optimizer"))
+            if changed and not self._accept_source:
+                raise RnnsimError(f"{self.folder}: {changed}; --accept-source goes on with it (accept_source=True)")
             fixed = [{k: v for k, v in c.items() if k not in self._free} for c in (before.config, written)]
+            fixed = [{k: checkpoint.comparable(v) if isinstance(v, dict) else v for k, v in c.items()} for c in fixed]
             different = checkpoint.difference(*fixed)
             if different:
                 raise RnnsimError(f"{self.folder} is another run: {different}")
             done = max((int(_STEP.fullmatch(path.name)[1]) for path in self.checkpoints()), default=0)
             if done > self._config["steps"]:
                 raise RnnsimError(f"steps={self._config['steps']}: {self.folder} has done {done} already")
+            if changed:
+                here["source_changed"] = changed
             here = {**before.manifest, "resumed": [*before.manifest.get("resumed", []), here]}
         else:
             here = {**here, "seed": self._config["seed"]}

@@ -238,7 +238,9 @@ def stream_length(net, task, seed, stop, ticks):
     return min(done, ticks)
 
 
-def train_sequences(net, task, rule, batch, seed, online, limits, every, callback, evaluation, out, resume):
+def train_sequences(
+    net, task, rule, batch, seed, online, limits, every, callback, evaluation, out, resume, accept_source=False
+):
     """`rnnsim.train` with `online`; the arguments are what it has checked. Gives its `TrainResult`."""
     goal = limits["goal"]
     online = _checked(net, task, rule, batch, online, goal, every)
@@ -253,6 +255,7 @@ def train_sequences(net, task, rule, batch, seed, online, limits, every, callbac
 
     def config():
         from rnnsim.learning import RULES
+        from rnnsim.networks import config_of
         from rnnsim.tasks import TASKS
         from rnnsim.training.run import described
 
@@ -260,7 +263,7 @@ def train_sequences(net, task, rule, batch, seed, online, limits, every, callbac
         return {
             **dict(steps=limits["steps"], batch=1, seed=seed, until=str(goal), time_limit=limits["time_limit"]),
             **{f"{name}_every": count for name, count in every.items()},
-            **dict(dtype=str(net.theta.dtype), task=described(TASKS, task), network=net.config),
+            **dict(dtype=str(net.theta.dtype), task=described(TASKS, task), network=config_of(net)),
             "rule": described(RULES, rule),
             "optimizer": {"name": "momentum" if online.momentum else "sgd", "options": rates},
             "evaluation": evaluation or {},
@@ -268,7 +271,7 @@ def train_sequences(net, task, rule, batch, seed, online, limits, every, callbac
         }
 
     # A sequence may take microseconds: checkpoints go by the time alone, whatever their steps.
-    return drive(training, limits, {**every, "checkpoint": 0}, callback, evaluation, out, resume, config)
+    return drive(training, limits, {**every, "checkpoint": 0}, callback, evaluation, out, resume, config, accept_source)
 
 
 def _checked(net, task, rule, batch, online, goal, every):
