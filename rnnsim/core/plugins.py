@@ -81,14 +81,15 @@ def load(place, kind):
     Raises `RnnsimError`, one line, if the file or module is not there, cannot be imported or has no such name.
     """
     path, module, attribute = parse(place)
-    found = import_module(module, f"{kind} {place}") if path is None else _from_file(path, f"{kind} {place}")
+    what = f"{kind} {attribute}"
+    found = import_module(module, what) if path is None else _from_file(path, what)
     if not hasattr(found, attribute):
         names = [
             name for name, value in vars(found).items() if inspect.isclass(value) and value.__module__ == found.__name__
         ]
         near = difflib.get_close_matches(attribute, names, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"its classes: {', '.join(sorted(names)) or 'none'}"
-        raise RnnsimError(f"{kind} {place}: there is no '{attribute}' in {path or module}; {hint}")
+        raise RnnsimError(f"{what}: there is no such name in {path or module}; {hint}")
     return getattr(found, attribute)
 
 

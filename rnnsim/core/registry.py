@@ -47,17 +47,21 @@ class Registry:
     def plugins(self):
         """The entries of installed packages that have none of rnnsim's own names; looked up when they are first needed."""
         if self._plugins is None:
-            found = self._derived(self._layers[0].plugins) if self._layers else {}
+            found = {}
             if self.group:
                 from rnnsim.core import plugins
 
                 found |= plugins.entered(self.group)
+            if self._layers:
+                found |= self._derived(self._layers[0].plugins)
             self._plugins = {name: entry for name, entry in found.items() if name not in self._entries}
         return self._plugins
 
-    def is_plugin(self, name):
-        """Whether an installed package has entered the name."""
-        return name not in self._entries and name in self.plugins
+    def plugin_place(self, name):
+        """Where the class is that an installed package has entered under a name; None for all other names."""
+        if name in self._entries or name not in self.plugins:
+            return None
+        return (self._layers and self._layers[0].plugin_place(name)) or self.plugins[name][0]
 
     def __iter__(self):
         return iter(self.names())

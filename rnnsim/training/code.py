@@ -38,12 +38,12 @@ class Code:
         name, source = part["name"], part.get("source", {})
         what = f"{registry.kind} {plugins.title(name)}" + ("" if self.folder is None else f" of {self.folder}")
         if not plugins.is_place(name):
-            if name not in registry or not registry.is_plugin(name):
+            place = registry.plugin_place(name)
+            if place is None:
                 if source and name not in registry:
                     raise RnnsimError(f"{what}: it came from {_words(source)}, which is not installed; {_GIVE}")
                 return name  # rnnsim's own, or unknown, which says who loads it
-            module, attribute = registry.place(name).split(":")
-            path = None
+            path, (module, attribute) = None, place.split(":")
         else:
             path, module, attribute = plugins.parse(name)
         given = self._given(path, source)
