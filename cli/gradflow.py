@@ -93,16 +93,17 @@ def _network(label, given, ticks, scale, seed):
     import numpy as np
 
     from rnnsim.cells import CELLS
+    from rnnsim.core import plugins
     from rnnsim.networks import options_of
     from rnnsim_cli.describe import SIZES, build_network
 
-    name, *own = label.split(":")
-    if name not in CELLS:
+    name, own = plugins.split_options(label)
+    if name not in CELLS and not plugins.is_place(name):
         raise unknown("run or network", name, list(CELLS))
     known = {*options_of(name), *SIZES}
     shared = {key: value for key, value in given.items() if key in known}
     for key in given:
-        if not any(key in options_of(cell) for cell in CELLS) and key not in SIZES:
+        if not any(key in options_of(cell) for cell in (name, *CELLS)) and key not in SIZES:
             raise unknown("option", key, known)
     options = {"inputs": "8", **shared, **pairs(own, f"{name}:")}
     net = build_network(name, options, "float64", seed)

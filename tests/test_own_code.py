@@ -34,11 +34,21 @@ QUICK = ("--steps", "3", "--batch", "4", "--no-figures", "--quiet")
 MARK = 'open(__file__ + ".executed", "a").write("x")\n'  # a file that leaves a trace when it is executed
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """A file that stays where it is, so that its kernels are compiled once."""
+    path = tmp_path_factory.mktemp("compiled").resolve() / "mycell.py"
+    path.write_text(FILES["mycell.py"])
+    return path
+
+
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty current folder, with the files of the documentation."""
+def here(tmp_path, monkeypatch, compiled):
+    """A current folder with the files of the documentation; that of the cell is a link, and is replaced rather than changed."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
+    (tmp_path / "mycell.py").unlink()
+    (tmp_path / "mycell.py").symlink_to(compiled)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -131,10 +141,10 @@ def test_an_own_cell_stands_the_checks_of_rnnsim(here):
 
 def test_own_parts_are_taken_by_name_by_place_and_as_classes(here):
     cell = CELLS.load("./mycell.py:MyCell")
-    assert CELLS.load(cell) is cell and CELLS.load(str(here / "mycell.py:MyCell")) is cell
+    assert CELLS.load(cell) is cell and CELLS.load(f"{here}/mycell.py:MyCell") is cell
     by_place, by_class = build("./mycell.py:MyCell", 2, 1, {"hidden": 3}), rs.Recurrent(cell, 2, 1, hidden=3)
     assert np.array_equal(by_place.theta, by_class.theta) and by_place.config == by_class.config
-    assert by_place.config["name"] == f"{here / 'mycell.py'}:MyCell"
+    assert by_place.config["name"] == f"{(here / 'mycell.py').resolve()}:MyCell"
     net = build("./mynetwork.py:MyNetwork", 2, 1, {"window": "3"})
     assert config_of(net)["name"] == f"{here / 'mynetwork.py'}:MyNetwork" and net.window == 3
     with pytest.raises(RnnsimError, match="unknown option of network './mycell.py:MyCell' 'update_bia'; did you mean"):
@@ -159,7 +169,7 @@ def test_own_parts_in_a_configuration(here):
     ok("train", "--config", "plan.toml", "--out", "run", *QUICK)
     config = tomllib.loads((here / "run" / "config.toml").read_text())
     for part, name in (("task", "MyTask"), ("network", "MyCell"), ("rule", "MyRule"), ("optimizer", "MyOptimizer")):
-        path = here / f"{name.lower()}.py"
+        path = (here / f"{name.lower()}.py").resolve()
         assert config[part]["name"] == f"{path}:{name}"
         assert config[part]["source"] == {"file": str(path), "sha256": plugins.read(path, "")[2]}
     again = configuration.build(config)
@@ -342,11 +352,17 @@ def test_weights_and_learners_of_own_cells(here):
     assert np.array_equal(rs.load_weights(here / "kept" / "w.safetensors").theta.shape, net.theta.shape)
     again = rs.learner_from(here / "kept" / "l.safetensors")
     assert np.array_equal(again.step([1.0, 0.0], [1.0]), learner.step([1.0, 0.0], [1.0]))
-    (here / "mycell.py").write_text(FILES["mycell.py"] + "# changed\n")
+    source = rs.Recurrent("./mycell.py:MyCell", 2, 1).config["source"]
+    assert source["file"] == str((here / "mycell.py").resolve())
+    changed = here / "elsewhere.py"
+    changed.write_text(FILES["mycell.py"] + "# changed\n")
     for opened in (rs.load_weights, rs.learner_from):
         name = "w" if opened is rs.load_weights else "l"
+        path = here / "kept" / f"{name}.safetensors"
+        mycell = changed.rename(here / "kept" / "mycell.py")
         with pytest.raises(RnnsimError, match="the source in .* has the SHA-256"):
-            opened(here / "kept" / f"{name}.safetensors")
+            opened(path, code=[mycell])
+        changed = mycell.rename(changed)
 
 
 def test_training_from_python_notices_another_source(run, here):
@@ -516,3 +532,12 @@ def test_a_kernel_that_depends_on_something_unknown_has_no_digest():
     first = kernel_digest(space["g"])
     space["number"] = 4
     assert first and kernel_digest(space["g"]) != first
+
+
+def test_labels_with_options_take_own_parts(here):
+    settings = ("-o", "length=6", "-o", "hidden=3", "--steps", "2", "--every", "0")
+    rules = "./myrule.py:MyRule:floor=0.5,snap"
+    found = json.loads(ok("compare", "xor", "--network", "rnn", *settings, "--rules", rules, "--json"))
+    assert {row["rule"] for row in found["rules"]} >= {"./myrule.py:MyRule:floor=0.5", "snap"}
+    flows = json.loads(ok("gradflow", "./mycell.py:MyCell:update_bias=-1", "-o", "hidden=3", "--lags", "5", "--json"))
+    assert flows["networks"][0]["network"] == "./mycell.py:MyCell:update_bias=-1"

@@ -75,6 +75,17 @@ def title(name):
     return name.rpartition(":")[2] if is_place(name) else name
 
 
+def split_options(label):
+    """(name, [texts after it]) of a name with options after colons; the colon of a place belongs to the name.
+
+    >>> split_options("tbptt:horizon=5:every=1"), split_options("./myrule.py:MyRule:floor=0")
+    (('tbptt', ['horizon=5', 'every=1']), ('./myrule.py:MyRule', ['floor=0']))
+    """
+    parts = label.split(":")
+    count = next((k for k, part in enumerate(parts) if "=" in part), len(parts))
+    return ":".join(parts[:count]), parts[count:]
+
+
 def load(place, kind):
     """The object at a place; `kind` is what it should be, for the messages.
 
