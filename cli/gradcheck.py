@@ -30,11 +30,10 @@ def combinations(name):
     All `rnnsim.core.options.variants` of the cell on a plain network; then every combination of the network's choices on two
     layers with the cell as it is by default, and tokens with and without embedding; then the network's own ``examples``.
     """
-    from rnnsim.cells import CELLS
     from rnnsim.core import options
-    from rnnsim.networks import NETWORKS, options_of
+    from rnnsim.networks import options_of, parts
 
-    cell = CELLS.load(name) if name in CELLS else None
+    cls, cell = parts(name)
     if cell is not None:
         yield from options.variants(cell, ("n_inputs", "hidden", "dtype"), MOST)
     own = options.option_table(cell, ("n_inputs", "hidden", "dtype")) if cell is not None else {}
@@ -45,20 +44,19 @@ def combinations(name):
     if "embedding" in outer:
         for size, skip, bidirectional in itertools.product((0, 3), (False, True), (False, True)):
             yield {"layers": 2, "tokens": True, "embedding": size, "skip": skip, "bidirectional": bidirectional}
-    yield from getattr(NETWORKS.load(name), "examples", ())
+    yield from getattr(cls, "examples", ())
 
 
 def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="bptt"):
     """The errors of one network: a list of dicts, one a parameter array. Raises `RnnsimError` if the rule refuses it."""
     import numpy as np
 
-    from rnnsim.cells import CELLS
     from rnnsim.core.losses import Loss
-    from rnnsim.networks import build
+    from rnnsim.networks import build, options_of
     from rnnsim_cli.describe import split_sizes
 
     sizes, inner = split_sizes(options)
-    inner = {"hidden": 4, **inner} if name in CELLS else inner
+    inner = {"hidden": 4, **inner} if "readout" in options_of(name) else inner
     n_inputs, tokens = sizes.get("inputs", 3), sizes.get("tokens", False)
     n_outputs = sizes.get("outputs", _natural_outputs(inner))
     net = build(name, n_inputs, n_outputs, inner, "float64", tokens=tokens, seed=seed)

@@ -3,6 +3,7 @@
 import click
 
 from rnnsim.errors import RnnsimError
+from rnnsim_cli import own_code
 from rnnsim_cli.console import as_json, report
 
 
@@ -20,8 +21,9 @@ from rnnsim_cli.console import as_json, report
 )
 @click.option("--record", metavar="NAMES", help="Traces to keep, by commas: gates, or single ones such as h,z_l0.")
 @click.option("--record-out", metavar="FILE.npz", help="Where the traces go. [default: beside the output]")
+@own_code.options
 @as_json
-def command(source, input_, output, lengths, when, record, record_out, json_wanted):
+def command(source, input_, output, lengths, when, record, record_out, json_wanted, code, accept_source):
     """Run the network of a run, or of a .safetensors file, over inputs.
 
     Outputs are (T, B, K), one a time step. A run that was trained on the end of sequences answers there: its outputs are (B, K),
@@ -44,7 +46,7 @@ def command(source, input_, output, lengths, when, record, record_out, json_want
     traces_to = record_out or _beside(output)
     if names and not traces_to:
         raise RnnsimError("--output - carries the outputs only: name a file for the traces with --record-out")
-    net = load_weights(source)
+    net = load_weights(source, code, accept_source)
     inputs = _read(input_)
     single = inputs.ndim == (1 if net.tokens else 2)
     if single:

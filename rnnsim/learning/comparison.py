@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnsim.core import plugins
 from rnnsim.core.batch import Sequences
 from rnnsim.core.registry import at_least, is_true, require
 from rnnsim.core.rng import seed_of
@@ -198,7 +199,7 @@ def parse(label):
     >>> parse("tbptt:horizon=5:every=1").windows(2).__next__()
     (0, 0, 1)
     """
-    name, *options = label.split(":")
+    name, options = plugins.split_options(label)
     pairs = [option.partition("=") for option in options]
     require(all(equals for _, equals, _ in pairs), f"rule '{label}': expected NAME:OPTION=VALUE")
     return RULES.build(name, {key: value for key, _, value in pairs})

@@ -4,17 +4,6 @@ Layer k of any cell sees the outputs of layer k-1 (both directions side by side 
 
     y(t) = W_out h_last(t) + b_out
 
-Options
-    hidden, layers          units of a layer and direction; number of layers
-    bidirectional           every layer has a second direction that walks from the end of the sequence (Schuster & Paliwal
-                            1997); parameters of it end in ``_reverse``
-    embedding               size of the learned vector that stands for each input token; 0: tokens go in one-hot
-    skip                    the input goes to every layer and every layer to the readout (Graves 2013)
-    learned_initial_state   initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero. A state that no time step reads
-                            (the h of an `elstm`) has no parameter
-    readout                 "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989);
-                            "none": all its units are
-
 Parameters are named as in PyTorch: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ...
 """
 
@@ -24,6 +13,7 @@ import numpy as np
 
 from rnnsim.cells import CELLS
 from rnnsim.cells.interface import floating_type
+from rnnsim.core import plugins
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import WHEN
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
@@ -62,10 +52,21 @@ def _learned_states(cell):
 
 
 class Recurrent(SequenceNetwork):
-    """Stacked recurrent layers with a readout; structure and options at the top of the file.
+    """Stacked recurrent layers with a readout; the structure is at the top of the file.
 
-    `cell` is a name of the registry; `cell_options` are the options of its class. The parameters are the flat vector `theta`;
-    `layout` names its parts. Raises `RnnsimError` for unknown names and sizes below 1.
+    cell : a name of the registry, the place of a cell outside rnnsim or its class; `cell_options` are its options
+    hidden : units of a layer and direction
+    layers : number of layers
+    bidirectional : every layer has a second direction, from the end of the sequence to its start (Schuster & Paliwal 1997);
+        its parameters end in ``_reverse``
+    embedding : size of the learned vector that stands for each input token; 0: tokens go in one-hot
+    skip : the input goes to every layer and every layer to the readout (Graves 2013)
+    learned_initial_state : initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero
+    readout : "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989); "none": all its
+        units are
+
+    The parameters are the flat vector `theta`; `layout` names its parts. Raises `RnnsimError` for unknown names and sizes
+    below 1.
 
     >>> import numpy as np
     >>> net = Recurrent("gru", 3, 2, hidden=8, rng=1)
@@ -111,13 +112,15 @@ class Recurrent(SequenceNetwork):
         self.embedding, self.skip, self.readout = given["embedding"], given["skip"], given["readout"]
         self.learned_initial_state, self.dtype = given["learned_initial_state"], floating_type(dtype)
         options = {key: given[key] for key in structure} | cell_options
+        source = plugins.source_of(cls)
         self.config = dict(
-            name=cell,
+            name=CELLS.name_of(cls),
             n_inputs=self.n_inputs,
             n_outputs=self.n_outputs,
             tokens=self.tokens,
             dtype=self.dtype.name,
             options=options,
+            **({"source": source} if source else {}),
         )
         width = self.directions * self.hidden
         first = self.embedding or self.n_inputs

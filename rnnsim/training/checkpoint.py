@@ -23,6 +23,7 @@ from typing import Any, Literal, NamedTuple, NotRequired
 
 import numpy as np
 
+from rnnsim.core import plugins
 from rnnsim.core.reading import Damaged, cannot, name_of, parse_json, read_tensors
 from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
@@ -38,6 +39,7 @@ NETWORK = {
     "options": NotRequired[dict[str, Any]],
     "dtype": NotRequired[Literal["float32", "float64"]],
     "tokens": NotRequired[bool],
+    "source": NotRequired[dict[str, Any]],
 }
 _NUMBER = int | float | None
 PROGRESS = {
@@ -128,6 +130,8 @@ def save(path, net, optimizer=None, state=None, memory=None, window=None, progre
     """Write a checkpoint; `theta` instead of the network's own weights, if given. Raises `RnnsimError` if it cannot."""
     from safetensors.numpy import save as encoded
 
+    from rnnsim.networks import config_of
+
     arrays = dict(net.layout.views(net.theta if theta is None else theta))
     for part, named in (("optimizer", optimizer), ("memory", memory), ("window", window)):
         arrays |= {f"{part}.{name}": array for name, array in (named or {}).items()}
@@ -135,7 +139,7 @@ def save(path, net, optimizer=None, state=None, memory=None, window=None, progre
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
-        "network": json.dumps(as_python(net.config)),
+        "network": json.dumps(as_python(config_of(net))),
         "progress": json.dumps(as_python(progress or {})),
         "states": str(-1 if state is None else len(state)),
     }
@@ -181,7 +185,9 @@ def restore(net, checkpoint, path):
 
     Parameters that an older version had and that nothing read (`net.dropped_parameters`) are left out.
     """
-    different = difference(checkpoint.network, net.config)
+    from rnnsim.networks import config_of
+
+    different = difference(comparable(checkpoint.network), comparable(config_of(net)))
     for entry in net.layout:
         if different:
             break
@@ -199,6 +205,13 @@ def restore(net, checkpoint, path):
         raise RnnsimError(f"{path} holds another network: {different}")
     for entry in net.layout:
         net.layout.view(net.theta, entry.name)[...] = checkpoint.weights[entry.name]
+
+
+def comparable(config):
+    """A part of a configuration without what may change: where code from outside is, and the digest of its source."""
+    if "source" not in config:
+        return config
+    return {**{key: value for key, value in config.items() if key != "source"}, "name": plugins.title(config["name"])}
 
 
 def difference(stored, given, path=""):

@@ -90,7 +90,7 @@ def crossed(count, before, now):
     return bool(count) and now // count > before // count
 
 
-def drive(training, limits, every, callback, evaluation, out, resume, config):
+def drive(training, limits, every, callback, evaluation, out, resume, config, accept_source=False):
     """Train until a limit is reached; gives a `TrainResult`.
 
     Parameters
@@ -98,7 +98,7 @@ def drive(training, limits, every, callback, evaluation, out, resume, config):
     training : what keeps the contract at the top of the file
     limits : steps, goal and time_limit; the goal is what `rnnsim.training.goal.until` gives
     every : steps between evaluate, checkpoint and report; 0: none but the last
-    callback, out, resume, evaluation : see `rnnsim.train`
+    callback, out, resume, evaluation, accept_source : see `rnnsim.train`
     config : function that gives the effective configuration, asked if there is a folder to write it to
 
     Raises `RnnsimError` for a folder that is in use, not empty or another run's, `NotFinite` with the training's message.
@@ -107,7 +107,7 @@ def drive(training, limits, every, callback, evaluation, out, resume, config):
         return _Sitting(training, limits, every, evaluation, None).run(callback)
     from rnnsim.training.run import Writer
 
-    with Writer(out, config(), resume, _FREE) as writer:
+    with Writer(out, config(), resume, _FREE, accept_source) as writer:
         stored, path = writer.latest()
         if stored:
             training.restore(stored, path)

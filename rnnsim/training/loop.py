@@ -33,6 +33,7 @@ def train(
     test="none",
     test_every=100,
     test_length=100_000,
+    accept_source=False,
 ):
     """Train a network on a task, in place.
 
@@ -51,6 +52,7 @@ def train(
         meets it
     time_limit : seconds after which this sitting ends
     resume : go on with the run in `out` if there is one, bit for bit as if it had never stopped
+    accept_source : go on although the source of code that is not rnnsim's own has changed since
     evaluation : options of `rnnsim.training.evaluate.evaluate` for the evaluations on the way
     test : "none", "sets", "fresh" or "streams" (`rnnsim.training.testing`): the task is solved when such a test, with the
         weights held still, is passed; not when the criterion is met by training sequences
@@ -97,6 +99,7 @@ def train(
 
     def config():
         from rnnsim.learning import RULES
+        from rnnsim.networks import config_of
         from rnnsim.optimizers import OPTIMIZERS
         from rnnsim.tasks import TASKS
         from rnnsim.training.run import described
@@ -107,12 +110,12 @@ def train(
         found |= dict(evaluate_every=evaluate_every, checkpoint_every=checkpoint_every, report_every=report_every)
         if plan.kind != "none":
             found |= dict(test=test, test_every=test_every, test_length=test_length)
-        found |= {"task": described(TASKS, task), "network": net.config, "rule": described(RULES, rule)}
+        found |= {"task": described(TASKS, task), "network": config_of(net), "rule": described(RULES, rule)}
         if not rule.sets_weights:  # such a rule asks no optimizer
             found["optimizer"] = described(OPTIMIZERS, optimizer)
         return found | {"evaluation": evaluation or {}}
 
-    return drive(training, limits, every, callback, evaluation, out, resume, config)
+    return drive(training, limits, every, callback, evaluation, out, resume, config, accept_source)
 
 
 def learner_for(net, rule, optimizer, seed):

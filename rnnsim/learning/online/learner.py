@@ -403,5 +403,4 @@ def _check_classes(name, classes, count, size):
 
 def _name(registry, thing):
     """The name under which the class of a thing is entered, or that of the class."""
-    place = f"{type(thing).__module__}:{type(thing).__name__}"
-    return next((name for name in registry if registry.place(name) == place), type(thing).__name__)
+    return registry.name_of(type(thing)).rpartition(":")[2]
