@@ -106,7 +106,7 @@ def _read(name):
 def _write(name, save):
     import io
 
-    from rnnsim.training.checkpoint import write_atomically
+    from rnnsim.core.checkpoint import write_atomically
 
     buffer = io.BytesIO()
     save(buffer)

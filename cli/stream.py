@@ -55,7 +55,7 @@ def command(network, resume, save_to, code, accept_source, **flags):
         if given:
             flag = "-o" if given[0] == "options" else f"--{given[0]}"
             raise RnnsimError(f"--resume: the learner has its own settings, {flag} cannot be given too")
-        from rnnsim.training.learners import learner_from
+        from rnnsim.learning.online.files import learner_from
 
         _answer(_Lines(learner_from(resume, code, accept_source)), save_to)
     else:

@@ -129,8 +129,8 @@ def command(
 
 def _begin(configuration, config_file, run, task, trust):
     """The configuration before the flags: that of a file, of the run that is resumed, or an empty one."""
+    from rnnsim.core.code import Code
     from rnnsim.core.plugins import absolute
-    from rnnsim.training.code import Code
 
     registries = {part: configuration.registry(part) for part in configuration.PARTS}
     if config_file:

@@ -21,7 +21,7 @@ _NAMES = {
     "compare": "rnnsim.learning.comparison",
     "evaluate": "rnnsim.training.evaluate",
     "get_threads": "rnnsim.core.threads",
-    "learner_from": "rnnsim.training.learners",
+    "learner_from": "rnnsim.learning.online.files",
     "load_weights": "rnnsim.training.run",
     "objective": "rnnsim.interop.scipy_objective",
     "online": "rnnsim.learning.online.learner",

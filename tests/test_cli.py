@@ -16,10 +16,10 @@ import pytest
 
 import rnnsim as rs
 from rnnsim.cells import CELLS
+from rnnsim.core.checkpoint import save_weights
 from rnnsim.core.registry import option_table
 from rnnsim.networks import NETWORKS, build
 from rnnsim.tasks import TASKS
-from rnnsim.training.checkpoint import save_weights
 from rnnsim.training.run import load_weights, open_run
 from rnnsim_cli.gradcheck import combinations
 from rnnsim_cli.main import COMMANDS, main

@@ -14,11 +14,11 @@ from rnnsim import networks
 from rnnsim.cells import CELLS
 from rnnsim.core import threads
 from rnnsim.core.batch import Sequences
+from rnnsim.core.checkpoint import save_weights
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import build, from_config
 from rnnsim.networks.recurrent import Recurrent
-from rnnsim.training.checkpoint import save_weights
 from rnnsim.training.run import load_weights
 
 T, B, I, K, H = 4, 3, 2, 2, 3

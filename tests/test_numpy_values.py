@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import rnnsim as rs
-from rnnsim.core.registry import as_python, convert, option_table
+from rnnsim.core.registry import as_python, convert, described, option_table
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.networks import NETWORKS, build, from_config, options_of
 from rnnsim.optimizers import OPTIMIZERS
 from rnnsim.tasks import TASKS
 from rnnsim.training import toml
-from rnnsim.training.run import described, load_weights
+from rnnsim.training.run import load_weights
 
 
 def as_numpy(value):

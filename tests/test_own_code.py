@@ -341,7 +341,7 @@ def test_code_is_given_on_the_command_line(run, here):
 
 
 def test_weights_and_learners_of_own_cells(here):
-    from rnnsim.training.checkpoint import save_weights
+    from rnnsim.core.checkpoint import save_weights
 
     net = rs.Recurrent("./mycell.py:MyCell", 2, 1, hidden=3)
     (here / "kept").mkdir()

@@ -15,11 +15,12 @@ import pytest
 
 import rnnsim as rs
 from rnnsim import networks
+from rnnsim.core import checkpoint
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import NETWORKS, build
 from rnnsim.optimizers import OPTIMIZERS
 from rnnsim.tasks import TASKS
-from rnnsim.training import checkpoint, config, run
+from rnnsim.training import config, run
 from rnnsim.training.run import Lock, load_weights, open_run
 
 # Streams carry a state, weight noise and tbptt make several draws and updates a step, online rules draw numbers and carry an

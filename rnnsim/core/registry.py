@@ -340,3 +340,15 @@ def one_of(key, value, known):
     """`value`, if it is one of the known ones; else one clear line."""
     require(isinstance(value, str) and value in known, f"{key}={shown(value)}: expected one of {', '.join(known)}")
     return value
+
+
+def described(registry, thing):
+    """``{"name": ..., "options": {...}}`` of a task, rule or optimizer; the name is the registry's if it is there."""
+    from rnnsim.core import plugins
+
+    cls = type(thing)
+    known = getattr(thing, "config", None) or getattr(thing, "options", None)
+    if not isinstance(known, dict):
+        known = {key: getattr(thing, key) for key in option_table(cls) if hasattr(thing, key)}
+    source = plugins.source_of(cls)
+    return {"name": registry.name_of(cls), "options": as_python(known), **({"source": source} if source else {})}

@@ -192,8 +192,8 @@ SECONDS = Measure("seconds", "seconds of a training", "s", lambda outcome: outco
 
 
 def _name(task):
+    from rnnsim.core.registry import described
     from rnnsim.tasks import TASKS
-    from rnnsim.training.run import described
 
     return described(TASKS, task)["name"]
 

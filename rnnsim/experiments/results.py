@@ -15,10 +15,10 @@ from typing import Literal, NotRequired
 
 import numpy as np
 
+from rnnsim.core.checkpoint import difference, make_folder, write_atomically
 from rnnsim.core.reading import Damaged, Missing, cannot, read_json
 from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
-from rnnsim.training.checkpoint import difference, make_folder, write_atomically
 
 NAME = "results.json"
 _RECORD = {"arm": str, "seed": int, "status": Literal["finished", "failed"]}

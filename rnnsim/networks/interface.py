@@ -96,6 +96,13 @@ class Network(ABC):
         """
         raise RnnsimError(f"network '{self.config['name']}' has no gradient")
 
+    @property
+    def full_config(self):
+        """`config` as files keep it: with the place and the source of a class outside rnnsim."""
+        from rnnsim.networks import config_of
+
+        return config_of(self)
+
     def evaluate_many(self, candidates, batch, loss):
         """(N,) float64: the loss of every candidate on a batch; theta stays as it is.
 

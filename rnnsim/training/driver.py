@@ -12,7 +12,7 @@ The contract of a training, the object that learns:
    because there is an evaluation.
 5. ``running()`` gives loss, correct and error as a callback sees them; `loss` is the loss of the result if nothing has been
    reported, and ``entries()`` what the result has besides.
-6. ``parts(seconds)`` gives all that a checkpoint holds beside the network, as `rnnsim.training.checkpoint.save` takes it;
+6. ``parts(seconds)`` gives all that a checkpoint holds beside the network, as `rnnsim.core.checkpoint.save` takes it;
    ``restore(stored, path)`` goes on from there, bit for bit, or raises `RnnsimError`.
 7. `checkpoint_seconds`: after this time there is a checkpoint, however few steps were done.
 """

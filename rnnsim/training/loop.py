@@ -1,7 +1,7 @@
 """`train`: what is given is checked, a learner and a `rnnsim.training.training.Training` are made, and the driver runs it."""
 
 from rnnsim.core.learner import NotFinite
-from rnnsim.core.registry import as_python, at_least, require
+from rnnsim.core.registry import as_python, at_least, described, require
 from rnnsim.core.rng import seed_of
 from rnnsim.learning.interface import require_fit
 from rnnsim.training.driver import drive
@@ -99,10 +99,8 @@ def train(
 
     def config():
         from rnnsim.learning import RULES
-        from rnnsim.networks import config_of
         from rnnsim.optimizers import OPTIMIZERS
         from rnnsim.tasks import TASKS
-        from rnnsim.training.run import described
 
         found = dict(
             steps=steps, batch=batch, seed=seed, until=until, time_limit=time_limit, dtype=str(net.theta.dtype)
@@ -110,7 +108,7 @@ def train(
         found |= dict(evaluate_every=evaluate_every, checkpoint_every=checkpoint_every, report_every=report_every)
         if plan.kind != "none":
             found |= dict(test=test, test_every=test_every, test_length=test_length)
-        found |= {"task": described(TASKS, task), "network": config_of(net), "rule": described(RULES, rule)}
+        found |= {"task": described(TASKS, task), "network": net.full_config, "rule": described(RULES, rule)}
         if not rule.sets_weights:  # such a rule asks no optimizer
             found["optimizer"] = described(OPTIMIZERS, optimizer)
         return found | {"evaluation": evaluation or {}}

@@ -24,13 +24,14 @@ import warnings
 from pathlib import Path
 from typing import Any, NotRequired
 
-from rnnsim.core import plugins
+from rnnsim.core import checkpoint, code, plugins
+from rnnsim.core.checkpoint import make_folder, write_atomically
+from rnnsim.core.code import Code
 from rnnsim.core.reading import Damaged, Missing, cannot, name_of, parse_json, read_json, read_json_lines, read_toml
-from rnnsim.core.registry import as_python, option_table
+from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
-from rnnsim.training import checkpoint, code, toml
-from rnnsim.training.checkpoint import make_folder, write_atomically
-from rnnsim.training.code import Code
+from rnnsim.networks.files import named_part, network_of
+from rnnsim.training import toml
 
 KEPT = 2  # checkpoints
 _LEFT_OVER = re.compile(r"\..*\.tmp|lock")
@@ -87,7 +88,7 @@ class Run:
         """The network of the configuration, rebuilt, with the weights of the newest checkpoint."""
         from rnnsim.networks import NETWORKS, from_config
 
-        net = from_config(_named(self.code, NETWORKS, self.config["network"]))
+        net = from_config(named_part(self.code, NETWORKS, self.config["network"]))
         checkpoint.restore(net, *_newest(self.folder))
         return net
 
@@ -132,7 +133,7 @@ def open_run(folder, code=(), accept_source=False):
     """The run in a folder, to read: ``.config``, ``.manifest``, ``.metrics()``, ``.net()``, ``.task()``.
 
     code, accept_source : source files for parts that are not rnnsim's own, and whether sources may differ from the recorded
-        ones; see `rnnsim.training.code`
+        ones; see `rnnsim.core.code`
 
     Raises `RnnsimError` if the folder is no run.
     """
@@ -153,32 +154,6 @@ def load_weights(path, code=(), accept_source=False):
     if Path(path).is_dir():
         return open_run(path, code, accept_source).net()
     return network_of(checkpoint.load(path), path, code, accept_source)
-
-
-def network_of(stored, path, code=(), accept_source=False):
-    """The network of a checkpoint that was loaded from a path."""
-    from rnnsim.networks import NETWORKS, from_config
-
-    folder = Path(path).resolve().parent
-    folder = folder.parent if folder.name == "checkpoints" else folder
-    net = from_config(_named(Code(folder, code, accept_source), NETWORKS, stored.network))
-    checkpoint.restore(net, stored, path)
-    return net
-
-
-def _named(code, registry, table):
-    """The table of a part, under the name that it is loaded by."""
-    return {**table, "name": code.name(registry, table)} if "name" in table else table
-
-
-def described(registry, thing):
-    """``{"name": ..., "options": {...}}`` of a task, rule or optimiser; the name is the registry's if it is there."""
-    cls = type(thing)
-    known = getattr(thing, "config", None) or getattr(thing, "options", None)
-    if not isinstance(known, dict):
-        known = {key: getattr(thing, key) for key in option_table(cls) if hasattr(thing, key)}
-    source = plugins.source_of(cls)
-    return {"name": registry.name_of(cls), "options": as_python(known), **({"source": source} if source else {})}
 
 
 def manifest():

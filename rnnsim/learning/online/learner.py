@@ -307,7 +307,7 @@ class OnlineLearner(Learner):
 
     def save(self, path):
         """Write all that the learner is to a .safetensors file, whole or not at all; `learner_from` reads it."""
-        from rnnsim.training.learners import save
+        from rnnsim.learning.online.files import save
 
         save(self, path)
 

@@ -1,6 +1,6 @@
 """Learners on disk: one safetensors file, from which a learner goes on bit for bit. Nothing is pickled.
 
-The file is a checkpoint as in `rnnsim.training.checkpoint`: the weights stand under their own names, so that every command that
+The file is a checkpoint as in `rnnsim.core.checkpoint`: the weights stand under their own names, so that every command that
 reads weights reads it; what the learner carries stands in ``window.*`` and its settings in ``progress``.
 """
 
@@ -8,15 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NotRequired
 
+from rnnsim.core import checkpoint
+from rnnsim.core.code import Code
 from rnnsim.core.losses import Loss
 from rnnsim.core.reading import name_of, number, typed
-from rnnsim.core.registry import require
+from rnnsim.core.registry import described, require
 from rnnsim.learning import RULES
 from rnnsim.learning.online.learner import OnlineLearner
+from rnnsim.networks.files import network_of
 from rnnsim.optimizers import OPTIMIZERS
-from rnnsim.training import checkpoint
-from rnnsim.training.code import Code
-from rnnsim.training.run import described, network_of
 
 _BUILT = {"name": str, "options": dict[str, Any], "source": NotRequired[dict[str, Any]]}
 _LEARNER = {"rule": _BUILT, "optimizer": _BUILT, "loss": Loss, "streams": int, "own": bool, "rng": int}

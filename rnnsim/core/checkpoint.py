@@ -130,8 +130,6 @@ def save(path, net, optimizer=None, state=None, memory=None, window=None, progre
     """Write a checkpoint; `theta` instead of the network's own weights, if given. Raises `RnnsimError` if it cannot."""
     from safetensors.numpy import save as encoded
 
-    from rnnsim.networks import config_of
-
     arrays = dict(net.layout.views(net.theta if theta is None else theta))
     for part, named in (("optimizer", optimizer), ("memory", memory), ("window", window)):
         arrays |= {f"{part}.{name}": array for name, array in (named or {}).items()}
@@ -139,7 +137,7 @@ def save(path, net, optimizer=None, state=None, memory=None, window=None, progre
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
-        "network": json.dumps(as_python(config_of(net))),
+        "network": json.dumps(as_python(net.full_config)),
         "progress": json.dumps(as_python(progress or {})),
         "states": str(-1 if state is None else len(state)),
     }
@@ -185,9 +183,8 @@ def restore(net, checkpoint, path):
 
     Parameters that an older version had and that nothing read (`net.dropped_parameters`) are left out.
     """
-    from rnnsim.networks import config_of
 
-    different = difference(comparable(checkpoint.network), comparable(config_of(net)))
+    different = difference(comparable(checkpoint.network), comparable(net.full_config))
     for entry in net.layout:
         if different:
             break
