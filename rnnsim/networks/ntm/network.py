@@ -131,7 +131,7 @@ class NTM(SequenceNetwork):
             shifts=2 * o.shift_range + 1,
             dtype=self.dtype,
         )
-        self.learned_initial_state = o.learned_initial_state
+        self.hidden, self.layers, self.learned_initial_state = o.hidden, o.layers, o.learned_initial_state
         self.config = dict(
             name="ntm",
             n_inputs=self.n_inputs,
