@@ -8,7 +8,7 @@ import tempfile
 
 import numpy as np
 
-from .cases import Batch
+from rnnsim.core.batch import Sequences
 
 CONTROLLERS = ("lstm", "feedforward")
 ROWS = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
@@ -24,7 +24,7 @@ def machine(controller="lstm", batch=1, rows=128, steps=STEPS, **options):
     options = dict(controller=controller, hidden=HIDDEN, memory=(rows, COLUMNS)) | options
     net = build("ntm", INPUTS, OUTPUTS, options)
     x = rng.integers(0, 2, (steps, batch, INPUTS)).astype(np.float32)
-    data = Batch(x, rng.integers(0, 2, (steps, batch, OUTPUTS)).astype(np.float32))
+    data = Sequences(x, rng.integers(0, 2, (steps, batch, OUTPUTS)).astype(np.float32))
     return net, data, Loss("bernoulli", "every", "sequence", "bits")
 
 

@@ -17,17 +17,9 @@ CASES = (
 CELLS = tuple(REGISTRY)
 
 
-class Batch:
-    """Inputs and targets, as tasks make them."""
-
-    weights = lengths = None
-
-    def __init__(self, inputs, targets):
-        self.inputs, self.targets = inputs, targets
-
-
 def network(cell, case, dtype="float32", **options):
     """A network of one layer with all its units as outputs, a batch for it and the loss sum of squares."""
+    from rnnsim.core.batch import Sequences
     from rnnsim.core.losses import Loss
     from rnnsim.networks import build
 
@@ -36,7 +28,7 @@ def network(cell, case, dtype="float32", **options):
     net = build(cell, inputs, hidden, {"hidden": hidden, "readout": "none", **options}, dtype)
     x = rng.standard_normal((steps, batch, inputs)).astype(dtype)
     targets = np.zeros((steps, batch, hidden), dtype)
-    return net, Batch(x, targets), Loss("squared_error", "every", "sequence", "squared")
+    return net, Sequences(x, targets), Loss("squared_error", "every", "sequence", "squared")
 
 
 def needed_bytes(cell, case, dtype="float32"):

@@ -124,9 +124,9 @@ def _natural_outputs(options):
 
 
 def _batch(rng, net, loss):
-    import types
-
     import numpy as np
+
+    from rnnsim.core.batch import Sequences
 
     if net.tokens:
         inputs = rng.integers(0, net.n_inputs, (TICKS, ROWS)).astype(np.int32)
@@ -138,7 +138,7 @@ def _batch(rng, net, loss):
     else:
         targets = rng.normal(size=shape) if loss.kind == "squared_error" else rng.integers(0, 2, shape).astype(float)
     lengths = np.array([TICKS, TICKS - 1, TICKS - 3], np.int32)
-    return types.SimpleNamespace(inputs=inputs, targets=targets, weights=None, lengths=lengths)
+    return Sequences(inputs, targets, lengths=lengths)
 
 
 def _difference(net, batch, loss, theta, i):

@@ -20,6 +20,9 @@ _SETTINGS = (
     "evaluate_every",
     "checkpoint_every",
     "report_every",
+    "test",
+    "test_every",
+    "test_length",
 )
 
 
@@ -50,6 +53,15 @@ _SETTINGS = (
 )
 @click.option("--checkpoint-every", metavar="STEPS", help="[default: 1000]")
 @click.option("--report-every", metavar="STEPS", help="Steps between two lines of metrics. [default: 100]")
+@click.option(
+    "--test", metavar="none|sets|fresh|streams",
+    help="Test with the weights held still; the task is solved when a test is passed: on the task's fixed sets, on fresh "
+    "sequences, or on streams. [default: none]",
+)  # fmt: skip
+@click.option("--test-every", metavar="STEPS", help="Steps between two tests. [default: 100]")
+@click.option(
+    "--test-length", metavar="TIME STEPS", help="A stream of a test has passed after these. [default: 100000]"
+)
 @click.option("--threads", type=int, help="[default: all processors]")
 @click.option("--out", metavar="DIR", help="Folder of the run. [default: the next free runs/TASK-NETWORK-N]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, bit for bit as if it had never stopped.")

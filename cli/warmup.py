@@ -63,12 +63,13 @@ def _is_in(registry, name):
 
 def _network(name, dtype):
     """Training steps of all arrangements, for losses at every tick and at the end, with and without lengths."""
-    import types
-
     import numpy as np
 
+    from rnnsim.core.batch import Sequences
     from rnnsim.core.losses import Loss
+    from rnnsim.learning import RULES
     from rnnsim.networks import build, options_of
+    from rnnsim.optimizers import SGD
 
     known = options_of(name)
     for arrangement in ARRANGEMENTS:
@@ -82,11 +83,11 @@ def _network(name, dtype):
         for when, shape in (("every", (TICKS, ROWS, OUTPUTS)), ("last", (ROWS, OUTPUTS))):
             targets, loss = np.zeros(shape), Loss("squared_error", when=when)
             for lengths in (None, np.full(ROWS, TICKS, np.int32)):
-                batch = types.SimpleNamespace(inputs=inputs, targets=targets, weights=None, lengths=lengths)
+                batch = Sequences(inputs, targets, lengths=lengths)
                 net.loss_and_gradient(batch, loss)
-            if hasattr(net, "online"):
+            if "truncated" in net.procedures:
                 batch.inputs = inputs if tokens else inputs.astype(np.float32)  # as tasks give them
-                net.online(learning_rate=0.0).learn(batch, loss)
+                net.learner_by(RULES.build("truncated", {"every": 1}), SGD(0.1)).learn(batch, loss)
         net.forward(inputs[:, :1])
 
 

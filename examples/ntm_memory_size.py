@@ -22,7 +22,7 @@ def microseconds(controller, rows, seconds):
     """The least time of a tick over `seconds`, after a warm-up."""
     net = rs.NTM(9, 8, controller=controller, memory=(rows, COLUMNS), rng=1)
     rng = np.random.default_rng(0)
-    batch = rs.tasks.Batch(
+    batch = rs.tasks.Sequences(
         inputs=rng.integers(0, 2, (TICKS, 1, 9)).astype(np.float32),
         targets=rng.integers(0, 2, (TICKS, 1, 8)).astype(np.float32),
     )

@@ -3,10 +3,11 @@
 import naive
 import numpy as np
 import pytest
-from cases import Batch, differences, distance
+from cases import differences, distance
 from test_cells import AT_ONCE, TABLE, title
 
 import rnnsim as rs
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.core.threads import get_threads, set_threads
 from rnnsim.errors import RnnsimError
@@ -27,7 +28,7 @@ def network(case, **more):
 
 def batch_of(steps=T, streams=B, seed=0):
     rng = np.random.default_rng(seed)
-    return Batch(
+    return Sequences(
         rng.normal(size=(steps, streams, I)),
         rng.uniform(size=(steps, streams, K)),
         rng.uniform(0.5, 1, (steps, streams)),
@@ -49,7 +50,7 @@ def test_exact_rules_carry_their_influence_on(case, rule, options):
     wanted = net.loss_and_gradient(batch, LOSS).gradient.copy()
     state, total = None, 0
     for start in (0, 2, 3):
-        part = Batch(*(a[start : {0: 2, 2: 3, 3: T}[start]] for a in (batch.inputs, batch.targets, batch.weights)))
+        part = Sequences(*(a[start : {0: 2, 2: 3, 3: T}[start]] for a in (batch.inputs, batch.targets, batch.weights)))
         gradient, found = learn(rule, net, part, options, state)
         state, total = found.state, total + gradient
     assert distance(total, wanted) <= 1e-10

@@ -5,10 +5,11 @@ from dataclasses import replace
 import naive_ntm
 import numpy as np
 import pytest
-from cases import Batch, differences, distance
+from cases import differences, distance
 
 import rnnsim as rs
 from rnnsim.core import threads
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import build, from_config
@@ -62,7 +63,7 @@ def batch_for(net, loss=LOSSES[0], steps=T, batch=B, ragged=True, seed=0):
         inputs = rng.integers(0, net.n_inputs, (steps, batch)).astype(np.int32)
     shape = (steps, batch, K) if loss.when == "every" else (batch, K)
     lengths = np.maximum(steps - np.arange(batch) * 2, 0) if ragged else None
-    return Batch(inputs, rng.uniform(size=shape), rng.choice([0.5, 1.0], shape[:-1]), lengths)
+    return Sequences(inputs, rng.uniform(size=shape), rng.choice([0.5, 1.0], shape[:-1]), lengths)
 
 
 def twin(net, batch, state=None):
@@ -219,7 +220,7 @@ def test_recomputing_gives_the_same_bits(name):
 def test_recomputing_keeps_one_memory_every_k_ticks():
     """10,000 ticks of a memory of 128 x 20 stay far below a gigabyte."""
     net = build("ntm", 9, 8, dict(hidden=100, memory=(128, 20), recompute=100))
-    data = Batch(np.zeros((1000, 1, 9), np.float32), np.zeros((1000, 1, 8), np.float32))
+    data = Sequences(np.zeros((1000, 1, 9), np.float32), np.zeros((1000, 1, 8), np.float32))
     net.loss_and_gradient(data, LOSSES[1])
     cells = 128 * 20 * 4
     assert net.workspace_bytes < 3 * 100 * cells + 1000 * 4 * 200
@@ -386,7 +387,7 @@ def test_no_nan_whatever_heads_are_told(name):
         net.layout.view(net.theta, "bias_heads")[...] = rng.normal(size=len(weights)) * rng.choice(
             SCALES[:4], len(weights)
         )
-        batch = Batch(rng.normal(size=(10, 128, 6)) * 3, rng.uniform(size=(10, 128, K)))
+        batch = Sequences(rng.normal(size=(10, 128, 6)) * 3, rng.uniform(size=(10, 128, K)))
         result = net.loss_and_gradient(batch, LOSSES[0])
         assert np.isfinite(result.loss) and np.isfinite(result.gradient).all()
         assert all(np.isfinite(part).all() for part in result.state) and net.not_finite() is None

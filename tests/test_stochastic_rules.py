@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from cases import Batch, distance
+from cases import distance
 from test_cells import AT_ONCE, title
 
 import rnnsim as rs
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.core.rng import bits, normal
 from rnnsim.errors import RnnsimError
@@ -48,7 +49,7 @@ def batch_of(streams, steps=T, seed=0):
     rng = np.random.default_rng(seed)
     weights = rng.choice([0.0, 0.5, 1.0], (steps, streams))
     weights[-1] = 1  # what counts lies far behind the first ticks
-    return Batch(rng.normal(size=(steps, streams, I)), rng.uniform(size=(steps, streams, K)), weights)
+    return Sequences(rng.normal(size=(steps, streams, I)), rng.uniform(size=(steps, streams, K)), weights)
 
 
 def engine_on(net, rule, options, batch, copies=1, seed=0, forced=False):
@@ -88,7 +89,7 @@ def test_influence_of_the_hybrid_goes_on_from_batch_to_batch(case):
     for block, cut in ((0, 4), (2, 5), (5, 3)):
         rule, state, total = RULES.build("hybrid", {"block": block}), None, 0
         for start in range(0, 11, cut):
-            part = Batch(*(a[start : start + cut] for a in (batch.inputs, batch.targets, batch.weights)))
+            part = Sequences(*(a[start : start + cut] for a in (batch.inputs, batch.targets, batch.weights)))
             gradients, found = learn(rule, net, part, state=state)
             state, total = found.state, total + sum(gradients)
         assert distance(total, wanted) <= 1e-10

@@ -225,7 +225,7 @@ class ELSTM(interface.Cell):
     trace_names = ("f", "z", "o", "c", "h")
     own_groups = (0, 1)
     examples = (dict(forget_bias=-2.0),)
-    after = False  # the output gate's message depends on the other pre-activations
+    gate_dependent = True  # the output gate sees the new state
 
     def __init__(
         self,

@@ -232,6 +232,7 @@ class FullyRecurrent(interface.Cell):
         require(0 <= density <= 1, f"density={density}: expected a number from 0 to 1")
         self.kind, self.leak, self.bias = ACTIVATIONS.index(one_of("activation", activation, ACTIVATIONS)), leak, bias
         self.input_delay = input_delay
+        self.plain_units = leak == 1 and not input_delay
         inside = 0 <= outputs_last < hidden
         require(
             inside, f"outputs_last={outputs_last}: expected a number from 0 to {hidden - 1}, below the number of units"
@@ -282,9 +283,9 @@ class FullyRecurrent(interface.Cell):
                 weights[name][self.bias_connections < 0] = 0
 
     def trainable(self):
-        """Boolean arrays by parameter name where connections are frozen or absent; None if all are trained."""
+        """See `Cell.trainable`: False where a connection is frozen or absent."""
         if self.connections is None:
-            return None
+            return {}
         trained = self.connections > 0
         found = {"weight_ih": trained[:, : self.n_inputs], "weight_hh": trained[:, self.n_inputs :]}
         if self.bias_connections is not None:

@@ -267,6 +267,7 @@ class GRU(interface.Cell):
         super().__init__(n_inputs, hidden, dtype)
         self.variant, self.bias = one_of("variant", variant, ("gru0", "gru1", "gru2", "gru3")), bias
         self.after = one_of("reset", reset, ("after", "before")) == "after"
+        self.gate_dependent = not self.after
         self.gates_see_input, self.gates_see_state = variant == "gru0", variant != "gru3"
         self.gates_have_bias = variant != "gru2"
         self.groups = self._groups()

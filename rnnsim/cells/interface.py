@@ -90,6 +90,10 @@ class Cell(ABC):
     groups = ()
     carried = None
     examples = ()  # option sets with numbers and names that are tested besides all choices
+    gate_dependent = False  # whether a recurrent input depends on a pre-activation of the same time step
+    input_delay = False  # whether the readout sees the state before the time step
+    plain_units = False  # whether a unit is f(weighted sum) of inputs and units, with nothing besides
+    connections = None  # table (H, I + H) of the connections: 1 trainable, 0 frozen, -1 absent; None: all are there
     own_groups = ()  # the group that each row of the peephole parameter acts on
 
     def __init__(self, n_inputs, hidden, dtype):
@@ -136,6 +140,15 @@ class Cell(ABC):
     @abstractmethod
     def tick_options(self):
         """(whole numbers, numbers) that the kernel `tick` needs."""
+
+    @staticmethod
+    def kept(options):
+        """Options as a configuration keeps them, in numbers, texts and lists."""
+        return dict(options)
+
+    def trainable(self):
+        """``{parameter: bool or bool array}``, False where an entry is frozen or absent; {} if all are trained."""
+        return {}
 
     def initialise(self, weights, rng):
         """Uniform in +-1/sqrt(hidden), as PyTorch does for its recurrent layers."""

@@ -151,7 +151,8 @@ def _cache_class():
             with contextlib.suppress(OSError):
                 try:
                     return super().load_overload(sig, target_context)
-                except (EOFError, pickle.UnpicklingError):
+                except (EOFError, pickle.UnpicklingError, AttributeError, ImportError):
+                    # Damaged; or the type of an argument has another name now, in a module that the kernel's does not import.
                     self.flush()
             return None
 

@@ -21,7 +21,8 @@ _CAP = 3_000_000
 
 
 def _timer(task, options, momentum, rate=1e-5, stop=0.49, **network):
-    return online(task, options, {**_TIMER, **network}, rate, _CAP, report=20_000, momentum=momentum, stop=stop)
+    options = {**options, "stop_error": stop}
+    return online(task, options, {**_TIMER, **network}, rate, _CAP, report=20_000, momentum=momentum)
 
 
 def _streams(count, tag="uncertain", note="mean of those of 10 networks that learnt it"):
@@ -160,7 +161,7 @@ def _language(name, language, blocks, published, notes=()):
 
     def config(most, rate, steps, until, **more):
         options = {"language": language, "max_n": most}
-        return online("languages", options, {**network, **more}, rate, steps, until, report=20_000, momentum=0.99)
+        return online("languages", options, {**network, **more}, rate, steps, report=20_000, momentum=0.99, until=until)
 
     def arm(name, words, settings, figure, extra=False):
         figures = {"reach": Published(*figure)} if figure else {}

@@ -13,18 +13,26 @@ PAPER = "S. Hochreiter, J. Schmidhuber: Long short-term memory. Neural Computati
 TEST = 2560  # sequences of the paper's test sets
 
 
-def online(task, options, network, learning_rate, steps, until="solved", rule=None, report=1000, **more):
-    """The configuration of a training of memory blocks, one sequence after the other."""
+def online(task, options, network, rate, steps, report=1000, rule=None, momentum=0.0, schedule="constant", **settings):
+    """The configuration of a training of memory blocks, one sequence after the other.
+
+    rate     as in the papers, of half the squared error; the optimizer's belongs to the squared error
+    rule     options of the rule truncated beside every=1
+    settings of the training, such as `test`
+    """
+    optimizer = {"learning_rate": rate / 2} | ({"momentum": momentum} if momentum else {})
+    optimizer |= {"schedule": schedule} if schedule != "constant" else {}
     return {
         "steps": steps,
         "batch": 1,
-        "until": until,
+        "until": "solved",
         "dtype": "float64",
         "report_every": report,
         "task": {"name": task, "options": options},
         "network": {"name": "lstm1997", "options": network},
-        "rule": {"name": rule or "truncated"},
-        "online": {"learning_rate": learning_rate, **more},
+        "rule": {"name": "truncated", "options": {"every": 1, **(rule or {})}},
+        "optimizer": {"name": "momentum" if momentum else "sgd", "options": optimizer},
+        **settings,
     }
 
 
@@ -165,7 +173,7 @@ _LAG_NOTES = (
 
 
 def _lag(experiment, p=100, steps=100_000):
-    return online("long-lag", {"experiment": experiment, "p": p, "tokens": True}, _LAG, 1.0, steps, wait=1000)
+    return online("long-lag", {"experiment": experiment, "p": p, "tokens": True}, _LAG, 1.0, steps, rule={"wait": 1000})
 
 
 def _one_hidden(p):

@@ -228,6 +228,7 @@ class Hybrid(OnlineRule):
     16
     """
 
+    name = "hybrid"
     forces = True
 
     def __init__(self, every: int = 0, force: bool = False, block: int = 0):

@@ -114,6 +114,7 @@ class KeRNL(OnlineRule):
     0.001
     """
 
+    name = "kernl"
     cells = ("rnn",)
     remembers = True
 

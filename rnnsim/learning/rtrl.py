@@ -197,6 +197,7 @@ class RTRL(OnlineRule):
     1
     """
 
+    name = "rtrl"
     forces = True
 
     def __init__(self, every: int = 0, force: bool = False):

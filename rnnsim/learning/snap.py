@@ -28,6 +28,7 @@ class SnAp(OnlineRule):
     2
     """
 
+    name = "snap"
     forces = True
 
     def __init__(self, every: int = 0, force: bool = False, n: int = 1):

@@ -113,6 +113,7 @@ class UORO(OnlineRule):
     1e-07
     """
 
+    name = "uoro"
     forces = True
 
     def __init__(self, every: int = 0, force: bool = False, epsilon: float = 1e-7):

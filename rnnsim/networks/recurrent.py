@@ -17,7 +17,8 @@ from rnnsim.core import plugins
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, checked, require
-from rnnsim.networks.interface import Forward, Network, generator, mask_beyond
+from rnnsim.networks import recurrent_candidates
+from rnnsim.networks.interface import GRADIENT, LINEARISATION, TIME, Forward, SequenceNetwork, generator, mask_beyond
 
 
 @jit_exact
@@ -43,7 +44,7 @@ def _look_up_backward(gradient, dx, tokens):
             gradient[tokens[r], j] += dx[r, j]
 
 
-class Recurrent(Network):
+class Recurrent(SequenceNetwork):
     """Stacked recurrent layers with a readout; the structure is at the top of the file.
 
     cell : a name of the registry, the place of a cell outside rnnsim or its class; `cell_options` are its options
@@ -65,6 +66,8 @@ class Recurrent(Network):
     >>> net.forward(np.zeros((5, 4, 3), np.float32)).outputs.shape, net.n_parameters
     ((5, 4, 2), 306)
     """
+
+    capabilities = frozenset({GRADIENT, TIME, LINEARISATION})
 
     def __init__(
         self,
@@ -96,7 +99,7 @@ class Recurrent(Network):
         )
         cls = CELLS.load(cell)
         cell_options = checked(f"cell '{cell}'", cls, cell_options, ("n_inputs", "hidden", "dtype"))
-        cell_options = getattr(cls, "kept", dict)(cell_options)
+        cell_options = cls.kept(cell_options)
         self.n_inputs, self.n_outputs, self.tokens = given["n_inputs"], given["n_outputs"], given["tokens"]
         self.hidden, self.layers, self.directions = given["hidden"], given["layers"], 1 + given["bidirectional"]
         self.embedding, self.skip, self.readout = given["embedding"], given["skip"], given["readout"]
@@ -161,7 +164,7 @@ class Recurrent(Network):
         """Boolean array over theta, False where a connection is frozen or absent; None if all are trained."""
         mask = np.ones(self.n_parameters, bool)
         for suffix, _, _, cell in self._each():
-            for name, trained in (getattr(cell, "trainable", lambda: None)() or {}).items():
+            for name, trained in cell.trainable().items():
                 self.layout.view(mask, name + suffix)[...] = trained
         return None if mask.all() else mask
 
@@ -176,7 +179,7 @@ class Recurrent(Network):
             for name in ("weight_out", "bias_out"):
                 self._weights[name][...] = rng.uniform(-bound, bound, self._weights[name].shape)
 
-    # -- what can be asked of a network -----------------------------------------------------------------------------
+    # -- what a network can do -----------------------------------------------------------------------------
 
     @property
     def state_size(self):
@@ -201,8 +204,27 @@ class Recurrent(Network):
         return {suffix: cell for suffix, _, _, cell in self._each()}
 
     @property
+    def one_plain_layer(self):
+        """Whether it is one layer of plain units (`Cell.plain_units`) that begins in zero states and sees vectors."""
+        one = self.layers == 1 and self.directions == 1 and not (self.skip or self.tokens or self.learned_initial_state)
+        return one and self._cells[0][0].plain_units
+
+    def evaluate_many(self, candidates, batch, loss):
+        """See `rnnsim.networks.interface.Network.evaluate_many`; one kernel for one layer of plain units."""
+        if recurrent_candidates.serves(self, batch, loss):
+            return recurrent_candidates.evaluate_candidates(self, candidates, batch, loss)
+        return super().evaluate_many(candidates, batch, loss)
+
+    def test_many(self, candidates, batch, loss, judge):
+        """See `rnnsim.networks.interface.Network.test_many`; one kernel for one layer of plain units."""
+        # A task with an idea of its own of what is right is asked sequence by sequence.
+        if recurrent_candidates.serves(self, batch, loss) and judge.inherits("correct"):
+            return recurrent_candidates.test_candidates(self, candidates, batch, judge)
+        return super().test_many(candidates, batch, loss, judge)
+
+    @property
     def workspace_bytes(self):
-        """Bytes of all buffers that are kept from step to step."""
+        """Bytes of all buffers that are kept from batch to batch."""
         return self._space.nbytes + sum(cell.space.nbytes for _, _, _, cell in self._each())
 
     def initial_state(self, batch):

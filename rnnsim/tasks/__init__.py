@@ -126,9 +126,9 @@ TASKS = Registry(
     classes=("rnnsim.tasks.interface:Task",),
 )
 _CONTRACTS = {
-    "Batch": "rnnsim.tasks.interface",
     "Criterion": "rnnsim.tasks.interface",
     "GeneratedTask": "rnnsim.tasks.interface",
+    "Sequences": "rnnsim.core.batch",
     "StreamTask": "rnnsim.tasks.streams",
     "Task": "rnnsim.tasks.interface",
     "TextStream": "rnnsim.tasks.streams",

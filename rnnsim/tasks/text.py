@@ -15,11 +15,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
 from rnnsim.errors import unknown
 from rnnsim.tasks.examples import entropy
-from rnnsim.tasks.interface import Batch, Task
+from rnnsim.tasks.interface import Task
 
 
 class Text(Task):
@@ -121,4 +122,4 @@ class Text(Task):
     def _batch(tokens, places, steps):
         inputs = tokens[places + np.arange(steps)[:, np.newaxis]]
         targets = tokens[places + np.arange(1, steps + 1)[:, np.newaxis]]
-        return Batch(inputs, targets)
+        return Sequences(inputs, targets)

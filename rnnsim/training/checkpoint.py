@@ -3,6 +3,7 @@
     <parameter>           every array of the layout under its own name: other programs read the weights as they are
     optimizer.<name>      the state of the optimiser
     state.<i>             the state that streams carry on, one array a layer and direction
+    memory.<name>         what the learning rule carries on, such as a population
     window.<name>         the last sequences that the criterion looks at
 
 The metadata are texts: ``network`` (JSON of `net.config`), ``progress`` (JSON of step, seconds, ...) and ``digest`` (SHA-256
@@ -24,7 +25,7 @@ from rnnsim.core import plugins
 from rnnsim.errors import RnnsimError
 
 FORMAT = "rnnsim 1"
-_PARTS = ("optimizer", "state", "window")
+_PARTS = ("optimizer", "state", "memory", "window")
 
 
 class Damaged(RnnsimError):
@@ -38,6 +39,7 @@ class Checkpoint(NamedTuple):
     weights: dict  # parameter name -> array
     optimizer: dict  # name -> array
     state: list | None  # what streams carry on
+    memory: dict  # name -> array
     window: dict  # name -> array
     progress: dict  # step, updates, seconds, ...
 
@@ -83,14 +85,14 @@ def cannot(act, path, error):
     return RnnsimError(f"cannot {act} {path}: {error.strerror or error}")
 
 
-def save(path, net, optimizer=None, state=None, window=None, progress=None, theta=None):
+def save(path, net, optimizer=None, state=None, memory=None, window=None, progress=None, theta=None):
     """Write a checkpoint; `theta` instead of the network's own weights, if given. Raises `RnnsimError` if it cannot."""
     from safetensors.numpy import save as encoded
 
     from rnnsim.networks import config_of
 
     arrays = dict(net.layout.views(net.theta if theta is None else theta))
-    for part, named in (("optimizer", optimizer), ("window", window)):
+    for part, named in (("optimizer", optimizer), ("memory", memory), ("window", window)):
         arrays |= {f"{part}.{name}": array for name, array in (named or {}).items()}
     arrays |= {f"state.{i}": array for i, array in enumerate(state or [])}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -140,7 +142,7 @@ def load(path):
         else:
             weights[name] = array
     state = None if states < 0 else [parts["state"][str(i)] for i in range(states)]
-    return Checkpoint(network, weights, parts["optimizer"], state, parts["window"], progress)
+    return Checkpoint(network, weights, parts["optimizer"], state, parts["memory"], parts["window"], progress)
 
 
 def restore(net, checkpoint, path):

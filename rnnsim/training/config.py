@@ -12,8 +12,6 @@
 
     [evaluation]                  options of `rnnsim.evaluate` for evaluations on the way
 
-    [online]                      one sequence after the other by the truncated rule; see `rnnsim.training.sequences`
-
 The `config.toml` of a run is such a configuration with nothing left out, so it can be given again as it is.
 """
 
@@ -23,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 from rnnsim.core import plugins
 from rnnsim.core.registry import at_least, convert, option_table
 from rnnsim.errors import RnnsimError, unknown
-from rnnsim.training import goal
+from rnnsim.training import earlier, goal
 
 PARTS = ("task", "network", "rule", "optimizer")
 SETTINGS = {
@@ -36,21 +34,12 @@ SETTINGS = {
     "evaluate_every": int,
     "checkpoint_every": int,
     "report_every": int,
-}
-ONLINE = {
-    "learning_rate": float,
-    "momentum": float,
-    "decay": float,
-    "sequence_decay": float,
-    "stop": float,
-    "stream_ticks": int,
-    "test": Literal["none", "sets", "fresh", "streams"],
+    "test": Literal["none", "sets", "fresh", "streams"],  # on the way, see `rnnsim.training.testing`
     "test_every": int,
-    "test_ticks": int,
-    "wait": int,
+    "test_length": int,
 }
 EVALUATION = {"seed": int, "count": int | None, "batch": int, "split": str}
-TABLES = {"evaluation": EVALUATION, "online": ONLINE}
+TABLES = {"evaluation": EVALUATION}
 # What a part is where nothing is said. Gradients of recurrent networks explode: Adam comes with its norm clipped.
 DEFAULTS = {
     "rule": {"name": "bptt", "options": {}},
@@ -98,7 +87,7 @@ def load(path):
         raise RnnsimError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise RnnsimError(f"{path}: not a text file") from None
-    return check(toml.loads(text, path), f"{path}: ")
+    return check(earlier.translated(toml.loads(text, path)), f"{path}: ")
 
 
 def check(config, source=""):
@@ -157,9 +146,6 @@ def with_options(config, options):
     known = {part: options_of(part, name) for part, name in names.items()}
     for key, value in options.items():
         part, dot, inner = key.partition(".")
-        if dot and part == "online":
-            config["online"] = {**config.get("online", {}), inner: value}
-            continue
         if dot and part in PARTS:
             if part not in names:
                 raise RnnsimError(f"{key}: no {part} is named")
@@ -178,7 +164,7 @@ def with_options(config, options):
 
 def build(config):
     """The `Setup` of a configuration. Raises `RnnsimError` for whatever is unknown, mistyped, missing or does not fit."""
-    config = check(with_names(config))
+    config = check(with_names(earlier.translated(config)))
     for part in PARTS:
         if "name" not in config.get(part, {}):
             raise RnnsimError(f"no {part} is named: expected one of {', '.join(registry(part).names())}")
@@ -191,8 +177,7 @@ def build(config):
     parts["rule"].check(net, task)
     if config.get("evaluation"):
         settings["evaluation"] = {k: convert(v, EVALUATION[k], k) for k, v in config["evaluation"].items()}
-    if config.get("online"):
-        settings["online"] = {k: convert(v, ONLINE[k], k) for k, v in config["online"].items()}
+    if parts["rule"].every == 1 and parts["rule"].name in net.procedures:
         settings.setdefault("batch", 1)
     return Setup(net, task, {**settings, **parts, "rng": seed})
 

@@ -21,7 +21,7 @@ import signal
 import threading
 import time
 
-from rnnsim.errors import RnnsimError
+from rnnsim.core.learner import NotFinite
 from rnnsim.training.goal import Goal
 
 _FREE = ("steps", "until", "time_limit", "checkpoint_every")  # what may differ when a run goes on
@@ -39,10 +39,12 @@ class TrainResult(dict):
     interrupted, message        whether Ctrl-C ended it, and in words why it ended
     seconds                     of all sittings together
     figures                     what the rule counted besides, such as the trials of weight guessing
+    right_at                    after how many sequences a window of the criterion had no more wrong ones than it may, whatever
+                                their mean error
+    best_time_steps, time_steps of a learner that learns sequence after sequence: the best mean length of a test on streams, and
+                                the time steps of the whole training
     history                     the reports, one dict each
     out                         the folder of the run, or None
-
-    Online training has no figures but right_at, best_ticks and ticks; see `rnnsim.training.sequences`.
     """
 
     def __getattr__(self, name):
@@ -76,12 +78,6 @@ class Progress:
 
     def __repr__(self):
         return f"<step {self.step} of {self.steps}, loss {self.loss:.6g}>"
-
-
-class NotFinite(RnnsimError):
-    """NaN or infinity in the loss, the gradient or the weights."""
-
-    untouched = False  # see point 2 of the contract
 
 
 def crossed(count, before, now):

@@ -10,7 +10,7 @@ from pathlib import Path
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import require
 from rnnsim.learning import RULES
-from rnnsim.learning.online.learner import Learner
+from rnnsim.learning.online.learner import OnlineLearner
 from rnnsim.optimizers import OPTIMIZERS
 from rnnsim.training import checkpoint
 from rnnsim.training.code import Code
@@ -19,7 +19,8 @@ from rnnsim.training.run import described, network_of
 
 def save(learner, path):
     """Write a learner, whole or not at all. Raises `RnnsimError` if the system refuses."""
-    arrays, numbers = learner.parts()
+    parts = learner.parts()
+    numbers = parts["numbers"]
     settings = {
         "rule": described(RULES, learner.rule),
         "optimizer": described(OPTIMIZERS, learner.optimizer),
@@ -29,7 +30,7 @@ def save(learner, path):
         "rng": learner.seed,
     }
     numbers |= {"loss": repr(numbers["loss"])}  # NaN is no JSON
-    checkpoint.save(path, learner.net, window=arrays, progress={"learner": settings, "numbers": numbers})
+    checkpoint.save(path, learner.net, window=parts["optimizer"], progress={"learner": settings, "numbers": numbers})
 
 
 def learner_from(path, code=(), accept_source=False):
@@ -49,6 +50,6 @@ def learner_from(path, code=(), accept_source=False):
         for key, registry in (("rule", RULES), ("optimizer", OPTIMIZERS))
     )
     given = {key: settings[key] for key in ("streams", "rng", "own")}
-    learner = Learner(net, rule, optimizer, Loss(**settings["loss"]), **given)
-    learner.restore(stored.window, stored.progress["numbers"])
+    learner = OnlineLearner(net, rule, optimizer, Loss(**settings["loss"]), **given)
+    learner.restore(stored, path)
     return learner

@@ -57,6 +57,8 @@ class Run:
         if not isinstance(self.manifest, dict):
             raise RnnsimError(f"{self.folder / 'manifest.json'} is damaged")
         for name, kind in _CONFIG.items():
+            if name == "optimizer" and name not in self.config:
+                continue  # a rule that sets the weights by itself asks none
             if not isinstance(self.config.get(name), kind):
                 raise RnnsimError(f"{self.folder / 'config.toml'}: '{name}' is missing or damaged")
             if kind is dict and not {"name", "options"} <= set(self.config[name]):
@@ -118,7 +120,9 @@ class Run:
         return self._built(RULES, "rule")
 
     def optimizer(self):
-        """The optimiser, rebuilt from its name and options."""
+        """The optimizer, rebuilt from its name and options; None for a rule that sets the weights by itself."""
+        if "optimizer" not in self.config:
+            return None
         from rnnsim.optimizers import OPTIMIZERS
 
         return self._built(OPTIMIZERS, "optimizer")

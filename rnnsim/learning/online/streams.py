@@ -1,7 +1,7 @@
 """A network and an online rule on many streams: the Python side of the engine, and what every rule inherits."""
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,8 @@ from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import stream_key
 from rnnsim.core.threads import get_threads, parallel_region
 from rnnsim.errors import RnnsimError
-from rnnsim.learning.interface import Learned
+from rnnsim.learning.interface import LINEARISATION, TIME, Apply, LearnResult, Rule
 from rnnsim.learning.online.engine import (
-    Memory,
     Streams,
     Structure,
     flow_of,
@@ -39,8 +38,7 @@ class Shape(NamedTuple):
 
 def structure_of(net):
     """The `Structure` of a network of one layer. Raises `RnnsimError` if the engine cannot serve it."""
-    cells = getattr(net, "cells", None)
-    if cells is None:
+    if LINEARISATION not in net.capabilities:
         need = size_in_words(net.n_parameters * net.state_size * net.dtype.itemsize)
         raise RnnsimError(
             f"a network '{net.config['name']}' is no cell with a readout: online rules do not serve it, and the influence of its "
@@ -50,7 +48,7 @@ def structure_of(net):
     require(net.layers == 1, f"layers={net.layers}: online rules serve one layer")
     require(not net.embedding, f"embedding={net.embedding}: online rules take symbols one-hot")
     require(not net.learned_initial_state, "learned_initial_state=True: online rules start from a given state")
-    (cell,) = cells.values()
+    (cell,) = net.cells.values()
     hidden, inputs, layout = net.hidden, cell.n_inputs, net.layout
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_peephole")
     there = {name: layout[f"{name}_l0"] for name in names if f"{name}_l0" in layout}
@@ -98,8 +96,8 @@ def structure_of(net):
         np.array([*numbers, *[0] * (4 - len(numbers))], net.dtype),
         first,
         readout,
-        getattr(cell, "after", True) is False,
-        bool(getattr(cell, "input_delay", False)),
+        cell.gate_dependent,
+        cell.input_delay,
     )
     return structure, Shape(len(empty.state), hidden, len(cell.groups), constant + 1, count, net.dtype)
 
@@ -204,6 +202,20 @@ class Engine:
         memory = self.memory
         return [self.state.swapaxes(0, 1), memory.a, memory.b, memory.c, memory.clock]
 
+    def remembered(self):
+        """What the rule carries on to a new sequence, by name, not copied."""
+        memory = self.memory
+        return {"a": memory.a, "b": memory.b, "c": memory.c, "clock": memory.clock}
+
+    def remember(self, arrays):
+        """Begin new sequences with what `remembered` gave."""
+        for name, mine in self.remembered().items():
+            if arrays[name] is not mine:
+                mine[...] = arrays[name]
+        self._seed = None
+        self.state[...] = 0
+        self.rule.clear(self.memory)
+
     def resume(self, carried):
         """Go on from what `carried` gave, or from a state alone with the influence cleared."""
         state, *parts = carried
@@ -221,7 +233,7 @@ class Engine:
         self.state[...] = state
 
 
-class OnlineRule(ABC):
+class OnlineRule(Rule):
     """What a rule that learns while the sequence runs is made of. A rule
 
     1. gives in ``memory(net, structure, shape, streams)`` the arrays that it carries, with the stream as first axis, as a
@@ -242,12 +254,8 @@ class OnlineRule(ABC):
     `force`. Units that have a target at a tick are set to it for the next one, and depend on nothing then.
     """
 
+    needs = frozenset({LINEARISATION})
     forces = False
-    force = False
-    randomness = (
-        0,
-        0,
-    )  # seed of the random numbers that a rule draws, and the batch that comes next; a training sets both
     remembers = False
     cells = ()  # names of the cells that the rule serves, if not all
 
@@ -271,39 +279,39 @@ class OnlineRule(ABC):
         for part in (memory.a, memory.b, memory.c):
             part[...] = 0
 
-    def begin(self, carried):
-        """What goes on to a new sequence from what `Learned.state` gave: None, or with `remembers` what the rule has learned."""
-        if not self.remembers:
-            return None
-        state, a, b, c, clock = carried
-        self.clear(Memory(a, b, c, None, None, None, clock))
-        state[...] = 0
-        return [state, a, b, c, clock]
-
     def check(self, net, task):
-        """See the contract in `rnnsim.learning.interface`."""
+        """See `rnnsim.learning.interface.Rule.check`."""
+        if TIME not in net.capabilities:
+            super().check(net, task)
         structure, shape = structure_of(net)
+        super().check(net, task)
         check_paths(net, self.force)
         self.check_network(net, structure, shape)
         if task is not None:
             check_forcing(self, net, task.loss)
 
-    def learn(self, net, batch, loss, apply, state=None):
-        """One update every `every` ticks, or one at the end; see the contract in `rnnsim.learning.interface`."""
+    def learn(self, net, batch, loss, apply, state=None, memory=None):
+        """See `rnnsim.learning.interface.Rule.learn`: one update every `every` time steps, or one at the end."""
         xs, targets, weights = stream_arrays(net, batch, loss)
         check_forcing(self, net, loss, targets, weights)
         engine = self._engine_for(net, len(xs))
         seed, number = self.randomness
         self.randomness = seed, number + 1
-        if state is None:
+        if state is not None:
+            engine.resume(state)
+        elif memory:
+            engine.remember(memory)
+        else:
             engine.reset()
             engine.begin_noise(seed, number)
-        else:
-            engine.resume(state)
         steps = xs.shape[1]
         factor = 1 / np.log(2) if loss.unit == "bits" else 1.0
         # Plain descent at every tick stays in the kernel: one call instead of one a tick, and the same bits.
-        rate = getattr(apply, "rate", 0.0) if self.every == 1 and len(xs) == 1 and net.trainable is None else 0.0
+        rate = (
+            apply.rate
+            if isinstance(apply, Apply) and self.every == 1 and len(xs) == 1 and net.trainable is None
+            else 0.0
+        )
         rate = rate if loss.per == "sequence" or ((weights == 0) | (weights == 1)).all() else 0.0
         length = steps if rate else self.every or steps
         total, amount, parts = 0.0, 0.0, []
@@ -325,7 +333,8 @@ class OnlineRule(ABC):
         if loss.when == "last":
             ends = np.full(len(xs), steps) if batch.lengths is None else np.asarray(batch.lengths)
             outputs = outputs[np.maximum(ends, 1) - 1, np.arange(len(xs))]
-        return Learned(mean, np.ascontiguousarray(outputs), engine.carried())
+        memory = engine.remembered() if self.remembers else None
+        return LearnResult(mean, np.ascontiguousarray(outputs), engine.carried(), memory)
 
     def _engine_for(self, net, streams):
         engine = self._engine
@@ -366,7 +375,7 @@ def check_paths(net, forced=False):
     With teacher forcing the targets come in at the outputs, so an oscillator may do without inputs.
     """
     (cell,) = net.cells.values()
-    table = getattr(cell, "connections", None)
+    table = cell.connections
     if table is None or forced:
         return
     there = np.asarray(table) >= 0

@@ -17,9 +17,9 @@ sees at tick t: the inputs, outputs z of the hidden layer a tick ago, the bias::
 
 The terms with p are peepholes: the gates of a block see the states of its own cells. Outputs see the cells of the same tick.
 
-Three ways to the gradient: `loss_and_gradient` goes back through everything. `truncated_gradient` is the rule of 1997: nothing
+Three ways to the gradient: `loss_and_gradient` goes back through everything. `gradient_by` is the rule of 1997: nothing
 goes back through z(t-1) and the peepholes, what stays is the way through s(t-1). That is RTRL with the direct term ds(t)/ds(t-1)
-only. `rnnsim.networks.lstm1997.learner` carries its partial derivatives on as the paper does, and changes the weights at every
+only. `learner_by` gives a learner that carries its partial derivatives on as the paper does, and changes the weights at every
 tick with an error.
 
 Parameters: rows of weight matrices see [x; z], z in the order cells, input gates, forget gates, output gates, plain units.
@@ -33,7 +33,7 @@ from rnnsim.cells.interface import floating_type
 from rnnsim.core.registry import at_least, checked, require
 from rnnsim.core.simd import width
 from rnnsim.core.threads import get_threads, parallel_region
-from rnnsim.networks.interface import Forward, Gradient, Network, generator
+from rnnsim.networks.interface import Forward, Gradient, SequenceNetwork, generator
 from rnnsim.networks.lstm1997 import unroll as walking
 
 _GATES = ("in", "forget", "out")
@@ -84,7 +84,7 @@ class Options(NamedTuple):
     init: float = 0.1
 
 
-class LSTM1997(Network):
+class LSTM1997(SequenceNetwork):
     """A network of memory blocks; equations at the top of the file, options at `Options`.
 
     By default it is what the paper's figure 2 shows: two blocks of two cells. Raises `RnnsimError` for sizes below 1, biases that
@@ -323,8 +323,10 @@ class LSTM1997(Network):
         outputs, state = self._forward(inputs, lengths, state, last=False)
         return Forward(outputs.copy(), state, self._records(record, lengths) if record else {})
 
-    def truncated_gradient(self, batch, loss, state=None):
-        """Loss of a batch and its gradient by the truncated rule of 1997, like `loss_and_gradient`."""
+    procedures = frozenset({"truncated"})
+
+    def gradient_by(self, rule, batch, loss, state=None):
+        """The `Gradient` of a batch by the truncated rule of 1997; see `rnnsim.networks.interface.Network.gradient_by`."""
         outputs, final, _ = self._outputs(batch, loss, state)
         d_outputs = self._space.array("d_outputs", outputs.shape)
         value = loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths, gradient=d_outputs)
@@ -332,11 +334,11 @@ class LSTM1997(Network):
         self._backward(d_outputs, None, False, exact=False)
         return Gradient(value, self.gradient, outputs, final)
 
-    def online(self, theta=None, **rates):
-        """A learner that changes its own weights at every tick with an error (`OnlineLearner`)."""
-        from rnnsim.networks.lstm1997.learner import OnlineLearner
+    def learner_by(self, rule, optimizer):
+        """The `rnnsim.networks.lstm1997.learner.BlockLearner` of a rule "truncated" and an optimizer."""
+        from rnnsim.networks.lstm1997.learner import BlockLearner
 
-        return OnlineLearner(self, self.theta if theta is None else theta, **rates)
+        return BlockLearner.by(self, rule, optimizer)
 
     def _outputs(self, batch, loss, state):
         inputs, lengths = self._checked(batch.inputs, batch.lengths)

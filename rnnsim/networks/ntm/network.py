@@ -40,7 +40,7 @@ from rnnsim.cells.interface import floating_type
 from rnnsim.core.gemm import pack, packed_shape
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, checked, require
-from rnnsim.networks.interface import Forward, Network, generator, mask_beyond
+from rnnsim.networks.interface import Forward, SequenceNetwork, generator, mask_beyond
 from rnnsim.networks.ntm import unroll as ntm_walk
 
 CONSTANT = 1e-6
@@ -48,7 +48,7 @@ _ROW_0 = 10.0  # the logit of row 0 at the start, the others' being 0
 _STATES = ("h", "c", "reads", "weights", "memory")
 
 
-class NTM(Network):
+class NTM(SequenceNetwork):
     """A neural Turing machine; equations and options at the top of the file.
 
     Raises `RnnsimError` for sizes below 1, more shifts than rows, and unknown options.
@@ -354,7 +354,7 @@ class NTM(Network):
             bias_heads=self._weights["bias_heads"],
             no_peephole=no_peephole,
             scratch=array("scratch", (batch, 3, max(self.rows + self.shifts, columns))),
-            lengths=self._no_lengths,
+            lengths=np.zeros(0, np.int64),
             batch=batch,
             inputs=self.n_inputs,
             read_heads=self.read_heads,
