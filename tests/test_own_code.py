@@ -196,7 +196,7 @@ BROKEN = {
     "raises.py": "import numpy\n\nvalue = {}['x']\n",
     "imports.py": "import nowhere_at_all\n",
     "abstract.py": "from rnnsim.tasks import Task\nclass MyTask(Task):\n    n_inputs = 1\n",
-    "norule.py": "class MyRule:\n    def learn(self, net, batch, loss, apply, state=None): ...\n",
+    "norule.py": "from rnnsim.learning.interface import Rule\nclass MyRule(Rule):\n    name = 'mine'\n",
     "other.py": "class MyTask:\n    pass\nMyThing = 3\n",
 }
 ERRORS = {
@@ -229,7 +229,7 @@ def test_errors_are_one_clear_line(here, place):
 
 def test_errors_of_other_kinds(here):
     (here / "norule.py").write_text(BROKEN["norule.py"])
-    with pytest.raises(RnnsimError, match="it does not define check, which every rule needs"):
+    with pytest.raises(RnnsimError, match="it does not define learn, which every rule needs"):
         RULES.load("./norule.py:MyRule")
     with pytest.raises(
         RnnsimError, match="network ./mytask.py:MyTask: expected a class derived from .*Network or .*Cell"

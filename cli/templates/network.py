@@ -11,10 +11,10 @@ import numpy as np
 
 from rnnsim.cells.interface import floating_type
 from rnnsim.core.registry import at_least
-from rnnsim.networks.interface import Forward, Network, generator, mask_beyond
+from rnnsim.networks.interface import Forward, SequenceNetwork, generator, mask_beyond
 
 
-class MyNetwork(Network):
+class MyNetwork(SequenceNetwork):
     """A network with a window over its inputs; the equations are at the top of the file.
 
     hidden : hidden units, at least 1
@@ -38,7 +38,7 @@ class MyNetwork(Network):
     ):
         self.n_inputs, self.n_outputs = at_least("inputs", n_inputs, 1), at_least("outputs", n_outputs, 1)
         self.hidden, self.window = at_least("hidden", hidden, 1), at_least("window", window, 1)
-        self.tokens, self.dtype, self.trainable = tokens, floating_type(dtype), None
+        self.tokens, self.dtype = tokens, floating_type(dtype)
         ends = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, dtype=self.dtype.name)
         self.config = dict(name="MyNetwork", **ends, options=dict(hidden=hidden, window=window))
         seen = window * n_inputs

@@ -9,27 +9,28 @@ much the errors have vanished or exploded on their way back.
 import numpy as np
 
 from rnnsim.core.registry import at_least
-from rnnsim.learning.interface import Learned
+from rnnsim.learning.interface import GRADIENT, LearnResult, Rule
 
 
-class MyRule:
+class MyRule(Rule):
     """Back-propagation with every array of the gradient scaled to length 1; the equation is at the top of the file.
 
     floor : arrays shorter than this are left as they are, at least 0; noise should not be blown up
 
-    Serves every network that has a gradient.
+    It serves every network that has a gradient.
     """
+
+    name = "MyRule"
+    needs = frozenset({GRADIENT})  # what a network must be able to do; others are refused before the training
 
     def __init__(self, floor: float = 1e-12):
         self.floor = at_least("floor", floor, 0)
 
-    def check(self, net, task):
-        """Raise `RnnsimError` if the rule cannot serve this network on this task; it comes before the training."""
-
-    def learn(self, net, batch, loss, apply, state=None):
+    def learn(self, net, batch, loss, apply, state=None, memory=None):
         """Learn from one batch that begins in `state`: one update.
 
-        ``apply(gradient)`` changes the weights of the network by the optimizer; a rule may call it several times a batch.
+        ``apply(gradient)`` changes the weights of the network by the optimizer; a rule may call it several times a batch. What a
+        rule wants to carry on to the next batch it gives back in ``LearnResult.memory``, and gets again in `memory`.
         """
         result = net.loss_and_gradient(batch, loss, state)
         gradient = result.gradient.copy()
@@ -39,4 +40,4 @@ class MyRule:
             if length > self.floor:
                 part /= length
         apply(gradient)
-        return Learned(result.loss, result.outputs, result.state)
+        return LearnResult(result.loss, result.outputs, result.state)

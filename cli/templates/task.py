@@ -16,7 +16,7 @@ from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least
 from rnnsim.core.rng import integer, uniform
-from rnnsim.tasks import Batch, Criterion, GeneratedTask
+from rnnsim.tasks import Criterion, GeneratedTask, Sequences
 
 
 @jit_exact
@@ -60,4 +60,4 @@ class MyTask(GeneratedTask):
         """The batch of sequences number first .. first + size - 1 of the random stream `key`."""
         inputs, classes = np.zeros((self.delay + 2, size, self.n_inputs), np.float32), np.empty(size, np.int32)
         _draw(inputs, classes, key, first, self.symbols)
-        return Batch(inputs, classes)
+        return Sequences(inputs, classes)

@@ -37,5 +37,5 @@ RULES = Registry(
         ),
     },
     group="rnnsim.rules",
-    methods=("check", "learn"),
+    classes=("rnnsim.learning.interface:Rule",),
 )
