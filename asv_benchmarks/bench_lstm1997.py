@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
+
 from .bench_online import seconds
-from .cases import Batch
 
 # Networks of the papers: (inputs, outputs, options, ticks of a sequence, whether every tick has a target).
 GERS = dict(blocks=4, size=2, sees="cells", bias="gates", shortcut=True)
@@ -20,11 +21,12 @@ DISTRACTORS = (50, 100, 200, 500, 1000)
 def ready(net, inputs, outputs, every, **rates):
     """A learner that has learnt its lesson once, the lesson, the loss."""
     from rnnsim.core.losses import Loss
+    from rnnsim.networks.lstm1997.learner import BlockLearner
 
     steps, sequences = inputs.shape[:2]
     shape = (steps, sequences, outputs) if every else (sequences, outputs)
-    batch = Batch(inputs, np.random.default_rng(1).uniform(0.2, 0.8, shape))
-    learner, loss = net.online(**rates), Loss("squared_error", "every" if every else "last", "sequence")
+    batch = Sequences(inputs, np.random.default_rng(1).uniform(0.2, 0.8, shape))
+    learner, loss = BlockLearner(net, **rates), Loss("squared_error", "every" if every else "last", "sequence")
     learner.learn(batch, loss)
     return learner, batch, loss
 
@@ -44,7 +46,7 @@ class Networks:
         if inputs > 2:  # symbols
             x = (x == x.max(axis=-1, keepdims=True)).astype(np.float32)
         self.ticks = x.shape[0] * x.shape[1]
-        self.learner, self.batch, self.loss = ready(net, x, outputs, every, learning_rate=0.01, momentum=momentum)
+        self.learner, self.batch, self.loss = ready(net, x, outputs, every, rate=0.01, momentum=momentum)
 
     def time_lesson(self, name, momentum):
         self.learner.learn(self.batch, self.loss)
@@ -67,7 +69,7 @@ class ManySymbols:
         net = build("lstm1997", count, 2, options, "float64", tokens=tokens)
         x = np.random.default_rng(0).integers(0, count, (1000, 5)).astype(np.int32)
         x = x if tokens else np.eye(count, dtype=np.float32)[x]
-        self.learner, self.batch, self.loss = ready(net, x, 2, False, learning_rate=0.01)
+        self.learner, self.batch, self.loss = ready(net, x, 2, False, rate=0.01)
 
     def track_microseconds_a_tick(self, symbols, tokens):
         return 1e6 * seconds(lambda: self.learner.learn(self.batch, self.loss)) / 5000
@@ -85,7 +87,7 @@ class FullGradient:
 
         rng = np.random.default_rng(0)
         self.net = build("lstm1997", 8, 4, {}, "float32")
-        self.batch = Batch(rng.normal(size=(100, batch, 8)).astype(np.float32), rng.uniform(size=(100, batch, 4)))
+        self.batch = Sequences(rng.normal(size=(100, batch, 8)).astype(np.float32), rng.uniform(size=(100, batch, 4)))
         self.loss = Loss("squared_error")
         self.time_bptt(batch)
         self.time_truncated(batch)
@@ -94,4 +96,4 @@ class FullGradient:
         self.net.loss_and_gradient(self.batch, self.loss)
 
     def time_truncated(self, batch):
-        self.net.truncated_gradient(self.batch, self.loss)
+        self.net.gradient_by("truncated", self.batch, self.loss)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from rnnsim.cells import CELLS as REGISTRY
+
 CASES = (
     (1, 100, 8, 32),
     (16, 100, 10, 32),
@@ -12,20 +14,12 @@ CASES = (
     (128, 50, 256, 512),
     (16, 784, 1, 100),
 )
-CELLS = ("lstm", "gru", "rnn")
-
-
-class Batch:
-    """Inputs and targets, as tasks make them."""
-
-    weights = lengths = None
-
-    def __init__(self, inputs, targets):
-        self.inputs, self.targets = inputs, targets
+CELLS = tuple(REGISTRY)
 
 
 def network(cell, case, dtype="float32", **options):
     """A network of one layer with all its units as outputs, a batch for it and the loss sum of squares."""
+    from rnnsim.core.batch import Sequences
     from rnnsim.core.losses import Loss
     from rnnsim.networks import build
 
@@ -34,15 +28,15 @@ def network(cell, case, dtype="float32", **options):
     net = build(cell, inputs, hidden, {"hidden": hidden, "readout": "none", **options}, dtype)
     x = rng.standard_normal((steps, batch, inputs)).astype(dtype)
     targets = np.zeros((steps, batch, hidden), dtype)
-    return net, Batch(x, targets), Loss("squared_error", "every", "sequence", "squared")
+    return net, Sequences(x, targets), Loss("squared_error", "every", "sequence", "squared")
 
 
 def needed_bytes(cell, case, dtype="float32"):
     """Bytes of the activations that a backward pass needs: gates, states and the loss's gradient at the outputs.
 
-    LSTM: four gates, c and h; GRU: three gates, the candidate's inner part and h; fully recurrent: f(s) and h. Inputs belong to
-    the caller. The gradient of the outputs counts once: without it there is nothing to go back from.
+    Gates and states are those that can be recorded (LSTM: four gates, c and h); the GRU needs the candidate's inner part as well.
+    Inputs belong to the caller. The gradient of the outputs counts once: without it there is nothing to go back from.
     """
     batch, steps, _, hidden = case
-    arrays = {"lstm": 6, "gru": 5, "rnn": 2}[cell] + 1
+    arrays = len(REGISTRY.build(cell, n_inputs=1, hidden=1).trace_names) + (cell == "gru") + 1
     return arrays * batch * steps * hidden * np.dtype(dtype).itemsize

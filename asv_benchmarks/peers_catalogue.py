@@ -4,7 +4,7 @@
         [--isa avx2]
 
 PATH is a checkout of https://github.com/cybertronai/schmidhuber-problems. Its own training functions run at the settings of the
-README of each experiment, seed 0, without its pictures and baselines; ours is `train_online` for as many sequences of as many
+README of each experiment, seed 0, without its pictures and baselines; ours is `rnnsim.train` for as many sequences of as many
 ticks, one seed. Each runs in a process of its own with one thread, one after the other in alternating rounds; the figures are
 medians. Our kernels are compiled before the clock starts. First both networks, with the weights of the catalogue's, must give
 the same outputs to 1e-12.
@@ -217,23 +217,28 @@ def train_theirs(catalogue, experiment, share):
 def train_ours(experiment, sequences):
     """The same of ours, and the mean length; the learning alone is timed in a second training, on sequences that are there."""
     from rnnsim.core.threads import set_threads
-    from rnnsim.training.online import train_online
+    from rnnsim.learning import RULES
+    from rnnsim.networks.lstm1997.learner import BlockLearner
+    from rnnsim.optimizers import SGD
+    from rnnsim.training.loop import train
 
     set_threads(1)
     net, task = build(experiment, experiment.output), experiment.task()
-    options = dict(seeds=[1], until="never")
-    train_online(net, task, experiment.rate, max_sequences=20, **options)  # compiles
+    options = dict(rule=RULES.build("truncated", {"every": 1}), optimizer=SGD(experiment.rate / 2), batch=1, rng=1)
+    train(net, task, steps=20, **options)  # compiles
+    net.theta[...] = net.drawn(1)
     start = time.perf_counter()
-    (found,) = train_online(net, task, experiment.rate, max_sequences=sequences, **options)
+    found = train(net, task, steps=sequences, **options)
     whole, learning, done, size = time.perf_counter() - start, 0.0, 0, 500
-    learner = net.online(net.drawn(1), learning_rate=experiment.rate)
+    net.theta[...] = net.drawn(1)
+    learner = BlockLearner(net, experiment.rate)
     while done < sequences:
         batch = task.training_batch(1, done // size, min(size, sequences - done))
         start = time.perf_counter()
         learner.learn(batch, task.loss)
         learning += time.perf_counter() - start
         done += batch.size
-    return {"whole": whole, "learning": learning, "length": found.ticks / found.sequences}
+    return {"whole": whole, "learning": learning, "length": found.time_steps / found.sequences}
 
 
 def run(who, name, options, sequences=0):

@@ -7,7 +7,7 @@ no forget gates), sequences one after the other, float64, a step of plain gradie
 (`lstm1997`) or at every tick (`lstm1997-every`); in microseconds a tick, learning included. First weights and sequences are
 the same for all; what the sequences of a step change in every weight must agree to 1e-10 of the largest change.
 
-    rnnsim        `net.online(...).learn`, one thread, as every engine here
+    rnnsim        `BlockLearner.learn`, one thread, as every engine here
     numba-loops   the equations as a student would compile them: loops over units and sources, `numba.njit`
     numba-fast    the same loops with `fastmath=True`, so that the compiler may add up in vectors
     numpy         the rule with arrays: a product for the hidden layer, outer products for the partial derivatives
@@ -81,10 +81,11 @@ def changes(w, w_out, name, case):
 
 def rnnsim_step(name, case):
     """(step, learnt) of our online learner."""
+    from rnnsim.core.batch import Sequences
     from rnnsim.core.losses import Loss
     from rnnsim.core.threads import set_threads
     from rnnsim.networks import build
-    from rnnsim.tasks import Batch
+    from rnnsim.networks.lstm1997.learner import BlockLearner
 
     set_threads(1)
     w, w_out, x, targets = problem(name, case)
@@ -94,16 +95,16 @@ def rnnsim_step(name, case):
     for key, value in named(w, w_out, case).items():
         views.pop(key)[...] = value
     assert not views
-    last = name == "lstm1997"
-    batch = Batch(x.swapaxes(0, 1).copy(), targets[:, 0] if last else targets.swapaxes(0, 1).copy())
-    learner, loss = net.online(learning_rate=RATE), Loss("squared_error", "last" if last else "every", "sequence")
+    last, first = name == "lstm1997", net.theta.copy()
+    batch = Sequences(x.swapaxes(0, 1).copy(), targets[:, 0] if last else targets.swapaxes(0, 1).copy())
+    learner, loss = BlockLearner(net, RATE), Loss("squared_error", "last" if last else "every", "sequence")
 
     def step():
-        return learner.learn(batch, loss).mean.mean()
+        return learner.learn(batch, loss).errors.mean()
 
     def learnt():
         error = step()
-        return float(error), net.layout.views(learner.theta - net.theta)
+        return float(error), net.layout.views(learner.theta - first)
 
     return step, learnt
 

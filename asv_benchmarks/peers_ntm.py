@@ -56,7 +56,7 @@ def rnnsim_step(name, case):
     from rnnsim.core.losses import Loss
     from rnnsim.networks import build
     from rnnsim.optimizers import RMSPropGraves
-    from rnnsim.tasks import Batch
+    from rnnsim.tasks import Sequences
 
     p, x, targets, counted = problem(name, case)
     *_, hidden, rows, columns = case
@@ -67,7 +67,7 @@ def rnnsim_step(name, case):
     assert set(views) == set(p)
     for key, value in p.items():
         views[key][...] = value
-    batch, loss = Batch(x, targets, counted), Loss("bernoulli", "every", "sequence", "bits")
+    batch, loss = Sequences(x, targets, counted), Loss("bernoulli", "every", "sequence", "bits")
     optimizer = RMSPropGraves(RATE, decay=DECAY, momentum=MOMENTUM, epsilon=EPSILON, clip=CLIP)
     state = optimizer.init(net.theta)
 

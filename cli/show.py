@@ -42,6 +42,9 @@ def _lines(run, data, progress):
     for part in ("task", "network", "rule", "optimizer"):
         options = " ".join(f"{key}={_short(value)}" for key, value in config[part]["options"].items())
         rows.append((part, f"{config[part]['name']}  {options}".rstrip()))
+        source = config[part].get("source")
+        if source:
+            rows.append(("", ", ".join(f"{key} {value}" for key, value in source.items())))
     rows.append(("batch, seed", f"{config['batch']}, {config['seed']}"))
     done = f"{progress['step']:,} of {config['steps']:,}, {progress['seconds']:.1f} s"
     rows.append(("steps", done))

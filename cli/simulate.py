@@ -3,6 +3,7 @@
 import click
 
 from rnnsim.errors import RnnsimError
+from rnnsim_cli import own_code
 from rnnsim_cli.console import as_json, report
 
 
@@ -20,8 +21,9 @@ from rnnsim_cli.console import as_json, report
 )
 @click.option("--record", metavar="NAMES", help="Traces to keep, by commas: gates, or single ones such as h,z_l0.")
 @click.option("--record-out", metavar="FILE.npz", help="Where the traces go. [default: beside the output]")
+@own_code.options
 @as_json
-def command(source, input_, output, lengths, when, record, record_out, json_wanted):
+def command(source, input_, output, lengths, when, record, record_out, json_wanted, code, accept_source):
     """Run the network of a run, or of a .safetensors file, over inputs.
 
     Outputs are (T, B, K), one a time step. A run that was trained on the end of sequences answers there: its outputs are (B, K),
@@ -44,7 +46,7 @@ def command(source, input_, output, lengths, when, record, record_out, json_want
     traces_to = record_out or _beside(output)
     if names and not traces_to:
         raise RnnsimError("--output - carries the outputs only: name a file for the traces with --record-out")
-    net = load_weights(source)
+    net = load_weights(source, code, accept_source)
     inputs = _read(input_)
     single = inputs.ndim == (1 if net.tokens else 2)
     if single:
@@ -96,26 +98,9 @@ def _beside(output):
 
 def _read(name):
     """The array in a .npy file or on stdin; one clear line if there is none."""
-    import io
+    from rnnsim.core.reading import array_from, at_home, read_npy
 
-    import numpy as np
-
-    try:
-        if name == "-":
-            data = click.get_binary_stream("stdin").read()
-        else:
-            with open(name, "rb") as file:
-                data = file.read()
-    except OSError as error:
-        raise RnnsimError(f"cannot read {name}: {error.strerror or error}") from None
-    place = "stdin" if name == "-" else name
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, SyntaxError):
-        raise RnnsimError(f"{place}: expected the bytes of one .npy file") from None
-    if not isinstance(array, np.ndarray):
-        raise RnnsimError(f"{place}: expected one array (.npy), got an archive of several")
-    return array
+    return array_from(click.get_binary_stream("stdin"), "stdin") if name == "-" else read_npy(at_home(name))
 
 
 def _write(name, save):

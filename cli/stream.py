@@ -11,7 +11,10 @@ import sys
 import click
 
 from rnnsim.errors import RnnsimError
+from rnnsim_cli import own_code
 from rnnsim_cli.console import pairs
+
+_LINE = 2**24  # bytes of a line
 
 
 @click.command("stream", short_help="Learn from lines on standard input.")
@@ -30,7 +33,8 @@ from rnnsim_cli.console import pairs
 @click.option("--dtype", help="float32 or float64. [default: float32]")
 @click.option("--resume", metavar="FILE", help="Go on with the learner in a file, bit for bit.")
 @click.option("--save", "save_to", metavar="FILE", help="Keep the learner in a .safetensors file at the end.")
-def command(network, resume, save_to, **flags):
+@own_code.options
+def command(network, resume, save_to, code, accept_source, **flags):
     """Learn from items that arrive as lines on standard input, and print a prediction for each as it comes.
 
     A line is CSV, the inputs and then the targets, with a semicolon or --inputs to tell them apart; or JSON,
@@ -53,7 +57,7 @@ def command(network, resume, save_to, **flags):
             raise RnnsimError(f"--resume: the learner has its own settings, {flag} cannot be given too")
         from rnnsim.training.learners import learner_from
 
-        _answer(_Lines(learner_from(resume)), save_to)
+        _answer(_Lines(learner_from(resume, code, accept_source)), save_to)
     else:
         plan = _planned(network, flags)
         _answer(_Lines(None, plan, flags["inputs"], flags["outputs"], flags["loss"]), save_to)
@@ -131,9 +135,11 @@ class _Lines:
         return json.dumps(answer if target is None else {**answer, "loss": self.learner.loss})
 
     def _from_json(self, text):
+        from rnnsim.core.reading import parse_json
+
         try:
-            item = json.loads(text)
-        except (ValueError, RecursionError):
+            item = parse_json(text, finite=False)
+        except RnnsimError:
             raise RnnsimError("expected a JSON object with 'input' and perhaps 'target'") from None
         if not isinstance(item, dict) or "input" not in item or not {*item} <= {"input", "target"}:
             raise RnnsimError("expected a JSON object with 'input' and perhaps 'target', and nothing else")
@@ -167,10 +173,9 @@ def _decoded(line):
 
 
 def _number(field):
-    try:
-        return float(field)
-    except ValueError:
-        raise RnnsimError(f"expected a number, got '{field[:40]}'") from None
+    from rnnsim.core.reading import number
+
+    return number(field)
 
 
 def _listed(name, value, count=None):
@@ -198,10 +203,12 @@ def _answer(lines, save_to):
     fresh = lines.learner is None
     try:
         with np.errstate(all="ignore"):
-            for number, line in enumerate(iter(stdin.readline, b""), 1):
+            for number, line in enumerate(iter(lambda: stdin.readline(_LINE), b""), 1):
                 if not line.strip():
                     continue
                 try:
+                    if len(line) == _LINE:
+                        raise RnnsimError(f"longer than {_LINE:,} bytes")
                     answer = lines.answer(line)
                 except _NoLearner:
                     raise

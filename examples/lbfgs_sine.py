@@ -22,7 +22,7 @@ def main(picture="lbfgs_sine.png"):
     net = rs.Recurrent("rnn", 1, 1, hidden=6, learned_initial_state=True, dtype="float64", rng=5)
     t = np.arange(TICKS)
     target = np.sin(2 * np.pi * t / PERIOD).reshape(TICKS, 1, 1)
-    batch = rs.tasks.Batch(inputs=np.ones((TICKS, 1, 1)), targets=target)
+    batch = rs.tasks.Sequences(inputs=np.ones((TICKS, 1, 1)), targets=target)
     f = rs.objective(net, batch)
     result = scipy.optimize.minimize(
         f, net.theta, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxfun": 4000}

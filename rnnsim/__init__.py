@@ -17,14 +17,7 @@ isa.hold()  # before Numba and others are loaded
 del isa
 
 _NAMES = {
-    "Adam": "rnnsim.optimizers",
-    "Momentum": "rnnsim.optimizers",
-    "NTM": "rnnsim.networks.ntm.network",
-    "RMSProp": "rnnsim.optimizers",
-    "RMSPropGraves": "rnnsim.optimizers",
-    "Recurrent": "rnnsim.networks.recurrent",
     "RnnsimError": "rnnsim.errors",
-    "SGD": "rnnsim.optimizers",
     "compare": "rnnsim.learning.comparison",
     "evaluate": "rnnsim.training.evaluate",
     "get_threads": "rnnsim.core.threads",
@@ -38,4 +31,5 @@ _NAMES = {
     "train": "rnnsim.training.loop",
 }
 _MODULES = ("cells", "experiments", "learning", "networks", "optimizers", "plotting", "tasks", "training")
-__getattr__, __dir__ = lazy(__name__, _NAMES, _MODULES)
+# Networks and optimizers are offered here too, under the names that their registries have.
+__getattr__, __dir__ = lazy(__name__, _NAMES, _MODULES, {"networks": "NETWORKS", "optimizers": "OPTIMIZERS"})

@@ -1,18 +1,6 @@
-"""What several test modules share: the batch that networks take, finite differences, and one way to compare."""
-
-from dataclasses import dataclass
+"""What several test modules share: finite differences, and one way to compare."""
 
 import numpy as np
-
-
-@dataclass
-class Batch:
-    """A batch as tasks make it."""
-
-    inputs: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray | None = None
-    lengths: np.ndarray | None = None
 
 
 def differences(function, array, step=2e-4):

@@ -1,6 +1,6 @@
-"""Slow float64 twins of cells and networks, one sequence and one tick at a time, written from the equations.
+"""Slow float64 twins of cells and networks, one sequence and one time step at a time, written from the equations.
 
-A `tick` takes the weights by name, the input x (I) and the old states (H), and gives the new states and what happened
+A time step takes the weights by name, the input x (I) and the old states (H), and gives the new states and what happened
 by name; the entry "h" is what the layer above sees. A sequence that has ended keeps its state, and its gates are NaN.
 """
 
@@ -29,7 +29,7 @@ def bias_of(weights, gate, n):
     return block(weights, "bias_ih", gate, n) + block(weights, "bias_hh", gate, n)
 
 
-def rnn_tick(weights, x, state, activation="tanh", leak=1.0, input_delay=False, outputs_last=0):
+def rnn_time_step(weights, x, state, activation="tanh", leak=1.0, input_delay=False, outputs_last=0):
     (y,) = state
     s = weights["weight_ih"] @ x + weights["weight_hh"] @ y + bias_of(weights, 0, y.size)
     f = ACTIVATIONS[activation](s)
@@ -40,7 +40,7 @@ def rnn_tick(weights, x, state, activation="tanh", leak=1.0, input_delay=False, 
     return [new], {"f": f, "h": y if input_delay else new}
 
 
-def lstm_tick(weights, x, state, gates="full", peepholes=False):
+def lstm_time_step(weights, x, state, gates="full", peepholes=False):
     h, c = state
     n = h.size
     names = {"full": "ifgo", "no-forget": "igo", "coupled": "fgo"}[gates]
@@ -63,7 +63,7 @@ def lstm_tick(weights, x, state, gates="full", peepholes=False):
     return [out, new], {name: found[name] for name in names} | {"c": new, "h": out}
 
 
-def gru_tick(weights, x, state, variant="gru0", reset="after"):
+def gru_time_step(weights, x, state, variant="gru0", reset="after"):
     (h,) = state
     n = h.size
     see_x, see_h, have_bias = variant == "gru0", variant != "gru3", variant != "gru2"
@@ -89,7 +89,7 @@ def gru_tick(weights, x, state, variant="gru0", reset="after"):
     return [new], {"r": r, "z": z, "n": candidate, "h": new}
 
 
-def elstm_tick(weights, x, state):
+def elstm_time_step(weights, x, state):
     _, c = state
     n = c.size
     p_f, p_z = weights["weight_peephole"]
@@ -100,7 +100,7 @@ def elstm_tick(weights, x, state):
     return [o * new, new], {"f": f, "z": z, "o": o, "c": new, "h": o * new}
 
 
-TICKS = {"rnn": rnn_tick, "lstm": lstm_tick, "gru": gru_tick, "elstm": elstm_tick}
+TIME_STEPS = {"rnn": rnn_time_step, "lstm": lstm_time_step, "gru": gru_time_step, "elstm": elstm_time_step}
 STATES = {"rnn": "h", "lstm": "hc", "gru": "h", "elstm": "hc"}
 # Options that say what the parameters are or start from, not what is computed with them.
 NOT_IN_EQUATIONS = ("bias", "forget_bias", "density", "connection_seed", "connections")
@@ -122,7 +122,7 @@ def layer(cell, weights, x, state, lengths=None, reverse=False, **options):
             if t >= length:
                 outputs[t, b] = now[0]
                 continue
-            now, found = TICKS[cell](weights, np.asarray(x[t, b], float), now, **options)
+            now, found = TIME_STEPS[cell](weights, np.asarray(x[t, b], float), now, **options)
             outputs[t, b] = found["h"]
             for name, value in found.items():
                 traces.setdefault(name, np.full((steps, batch, n), np.nan))[t, b] = value

@@ -1,6 +1,5 @@
 """Every cell with every option: the naive twin, finite differences, RTRL over the linearised cell, equal bits."""
 
-import itertools
 import typing
 import zlib
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from rnnsim.cells import CELLS
 from rnnsim.core import products
 from rnnsim.core.layout import Layout
-from rnnsim.core.registry import option_table
+from rnnsim.core.options import option_table, variants
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError
 
@@ -22,32 +21,8 @@ HIDDEN, INPUTS = 3, 2
 TABLE = np.array([[1, 0, 1, -1, 1], [-1, 1, 0, 1, -1], [1, 1, 1, 1, 0]])  # connections of the fully recurrent network
 
 
-def combinations(**values):
-    """All combinations of options; a text of several values per name."""
-    return [dict(zip(values, chosen)) for chosen in itertools.product(*values.values())]
-
-
-BIASES = ("single", "double", "none")
-OPTIONS = {
-    "rnn": [
-        *combinations(
-            activation=("tanh", "logistic", "rectifier", "identity", "saturated-linear"),
-            leak=(1.0, 0.3),
-            input_delay=(False, True),
-        ),
-        dict(bias="double"),
-        dict(bias="none", leak=0.7),
-        dict(density=0.5, connection_seed=3),
-        dict(connections=TABLE),
-        dict(connections="guess-a1", outputs_last=1),
-        dict(outputs_last=2, activation="logistic", bias="double"),
-        dict(outputs_last=1, input_delay=True, activation="rectifier"),
-    ],
-    "lstm": combinations(gates=("full", "no-forget", "coupled"), peepholes=(False, True), bias=BIASES)
-    + [dict(forget_bias=-2.0)],
-    "gru": combinations(variant=("gru0", "gru1", "gru2", "gru3"), reset=("after", "before"), bias=BIASES),
-    "elstm": [*combinations(bias=BIASES), dict(forget_bias=-2.0)],
-}
+OPTIONS = {name: variants(CELLS.load(name), ("n_inputs", "hidden", "dtype")) for name in CELLS}
+OPTIONS["rnn"].append(dict(connections=TABLE))
 CASES = [(name, options) for name in CELLS for options in OPTIONS[name]]
 
 
@@ -58,14 +33,14 @@ def title(case):
 
 
 every_case = pytest.mark.parametrize("case", CASES, ids=title)
-# Units that see others at the same tick have no linearisation unit by unit.
+# Units that see others at the same time step have no linearisation unit by unit.
 AT_ONCE = [case for case in CASES if "outputs_last" not in case[1]]
 every_linear_case = pytest.mark.parametrize("case", AT_ONCE, ids=title)
 
 
 def test_units_that_are_computed_last_are_refused_by_online_rules():
     cell = Bound(("rnn", dict(outputs_last=1))).cell
-    for ask in (cell.tick_options, lambda: cell.linearise(np.zeros(INPUTS), np.zeros((1, HIDDEN)))):
+    for ask in (cell.time_step_options, lambda: cell.linearise(np.zeros(INPUTS), np.zeros((1, HIDDEN)))):
         with pytest.raises(
             RnnsimError, match="outputs_last=1: expected 0, as rules that learn while the sequence runs"
         ):
@@ -73,7 +48,6 @@ def test_units_that_are_computed_last_are_refused_by_online_rules():
 
 
 def test_every_value_of_every_option_appears():
-    assert set(OPTIONS) == set(CELLS)
     for name in CELLS:
         for option, (kind, default) in option_table(CELLS.load(name), ("n_inputs", "hidden", "dtype")).items():
             used = [options.get(option, default) for options in OPTIONS[name]]
@@ -86,7 +60,7 @@ def test_every_value_of_every_option_appears():
 
 
 class Bound:
-    """A cell with parameters, and a batch for it to walk."""
+    """A cell with parameters, and a batch for it."""
 
     def __init__(self, case, dtype=np.float64, steps=4, batch=3, hidden=HIDDEN, inputs=INPUTS, ragged=False, seed=0):
         self.name, self.options = case
@@ -122,7 +96,7 @@ class Bound:
         return outputs.copy(), [part.copy() for part in self.cell.final_state()]
 
     def backward(self, rows=slice(None)):
-        """Gradients of the parameters, the inputs and the initial states of the last walk."""
+        """Gradients of the parameters, the inputs and the initial states of the last pass."""
         self.gradient[...] = 0
         d_state = [part[rows].copy() for part in self.d_final]
         dx = np.full(self.x[:, rows].shape, np.nan, self.x.dtype)
@@ -216,20 +190,20 @@ def test_parts_that_may_be_absent(name):
 def test_state_after(name):
     bound = Bound((name, {}))
     bound.forward()
-    states = [[part.copy() for part in bound.cell.state_after(ticks)] for ticks in range(5)]
+    states = [[part.copy() for part in bound.cell.state_after(count)] for count in range(5)]
     assert np.array_equal(states[0], bound.state)
-    for ticks in range(1, 5):
-        _, final = bound_walk(bound, bound.x[:ticks])
-        assert np.array_equal(final, states[ticks])
+    for count in range(1, 5):
+        _, final = bound_pass(bound, bound.x[:count])
+        assert np.array_equal(final, states[count])
 
 
-def bound_walk(bound, x):
+def bound_pass(bound, x):
     outputs = bound.cell.forward(np.ascontiguousarray(x), bound.state, bound.lengths, False)
     return outputs, bound.cell.final_state()
 
 
-def influence_after(bound, tick, influence):
-    """RTRL: the influence (k, H, parameters) of the parameters on the state after a tick, from that before it."""
+def influence_after(bound, step, influence):
+    """RTRL: the influence (k, H, parameters) of the parameters on the state after a time step, from that before it."""
     cell, n = bound.cell, bound.cell.hidden
     size = bound.layout.size
     units = np.arange(n)
@@ -239,25 +213,25 @@ def influence_after(bound, tick, influence):
         entry = bound.layout[name]
         return entry.offset + np.arange(entry.size).reshape(entry.shape)[rows]
 
-    out, x = tick
+    out, x = step
     d_groups = []
     for g, group in enumerate(cell.groups):
         change = np.zeros((n, size))
         if group.weight_hh is not None:
             rows = slice(group.weight_hh * n, (group.weight_hh + 1) * n)
-            d_message = np.einsum("qj,qjp->jp", out.message_direct[g], influence)
+            d_recurrent_input = np.einsum("qj,qjp->jp", out.recurrent_input_direct[g], influence)
             for e in range(g):
-                d_message += out.message_gain[g, e][:, None] * d_groups[e]
-            change += bound.weights["weight_hh"][rows] @ d_message
-            change[units[:, None], columns("weight_hh", rows)] += out.message[g]
+                d_recurrent_input += out.recurrent_input_gain[g, e][:, None] * d_groups[e]
+            change += bound.weights["weight_hh"][rows] @ d_recurrent_input
+            change[units[:, None], columns("weight_hh", rows)] += out.recurrent_input[g]
         if group.weight_ih is not None:
             rows = slice(group.weight_ih * n, (group.weight_ih + 1) * n)
             change[units[:, None], columns("weight_ih", rows)] += x
         for name, block in group.biases:
             change[units, columns(name, slice(block * n, (block + 1) * n))] += 1
-        for row, owner in enumerate(cell.own_groups):
+        for row, owner in enumerate(cell.peephole_groups):
             if owner == g:
-                change[units, columns("weight_peephole", row)] += out.own_source[row]
+                change[units, columns("weight_peephole", row)] += out.peephole_input[row]
         d_groups.append(change)
     direct = np.einsum("pqj,qjt->pjt", out.direct, influence)
     return direct + np.einsum("pgj,gjt->pjt", out.gain, np.array(d_groups))
@@ -275,7 +249,7 @@ def test_rtrl_over_the_linearised_cell_is_bptt(case):
     for t in range(5):
         x = bound.x[t, 0]
         out = bound.cell.linearise(x, state)
-        # With the input delay the output of tick t is the state before it.
+        # With the input delay the output of time step t is the state before it.
         found += delayed * (bound.dy[t, 0] @ influence[0])
         influence = influence_after(bound, (out, x), influence)
         found += (not delayed) * (bound.dy[t, 0] @ influence[0])
@@ -306,12 +280,12 @@ BITS = [(name, {}) for name in CELLS] + [("gru", dict(reset="before")), ("rnn", 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
 @pytest.mark.parametrize("case", BITS, ids=title)
-def test_bits_do_not_depend_on_tasks(case, dtype, monkeypatch):
+def test_bits_do_not_depend_on_chunks(case, dtype, monkeypatch):
     monkeypatch.setattr(products, "PARALLEL_WORK", 1)
     for reverse in (False, True):
         found = []
-        for tasks in (1, 2, 3, 7):
-            monkeypatch.setattr(products, "get_threads", lambda tasks=tasks: tasks)
+        for chunks in (1, 2, 3, 7):
+            monkeypatch.setattr(products, "get_threads", lambda chunks=chunks: chunks)
             bound = Bound(case, dtype, 6, 7, 19, 5, ragged=True)
             outputs, final = bound.forward(reverse)
             gradient, dx, d_state = bound.backward()
@@ -447,7 +421,7 @@ def test_the_influence_on_the_element_wise_lstm_stays_in_the_unit():
             part[...] = keep[:, None] * part + slopes[:, None] * source
         own = carried["weight_peephole"].reshape(-1)
         own[...] = keep * own + slopes * np.tile(state[1], 2)
-        # Through the output gate the error goes back within the tick.
+        # Through the output gate the error goes back within the time step.
         d_o = dy * out.gain[0, 2]
         o = out.state[0] / out.state[1]
         d_c = np.tile(dy * o + d_o @ w["weight_hh"], 2)

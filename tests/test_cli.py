@@ -366,10 +366,10 @@ def test_gradcheck_of_every_choice(name, ok):
 
 
 def test_gradcheck_of_all_goes_over_every_option():
-    cells = {name: option_table(CELLS.load(name), ("n_inputs", "hidden", "dtype", "connections")) for name in CELLS}
+    cells = {name: option_table(CELLS.load(name), ("n_inputs", "hidden", "dtype")) for name in CELLS}
     for name, own in cells.items():
         named = set().union(*combinations(name))
-        assert named >= set(own) - {"connection_seed"} and named >= {"embedding", "skip", "readout", "tokens"}
+        assert named >= set(own) and named >= {"embedding", "skip", "readout", "tokens"}
 
 
 def test_info_and_cache(ok):
@@ -491,7 +491,7 @@ BAD = {
     "eval full": "full is not a run",
     "eval w.safetensors": "name the task with --task",
     "eval w.safetensors --task digits": "the network has 3 inputs, the task has 8",
-    "eval broken.safetensors --task digits": "damaged, or not a file of weights",
+    "eval broken.safetensors --task digits": "broken.safetensors is damaged: cut short",
     "eval w.safetensors --task copy --sweep length": "--sweep length: expected OPTION=VALUES, such as length=10,20,50",
     "eval w.safetensors --task copy --sweep length=": "--sweep length=: expected OPTION=VALUES",
     "eval w.safetensors --task copy --sweep length=3,3": "--sweep length=3,3: the value 3 comes twice",
@@ -517,9 +517,9 @@ BAD = {
     "simulate w.safetensors --input none.npy --output y.npy": "cannot read none.npy",
     "simulate w.safetensors --input wrong.npy --output y.npy": r"inputs: expected shape \(T, B, 3\), got \(4, 2, 5\)",
     "simulate w.safetensors --input nan.npy --output y.npy": r"inputs: nan at \(t, b, i\) = \(1, 0, 2\)",
-    "simulate w.safetensors --input text.npy --output y.npy": "inputs: expected numbers",
-    "simulate w.safetensors --input objects.npy --output y.npy": "expected the bytes of one .npy file",
-    "simulate w.safetensors --input cut.npy --output y.npy": "expected the bytes of one .npy file",
+    "simulate w.safetensors --input text.npy --output y.npy": "text.npy: the array holds <U1, expected numbers",
+    "simulate w.safetensors --input objects.npy --output y.npy": "objects.npy: holds Python objects",
+    "simulate w.safetensors --input cut.npy --output y.npy": "cut.npy: damaged or cut short",
     "simulate w.safetensors --input empty.npy --output y.npy": "no sequence or no tick",
     "simulate w.safetensors --input x.npy --lengths far.npy --output y.npy": "lengths: 2..9 given, expected 0..4",
     "simulate w.safetensors --input x.npy --output none/y.npy": "cannot write none",

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from cases import Batch, distance
+from cases import distance
 
 import rnnsim as rs
 from rnnsim.core import threads
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
@@ -93,7 +94,7 @@ def test_by_default_every_rule_that_serves_is_compared():
 def test_a_wide_rule_is_exact_and_has_the_same_bits_on_every_number_of_threads():
     """So many parameters that the influence is taken forward by all threads."""
     rng, found = np.random.default_rng(0), []
-    batch = Batch(rng.normal(size=(6, 3, 2)), rng.normal(size=(6, 3, 2)))
+    batch = Sequences(rng.normal(size=(6, 3, 2)), rng.normal(size=(6, 3, 2)))
     before, loss = threads.get_threads(), Loss("squared_error")
     try:
         for count in sorted({1, before}):

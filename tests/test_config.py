@@ -120,7 +120,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(RnnsimError, match="cannot read .*none.toml: No such file"):
         config.load(tmp_path / "none.toml")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RnnsimError, match="not a text file"):
+    with pytest.raises(RnnsimError, match="not UTF-8 text"):
         config.load(tmp_path / "binary")
     with pytest.raises(RnnsimError, match="no network is named: expected one of rnn"):
         config.build({"task": {"name": "adding"}})

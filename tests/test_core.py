@@ -55,7 +55,9 @@ def training(cell, seed, steps=5):
     rng = np.random.default_rng(seed)
     x, d = rng.normal(size=(20, 32, 8)).astype(np.float32), rng.normal(size=(20, 32, 4)).astype(np.float32)
     for _ in range(steps):
-        net.theta -= 0.01 * net.loss_and_gradient(rs.tasks.Batch(inputs=x, targets=d), Loss("squared_error")).gradient
+        net.theta -= (
+            0.01 * net.loss_and_gradient(rs.tasks.Sequences(inputs=x, targets=d), Loss("squared_error")).gradient
+        )
     return net.theta.tobytes()
 
 

@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rnnsim.core.reading import read_npy, read_npz, read_text
 from rnnsim.data import DATA
-from rnnsim.data.arrays import finite, load_arrays, read_npy, read_npz, read_table, whole_numbers
+from rnnsim.data.arrays import finite, load_arrays, read_table, whole_numbers
 from rnnsim.data.digits import digits
 from rnnsim.data.epochs import Epochs
 from rnnsim.data.fetch import DataSet, data_folder
 from rnnsim.data.idx import TYPES, read_idx, write_idx
 from rnnsim.data.mnist import fashion_mnist, mnist
-from rnnsim.data.text import TEXTS, Vocabulary, named_text, read_text
+from rnnsim.data.text import TEXTS, Vocabulary, named_text
 from rnnsim.errors import RnnsimError
 
 
@@ -60,7 +61,7 @@ def test_bad_idx(tmp_path):
         (b"\0\0\10\0", "not an idx file"),
         (whole[:9], "cut short, 9 bytes of a header of 12"),
         (whole[:-1], "cut short, 17 bytes where 2 x 3 elements need 18"),
-        (whole + b"\0", "too long, 19 bytes"),
+        (whole + b"\0", "too long, more than 18 bytes where 2 x 3 elements need 18"),
         (gzip.compress(whole)[:-9], "cut short, the gzipped data ends too early"),
         (gzip.compress(whole)[:12] + b"\xff\xff\xff" + gzip.compress(whole)[15:], "a: "),
     ):

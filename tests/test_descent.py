@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rnnsim as rs
-from rnnsim.learning import RULES
+from rnnsim.learning import RULES, batch_learner
 from rnnsim.learning.online.streams import OnlineRule
 from rnnsim.tasks import TASKS
 from rnnsim.training import loop
@@ -31,25 +31,21 @@ def test_same_bits(rule, task, monkeypatch):
     theta, losses = trained(rule, task)
     calls = []
     monkeypatch.setattr(
-        loop, "_Apply", lambda training: lambda gradient: (calls.append(1), training.update(gradient))[1]
+        batch_learner, "_Update", lambda learner: lambda gradient: (calls.append(1), learner.update(gradient))[1]
     )
     ticked, its = trained(rule, task)
     assert calls and np.array_equal(theta, ticked) and losses == its
 
 
 def test_what_is_plain():
-    training = loop._Training(
-        rs.Recurrent("rnn", 2, 2, hidden=2), TASKS.build("add"), RULES.build("rtrl"), rs.SGD(0.1), 1, 0
-    )
-    assert loop._Apply(training).rate == 0.1
+    assert rs.SGD(0.1).plain_rate == 0.1
     for other in (
         rs.SGD(0.1, clip=1.0),
         rs.SGD(0.1, schedule="inverse:1"),
         rs.SGD(0.1, weight_noise=0.1),
         rs.Adam(0.1),
     ):
-        training.optimizer = other
-        assert loop._Apply(training).rate == 0
+        assert other.plain_rate == 0
 
 
 def test_divergence_is_found():

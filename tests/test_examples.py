@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 import scipy.optimize
-from cases import Batch, differences, distance
+from cases import differences, distance
 
 import rnnsim as rs
 from rnnsim.cells import CELLS
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 
@@ -24,7 +25,7 @@ def problem(cell="gru", loss=None, **options):
     net = rs.Recurrent(cell, 2, 2, **{"hidden": 3, "dtype": "float64", "rng": 1, **options})
     rng = np.random.default_rng(0)
     targets = rng.uniform(size=(3, 2) if loss and loss.when == "last" else (5, 3, 2))
-    return net, Batch(rng.normal(size=(5, 3, 2)), targets, None, np.array([5, 2, 4]))
+    return net, Sequences(rng.normal(size=(5, 3, 2)), targets, None, np.array([5, 2, 4]))
 
 
 @pytest.mark.parametrize("loss", (None, Loss("softmax", "last"), Loss("bernoulli", per="step")), ids=str)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rnnsim.core import products
-from rnnsim.core.gemm import accumulate_outer, pack, packed_shape, panel_width, product, product_packed
+from rnnsim.core.gemm import pack, packed_shape, panel_width, product, product_packed
 from rnnsim.core.jit import jit_exact
+from rnnsim.core.padding import padded_size
 from rnnsim.core.products import diagonal_gradient, multiply_rows, packed, weight_gradient
 from rnnsim.core.workspace import Workspace
 
@@ -121,9 +122,9 @@ def test_bits_of_a_row_do_not_depend_on_the_other_rows(dtype):
                 assert np.array_equal(part, whole[lo : lo + height])
 
 
-def split_into(monkeypatch, tasks):
-    """Make every product fall into so many tasks, however small it is."""
-    monkeypatch.setattr(products, "get_threads", lambda: tasks)
+def split_into(monkeypatch, chunks):
+    """Make every product fall into so many chunks, however small it is."""
+    monkeypatch.setattr(products, "get_threads", lambda: chunks)
     monkeypatch.setattr(products, "PARALLEL_WORK", 1)
 
 
@@ -136,8 +137,8 @@ def test_multiply_rows(dtype, monkeypatch):
         before = random(rng, rows, width, dtype=dtype)
         for used, add in ((bias, False), (bias[:0], False), (bias, True), (bias[:0], True)):
             found = []
-            for tasks in (1, 2, 3):
-                split_into(monkeypatch, tasks)
+            for chunks in (1, 2, 3):
+                split_into(monkeypatch, chunks)
                 c = before.copy() if add else np.full_like(before, np.nan)
                 multiply_rows(c, a, panels, used, add)
                 found.append(c)
@@ -153,8 +154,8 @@ def test_weight_gradient(dtype, monkeypatch):
         before, bias_before = random(rng, height, width, dtype=dtype), random(rng, height, dtype=dtype)
         for with_bias in (True, False):
             found = []
-            for tasks in (1, 2, 3):
-                split_into(monkeypatch, tasks)
+            for chunks in (1, 2, 3):
+                split_into(monkeypatch, chunks)
                 gradient, bias = before.copy(), bias_before.copy()
                 weight_gradient(gradient, bias if with_bias else bias[:0], d, v, Workspace(dtype))
                 found.append((gradient, bias))
@@ -166,14 +167,32 @@ def test_weight_gradient(dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_accumulate_outer(dtype):
+def test_weight_gradient_from_padded_gates(dtype, monkeypatch):
+    """Columns of d and v that are padding, here NaN, do not count; nor do columns in front."""
     rng = np.random.default_rng(5)
-    d, v = random(rng, 23, 6, dtype=dtype), random(rng, 23, 11, dtype=dtype)
-    for room in (23, 30):
-        gradient = random(rng, 6, 11, dtype=dtype)
-        before = gradient.copy()
-        accumulate_outer(gradient, d, v, np.empty(packed_shape(room, 11, dtype), dtype))
-        check(gradient, d.T, v, before)
+    for rows, gates, units, width in ((1, 1, 1, 1), (9, 3, 5, 4), (300, 4, 20, 33), (7, 2, 16, 3)):
+        padded = padded_size(units, dtype)
+        for column in (0, padded):
+            d = np.full((rows, column + gates * padded), np.nan, dtype)
+            blocks = d[:, column:].reshape(rows, gates, padded)[:, :, :units]
+            blocks[...] = random(rng, *blocks.shape, dtype=dtype)
+            v = np.full((rows, padded_size(width, dtype)), np.nan, dtype)
+            v[:, :width] = random(rng, rows, width, dtype=dtype)
+            plain = np.ascontiguousarray(blocks).reshape(rows, -1)
+            before, bias_before = (
+                random(rng, gates * units, width, dtype=dtype),
+                random(rng, gates * units, dtype=dtype),
+            )
+            found = []
+            for chunks in (1, 2, 3):
+                split_into(monkeypatch, chunks)
+                gradient, bias = before.copy(), bias_before.copy()
+                weight_gradient(gradient, bias, d, v, Workspace(dtype), column, units)
+                found.append((gradient, bias))
+            check(found[0][0], plain.T, np.ascontiguousarray(v[:, :width]), before)
+            check(found[0][1][:, None], plain.T, np.ones((rows, 1), dtype), bias_before[:, None])
+            for other in found[1:]:
+                assert np.array_equal(other[0], found[0][0]) and np.array_equal(other[1], found[0][1])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -9,10 +9,13 @@ from rnnsim.core.rng import bits, stream_key
 from rnnsim.core.threads import get_threads, set_threads
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
-from rnnsim.learning.guessing import BLOCK, _Lanes, _Passes, draw_theta, served
 from rnnsim.networks import from_config
+from rnnsim.networks.candidates import DrawnCandidates, draw_theta, evaluate_each, test_each
+from rnnsim.networks.recurrent_candidates import BLOCK, serves
 from rnnsim.optimizers import SGD
 from rnnsim.tasks import TASKS
+from rnnsim.training import checkpoint
+from rnnsim.training.run import open_run
 
 NETWORKS = {
     "a1": dict(hidden=3, outputs_last=1, activation="logistic", connections="guess-a1"),
@@ -36,6 +39,10 @@ def rule(net, task, **options):
     made = RULES.build("guess", options)
     made.check(net, task)
     return made
+
+
+def candidates(net, key, first, count, weight_range):
+    return DrawnCandidates(key, first, count, weight_range, everything(net), net.theta.copy())
 
 
 def naive_weights(net, key, candidate, weight_range):
@@ -82,15 +89,16 @@ def test_candidates_are_tested_as_by_hand(name):
     batch, key = task.training_batch(1, 0, 12), stream_key(3, "guess")
     made = rule(net, task, weight_range=20.0 if name in ("a1", "a2") else 2.0)
     count = 300
-    test = _Lanes(net, batch, task, everything(net), key, made)
-    right, ticks = test(5, count)
+    before = net.theta.copy()
+    right, work = net.test_many(candidates(net, key, 5, count, made.weight_range), batch, task.loss, task)
+    np.testing.assert_array_equal(net.theta, before)
     expected = []
     for candidate in range(5, 5 + count):
         theta = naive_weights(net, key, candidate, made.weight_range)
         expected.append(naive_right(net, theta, batch, task.tolerance))
     assert right.tolist() == expected and max(expected) > 0
-    walked = np.minimum(np.array(expected) + 1, batch.size)
-    assert ticks == sum(int(batch.lengths[:n].sum()) for n in walked)
+    tested = np.minimum(np.array(expected) + 1, batch.size)
+    assert work == sum(int(batch.lengths[:n].sum()) for n in tested)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -98,15 +106,35 @@ def test_kernel_and_forward_pass_agree(name):
     net, task = network(name), TASKS.build("tomita", {"grammar": 1, "min_length": 4, "max_length": 9})
     batch, key = task.training_batch(1, 0, 20), stream_key(0, "guess")
     made = rule(net, task)
-    assert served(net, batch, task.loss, task)
+    assert serves(net, batch, task.loss)
     count = 100
-    right, ticks = _Lanes(net, batch, task, everything(net), key, made)(0, count)
-    slow = _Passes(net, batch, task.loss, task)
-    one, _ = slow(0, count, everything(net), key, made.weight_range)
+    drawn = candidates(net, key, 0, count, made.weight_range)
+    right, _ = net.test_many(drawn, batch, task.loss, task)
+    one, _ = test_each(net, drawn, batch, task.loss, task)
     assert one.tolist() == right[: len(one)].tolist() and (len(one) == count or one[-1] == batch.size)
     first = network(name)
     draw_theta(first.theta, everything(first), key, 7, made.weight_range)
     assert np.array_equal(first.theta, naive_weights(network(name), key, 7, made.weight_range))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_losses_of_many_candidates(name):
+    """Of drawn ones and of a matrix of thetas, by the kernel and by one evaluation after the other."""
+    net, task = network(name), TASKS.build("parity", {"min_length": 3, "max_length": 6})
+    batch, before = task.training_batch(1, 0, 12), net.theta.copy()
+    drawn = candidates(net, stream_key(3, "guess"), 5, BLOCK + 7, 1.0)
+    thetas = np.stack([drawn[n] for n in range(len(drawn))])
+    expected = evaluate_each(net, thetas, batch, task.loss)
+    for population in (drawn, thetas):
+        np.testing.assert_allclose(net.evaluate_many(population, batch, task.loss), expected, rtol=1e-12)
+    np.testing.assert_array_equal(net.theta, before)
+    gru = rs.Recurrent("gru", 1, 1, hidden=3, dtype="float64")
+    some = np.stack([gru.theta, 2 * gru.theta])
+    losses = gru.evaluate_many(some, batch, task.loss)
+    assert losses[0] == gru.evaluate(batch, task.loss).loss != losses[1]
+    with pytest.raises(RnnsimError, match=r"candidates: expected shape \(N, "):
+        net.evaluate_many(np.zeros((3, 1)), batch, task.loss)
 
 
 def test_draws_are_uniform_and_leave_the_rest():
@@ -138,6 +166,13 @@ def guessed(steps=40, threads=None, dtype="float32", **settings):
         return rs.train(net, task, "guess", steps=steps, batch=50, rng=4, **settings)
     finally:
         set_threads(before)
+
+
+def test_the_population_is_in_the_checkpoint(tmp_path):
+    guessed(3, out=tmp_path / "run")
+    memory = checkpoint.load(open_run(tmp_path / "run").checkpoints()[-1]).memory
+    assert list(memory) == ["guess"] and memory["guess"][0] > 0
+    assert "optimizer" not in open_run(tmp_path / "run").config
 
 
 def test_the_same_bits_for_any_number_of_threads():
@@ -180,10 +215,10 @@ WRONG = {
     "weight_range=0.0: expected a number above 0": lambda: RULES.build("guess", {"weight_range": "0"}),
     "candidates=0: expected a value of at least 1": lambda: RULES.build("guess", {"candidates": 0}),
     "unknown option of rule 'guess' 'range'": lambda: RULES.build("guess", {"range": 3}),
-    "rule guess: the sequences of this task go on from batch to batch": lambda: rs.train(
+    "rule guess: the sequences of this task continue in the next batch": lambda: rs.train(
         rs.Recurrent("rnn", 2, 2), TASKS.build("add"), "guess"
     ),
-    "weight_noise=0.1: this rule sets the weights by itself": lambda: rs.train(
+    "weight_noise=0.1: rule guess sets the weights by itself": lambda: rs.train(
         network(dtype="float32"), TASKS.build("parity"), "guess", SGD(0.1, weight_noise=0.1)
     ),
 }

@@ -261,7 +261,7 @@ for name in CELLS:
             net = rs.Recurrent(name, 3, 2, hidden=5, layers=1 + k % 2, bidirectional=k == 2, dtype=dtype, rng=k)
             rng = np.random.default_rng(k)
             x, d = rng.normal(size=(4, 3, 3)), rng.uniform(size=(4, 3, 2))
-            batch = rs.tasks.Batch(inputs=x, targets=d, lengths=np.array([4, 2, 3]))
+            batch = rs.tasks.Sequences(inputs=x, targets=d, lengths=np.array([4, 2, 3]))
             result = net.loss_and_gradient(batch, Loss(kind))
             for part in ("loss", "gradient", "outputs"):
                 found[f"{name} {dtype} {kind} {part}"] = np.array(getattr(result, part), dtype if part != "loss" else float)

@@ -10,10 +10,11 @@ from pathlib import Path
 import naive
 import numpy as np
 import pytest
-from cases import Batch, differences, distance
+from cases import differences, distance
 
 import rnnsim as rs
 from rnnsim.cells import CELLS
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
@@ -69,12 +70,12 @@ def test_forced_gradient_takes_forced_units_as_constants(case):
     weights = np.random.default_rng(4).choice([0.0, 0.5, 1.0], (T, S))
     gradients = []
     rule = RULES.build("rtrl", {"force": "true"})
-    found = rule.learn(net, Batch(inputs, targets, weights), EVERY, lambda g: gradients.append(g.copy()))
+    found = rule.learn(net, Sequences(inputs, targets, weights), EVERY, lambda g: gradients.append(g.copy()))
     assert found.loss == pytest.approx(forced_loss(net, inputs, targets, weights), rel=1e-12)
     expected = differences(lambda: forced_loss(net, inputs, targets, weights), net.theta)
     assert distance(gradients[0], expected) <= 1e-8
     free = []
-    RULES.build("rtrl").learn(net, Batch(inputs, targets, weights), EVERY, lambda g: free.append(g.copy()))
+    RULES.build("rtrl").learn(net, Sequences(inputs, targets, weights), EVERY, lambda g: free.append(g.copy()))
     assert distance(gradients[0], free[0]) > 1e-3
 
 
@@ -84,7 +85,7 @@ def test_forcing_every_tick_adds_up_over_updates():
     parts = []
     for every in (0, 1, 4):
         gradients, rule = [], RULES.build("rtrl", {"force": True, "every": every})
-        rule.learn(net, Batch(inputs, targets), EVERY, lambda g, kept=gradients: kept.append(g.copy()))
+        rule.learn(net, Sequences(inputs, targets), EVERY, lambda g, kept=gradients: kept.append(g.copy()))
         assert len(gradients) == (1 if not every else -(-T // every))
         parts.append(sum(gradients))
     assert distance(parts[1], parts[0]) <= 1e-13 and distance(parts[2], parts[0]) <= 1e-13
@@ -93,7 +94,7 @@ def test_forcing_every_tick_adds_up_over_updates():
 def force(net, loss=EVERY, targets=None):
     inputs, given = items()
     targets = given if targets is None else targets
-    return RULES.build("rtrl", {"force": True}).learn(net, Batch(inputs, targets), loss, lambda g: None)
+    return RULES.build("rtrl", {"force": True}).learn(net, Sequences(inputs, targets), loss, lambda g: None)
 
 
 def cut(**options):
@@ -151,7 +152,7 @@ def test_steps_are_the_rule_on_a_batch(optimizer, every):
     state, count = chosen.init(theirs.theta), iter(range(99))
     found = RULES.build("rtrl", {"every": every}).learn(
         theirs,
-        Batch(inputs, targets),
+        Sequences(inputs, targets),
         Loss("squared_error"),
         lambda g: chosen.step(theirs.theta, g, state, next(count)),
     )
@@ -244,7 +245,8 @@ def test_wrong_items_leave_the_learner_as_it_was():
     learner.run(*(array[:, 0] for array in items()))
 
     def kept():
-        arrays, numbers = learner.parts()
+        parts = learner.parts()
+        arrays, numbers = parts["optimizer"], parts["numbers"]
         return [array.tobytes() for array in arrays.values()], numbers
 
     before = kept()

@@ -4,10 +4,11 @@ import naive
 import naive_numerics
 import numpy as np
 import pytest
-from cases import Batch, differences, distance
+from cases import differences, distance
 
 import rnnsim as rs
 from rnnsim.cells import CELLS
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import option_table
 from rnnsim.errors import RnnsimError
@@ -55,7 +56,7 @@ def batch_for(loss, steps=T, ragged=False, seed=0):
     shape = (steps, B, K) if loss.when == "every" else (B, K)
     lengths = np.array([steps, steps // 2, 1]) if ragged else None
     weights = rng.choice([0.0, 0.5, 1.0], shape[:-1])
-    return Batch(rng.normal(size=(steps, B, I)), rng.uniform(size=shape), weights, lengths)
+    return Sequences(rng.normal(size=(steps, B, I)), rng.uniform(size=shape), weights, lengths)
 
 
 def learned(rule, net, batch, loss, state=None, rate=0.0, options=None):
@@ -202,7 +203,7 @@ def test_loss_at_the_end_looks_back_over_the_horizon(cell):
     for horizon in (1, 3, T):
         found, gradients = learned("tbptt", net, batch, LAST, options=dict(horizon=horizon))
         first = net.forward(batch.inputs[: T - horizon]).state if horizon < T else None
-        tail = Batch(batch.inputs[T - horizon :], batch.targets, batch.weights)
+        tail = Sequences(batch.inputs[T - horizon :], batch.targets, batch.weights)
         expected = net.loss_and_gradient(tail, LAST, first)
         assert len(gradients) == 1 and distance(gradients[0], expected.gradient) <= 1e-13
         assert found.loss == pytest.approx(net.evaluate(batch, LAST).loss, rel=1e-13)
@@ -217,7 +218,7 @@ def test_a_stream_in_pieces_is_one_long_batch(cell, rule):
     for cut in (1, 5, 12):
         state, outputs = None, []
         for start in range(0, 12, cut):
-            part = Batch(*(array[start : start + cut] for array in (batch.inputs, batch.targets, batch.weights)))
+            part = Sequences(*(array[start : start + cut] for array in (batch.inputs, batch.targets, batch.weights)))
             found, _ = learned(rule, net, part, loss, state)
             state = found.state
             outputs.append(found.outputs.copy())

@@ -3,10 +3,11 @@
 import naive
 import numpy as np
 import pytest
-from cases import Batch, differences, distance
+from cases import differences, distance
 from test_cells import AT_ONCE, TABLE, title
 
 import rnnsim as rs
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.core.threads import get_threads, set_threads
 from rnnsim.errors import RnnsimError
@@ -27,7 +28,7 @@ def network(case, **more):
 
 def batch_of(steps=T, streams=B, seed=0):
     rng = np.random.default_rng(seed)
-    return Batch(
+    return Sequences(
         rng.normal(size=(steps, streams, I)),
         rng.uniform(size=(steps, streams, K)),
         rng.uniform(0.5, 1, (steps, streams)),
@@ -49,7 +50,7 @@ def test_exact_rules_carry_their_influence_on(case, rule, options):
     wanted = net.loss_and_gradient(batch, LOSS).gradient.copy()
     state, total = None, 0
     for start in (0, 2, 3):
-        part = Batch(*(a[start : {0: 2, 2: 3, 3: T}[start]] for a in (batch.inputs, batch.targets, batch.weights)))
+        part = Sequences(*(a[start : {0: 2, 2: 3, 3: T}[start]] for a in (batch.inputs, batch.targets, batch.weights)))
         gradient, found = learn(rule, net, part, options, state)
         state, total = found.state, total + gradient
     assert distance(total, wanted) <= 1e-10
@@ -57,7 +58,7 @@ def test_exact_rules_carry_their_influence_on(case, rule, options):
     assert distance(inside, wanted) <= 1e-10
 
 
-# -- the truncated rule: the gradient of a network whose messages are constants ----------------------------------------------
+# -- the truncated rule: the gradient of a network whose recurrent inputs are constants ------------------------------------------
 
 
 def detached_tick(name, weights, x, state, kept, options):
@@ -65,21 +66,21 @@ def detached_tick(name, weights, x, state, kept, options):
     old, traces = kept
     if name == "rnn":
         leak = options.get("leak", 1.0)
-        new, found = naive.rnn_tick(weights, x, old, **options)
+        new, found = naive.rnn_time_step(weights, x, old, **options)
         out = new[0] + (1 - leak) * (state[0] - old[0])
         return [out], state[0] if options.get("input_delay") else out
     if name == "lstm":
-        new, _ = naive.lstm_tick(weights, x, [old[0], state[1]], **options)
+        new, _ = naive.lstm_time_step(weights, x, [old[0], state[1]], **options)
         return new, new[0]
     if name == "elstm":
-        new, found = naive.elstm_tick(weights, x, state)
+        new, found = naive.elstm_time_step(weights, x, state)
         n = H
         seen = weights["weight_hh"] @ traces["c"]
         s = naive.block(weights, "weight_ih", 2, n) @ x + naive.bias_of(weights, 2, n) + seen
         out = naive.logistic(s) * found["c"]
         return [out, found["c"]], out
     (h,) = state
-    new, found = naive.gru_tick(weights, x, old, **options)
+    new, found = naive.gru_time_step(weights, x, old, **options)
     candidate = found["n"]
     if options.get("reset", "after") == "before":
         last = {key: array[-H:] for key, array in weights.items()}
@@ -99,7 +100,7 @@ def test_truncated_is_its_stop_gradient_definition(case):
     own = {entry.name.removesuffix("_l0"): net.layout.view(net.theta, entry.name) for entry in net.layout}
     kept, state = [], [np.zeros(H) for _ in naive.STATES[name]]
     for t in range(T):
-        new, found = naive.TICKS[name](own, batch.inputs[t, 0], state, **equations)
+        new, found = naive.TIME_STEPS[name](own, batch.inputs[t, 0], state, **equations)
         kept.append((state, found))
         state = new
 

@@ -7,18 +7,21 @@ import sys
 import naive_lstm1997 as naive
 import numpy as np
 import pytest
-from cases import Batch, differences, distance
+from cases import differences, distance
 
 import rnnsim as rs
-from rnnsim.core import threads
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.networks import build, from_config
+from rnnsim.networks.lstm1997.learner import BlockLearner
 from rnnsim.networks.lstm1997.update import STRETCH
+from rnnsim.optimizers import SGD
 from rnnsim.tasks.adding import Adding
+from rnnsim.tasks.continual_reber import ContinualReber
 from rnnsim.tasks.interface import Criterion
-from rnnsim.training import online
+from rnnsim.tasks.latch import Latch
 
 T, B, I, K = 6, 3, 3, 2
 OPTIONS = {
@@ -59,7 +62,7 @@ def batch_for(net, loss=LOSSES[0], ragged=True, seed=0, steps=T, batch=B):
     shape = (steps, batch, K) if loss.when == "every" else (batch, K)
     weights = rng.choice([0.0, 0.5, 1.0], shape[:-1])
     lengths = np.array([steps, *rng.integers(1, steps + 1, batch - 1)]) if ragged else None
-    return Batch(inputs, rng.uniform(0, 1, shape), weights, lengths)
+    return Sequences(inputs, rng.uniform(0, 1, shape), weights, lengths)
 
 
 def vectors(net, batch):
@@ -129,7 +132,7 @@ def test_truncated_gradient_is_that_of_the_network_with_constants(name):
             outputs = outputs_of(twin(net, batch, walks), loss)
             return loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths)
 
-        found = net.truncated_gradient(batch, loss)
+        found = net.gradient_by("truncated", batch, loss)
         assert abs(found.loss - value()) <= 1e-12
         # The twin is slow: 80 weights of a large network.
         places = np.sort(np.random.default_rng(0).permutation(net.n_parameters)[:80])
@@ -173,7 +176,7 @@ def test_truncated_gradient_is_that_of_torch_with_stopped_gradients():
             total = total + batch.weights[t, b] * (off**2).sum()
     total = total / batch.weights.sum()
     (expected,) = torch.autograd.grad(total, theta)
-    assert distance(net.truncated_gradient(batch, loss).gradient, expected.numpy()) <= 1e-10
+    assert distance(net.gradient_by("truncated", batch, loss).gradient, expected.numpy()) <= 1e-10
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -196,19 +199,32 @@ def test_online_learning_is_the_rule_as_printed(name, momentum):
             )
             worst.append(max((e[0] for e in errors), default=0))
             mean.append(np.mean([e[1] for e in errors]) if errors else 0)
-        rates = dict(learning_rate=0.3, momentum=momentum, decay=0.9, sequence_decay=0.8)
-        learner = net.online(**rates)
-        outputs = np.zeros(batch.targets.shape)
-        found = learner.learn(batch, loss, outputs=outputs)
+        rates = dict(rate=0.3, momentum=momentum, decay=0.9, sequence_decay=0.8)
+        theta = net.theta.copy()
+        learner = BlockLearner(net, **rates)
+        found = learner.learn(batch, loss)
+        outputs = found.outputs
         expected = np.concatenate([np.ravel(weights[entry.name]) for entry in net.layout])
         assert distance(learner.theta, expected) <= 1e-11
-        assert distance(found.worst, worst) <= 1e-11 and distance(found.mean, mean) <= 1e-11
+        assert distance(found.worst, worst) <= 1e-11 and distance(found.errors, mean) <= 1e-11
         off = np.abs(outputs - batch.targets).max(axis=-1)
         counted = net_counted(batch, loss)
         np.testing.assert_allclose((off * counted).max(axis=0) if loss.when == "every" else off * counted, found.worst)
-        single = network(name, "float32").online(net.theta, **rates)
+        np.testing.assert_array_equal(net.theta, learner.theta)
+        net.theta[...] = theta
+        other = network(name, "float32")
+        other.theta[...] = theta
+        single = BlockLearner(other, **rates)
         single.learn(batch, loss)
         assert distance(single.theta, expected) <= 1e-4
+
+
+def learners(net, count, **rates):
+    """Learners of equal networks."""
+    nets = [from_config(net.config) for _ in range(count)]
+    for one in nets:
+        one.theta[...] = net.theta
+    return [BlockLearner(one, **rates) for one in nets]
 
 
 def net_counted(batch, loss):
@@ -225,9 +241,10 @@ def test_without_updates_between_the_online_step_is_the_truncated_gradient(name,
     loss = Loss("squared_error", when="last", per="sequence")
     batch = batch_for(net, loss, batch=1, steps=steps)
     batch.weights = None
-    learner = net.online(learning_rate=1.0)
+    before, gradient = net.theta.copy(), net.gradient_by("truncated", batch, loss).gradient.copy()
+    learner = BlockLearner(net, rate=1.0)
     learner.learn(batch, loss)
-    assert distance(learner.theta - net.theta, -net.truncated_gradient(batch, loss).gradient / 2) <= 1e-10
+    assert distance(learner.theta - before, -gradient / 2) <= 1e-10
 
 
 @pytest.mark.parametrize("name", ["1997", "gers-2000", "peepholes-blocks", "tokens"])
@@ -236,21 +253,21 @@ def test_parts_of_a_sequence_are_the_whole_sequence(name):
     net, loss = network(name), Loss("squared_error", when="last")
     net.theta[...] /= 3
     batch, cuts = batch_for(net, loss, ragged=False, steps=2 * STRETCH, batch=1), (0, 3, STRETCH + 5, 2 * STRETCH)
-    whole, parts = net.online(learning_rate=0.5), net.online(learning_rate=0.5)
+    before, (whole, parts) = net.theta.copy(), learners(net, 2, rate=0.5)
     for k, (start, end) in enumerate(zip(cuts, cuts[1:])):
         weights = np.full(1, float(end == cuts[-1]))
-        parts.learn(Batch(batch.inputs[start:end], batch.targets, weights), loss, going_on=k > 0)
-    whole.learn(Batch(batch.inputs, batch.targets), loss)
-    assert distance(parts.theta - net.theta, whole.theta - net.theta) <= 1e-11
+        parts.learn(Sequences(batch.inputs[start:end], batch.targets, weights), loss, going_on=k > 0)
+    whole.learn(Sequences(batch.inputs, batch.targets), loss)
+    assert distance(parts.theta - before, whole.theta - before) <= 1e-11
 
 
 def test_chunks_of_a_stream_are_the_whole_stream():
     net = network("gers-2000")
     batch, loss = batch_for(net, ragged=False, steps=9, batch=1), LOSSES[0]
-    whole, parts = net.online(learning_rate=0.5, decay=0.99), net.online(learning_rate=0.5, decay=0.99)
+    whole, parts = learners(net, 2, rate=0.5, decay=0.99)
     whole.learn(batch, loss)
     for k, cut in enumerate((slice(0, 4), slice(4, 5), slice(5, 9))):
-        parts.learn(Batch(batch.inputs[cut], batch.targets[cut], batch.weights[cut]), loss, going_on=k > 0)
+        parts.learn(Sequences(batch.inputs[cut], batch.targets[cut], batch.weights[cut]), loss, going_on=k > 0)
     np.testing.assert_array_equal(whole.theta, parts.theta)
     full, state = net.forward(batch.inputs), None
     for cut in (slice(0, 4), slice(4, 9)):
@@ -265,8 +282,8 @@ def test_a_sequence_ends_after_the_first_error():
     batch.weights[:] = 1
     batch.targets[:] = net.forward(batch.inputs).outputs
     batch.targets[3, 0] += 1
-    found = net.online(learning_rate=0.0).learn(batch, loss, stop=0.5)
-    assert list(found.ticks) == [4, T, T] and found.worst[0] == pytest.approx(1)
+    found = BlockLearner(net, rate=0.0).learn(batch, loss, stop=0.5)
+    assert list(found.time_steps) == [4, T, T] and found.worst[0] == pytest.approx(1)
 
 
 def test_wide_inputs_of_few_numbers():
@@ -279,12 +296,12 @@ def test_wide_inputs_of_few_numbers():
     one, other = (build("lstm1997", 700, 2, options, "float64", tokens=t, seed=3) for t in (False, True))
     tiny = one.forward(x).outputs
     assert np.isfinite(tiny).all()
-    learners = [net.online(learning_rate=0.5) for net in (one, other)]
+    first, both = one.theta.copy(), [BlockLearner(net, rate=0.5) for net in (one, other)]
     targets = rng.uniform(size=(2, 2))
-    for learner, inputs in zip(learners, (np.eye(700)[tokens], tokens)):
-        learner.learn(Batch(inputs, targets), loss)
-    np.testing.assert_array_equal(*[learner.theta for learner in learners])
-    assert (learners[0].theta != one.theta).any()
+    for learner, inputs in zip(both, (np.eye(700)[tokens], tokens)):
+        learner.learn(Sequences(inputs, targets), loss)
+    np.testing.assert_array_equal(*[learner.theta for learner in both])
+    assert (both[0].theta != first).any()
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------
@@ -347,101 +364,87 @@ class Last(Adding):
         return batch
 
 
+def trained(net, task, rate, steps, seed, until="steps", **settings):
+    """A training by the rule of 1997 with an update at every time step, from the weights that the network draws from the seed."""
+    net.theta[...] = net.drawn(seed)
+    rule, optimizer = (
+        RULES.build("truncated", {"every": 1}),
+        SGD(rate / 2, schedule=settings.pop("schedule", "constant")),
+    )
+    return rs.train(net, task, rule, optimizer, steps=steps, batch=1, rng=seed, until=until, **settings)
+
+
 def test_training_stops_at_the_sequence_that_meets_the_criterion():
     task = Last(length=5)
     net = build("lstm1997", 2, 1, {}, "float64")
-    runs = [online.train_online(net, task, 1.0, seeds=[3, 1], max_sequences=20_000, chunk=chunk) for chunk in (37, 400)]
-    for one, other in zip(*runs):
-        assert one.solved and one.sequences == other.sequences < 20_000
-        np.testing.assert_array_equal(one.theta, other.theta)
-        np.testing.assert_array_equal(one.errors, other.errors)
-        assert one.correct[-50:].all() and one.errors[-50:].mean() < 0.2 and len(one.errors) == one.sequences
-        first = online.first_met(task.criterion, one.correct[:0], one.errors[:0], one.correct, one.errors)
-        assert first == one.sequences
-    solved = net
-    solved.theta[...] = runs[0][0].theta
-    assert rs.evaluate(solved, task, count=200)["correct"] > 0.9
+    for seed in (3, 1):
+        found = []
+        for pause in (37, 400):  # what ends chunks of sequences
+            result = trained(net, task, 1.0, 20_000, seed, "solved", evaluate_every=pause, evaluation={"count": 1})
+            assert result.solved and result.sequences == result.solved_at < 20_000
+            assert result.correct == 1.0 and result.error < 0.2
+            found.append((result.sequences, net.theta.tobytes()))
+        assert found[0] == found[1]
+    assert rs.evaluate(net, task, count=200)["correct"] > 0.9
 
 
-def test_training_is_the_same_for_any_number_of_threads():
-    net = build("lstm1997", 2, 1, {"in_bias": "-3,-6"}, "float64")
-    task = Adding(length=20)
-    found = []
-    for count in {1, min(2, threads.available())}:
-        kept = threads.get_threads()
-        threads.set_threads(count)
-        try:
-            found.append(online.train_online(net, task, 0.5, seeds=[1, 2, 3], max_sequences=700))
-        finally:
-            threads.set_threads(kept)
-    for results in zip(*found):
-        assert len({one.theta.tobytes() for one in results}) == 1
-    assert len({one.theta.tobytes() for one in found[0]}) == 3
-
-
-def test_adding_is_learnt_a_little():
+def test_adding_is_learned_a_little():
     """T = 10, where the constant .5 is off by .17 in the mean."""
     net = build("lstm1997", 2, 1, {"in_bias": "-1,-2"}, "float64")
-    task = Adding(length=10)
-    (found,) = online.train_online(net, task, 0.5, seeds=[1], max_sequences=25_000, until="never")
-    correct, error = found.last(2000)
-    assert error < 0.08 and correct > 0.3 and not found.solved
+    result = trained(net, Adding(length=10), 0.5, 25_000, 1)
+    assert result.error < 0.08 and result.correct > 0.3 and not result.solved
 
 
-def test_until_and_callback():
-    net = build("lstm1997", 2, 1, {}, "float64")
-    task = Adding(length=10)
-    seen, asked = [], []
+def test_a_callback_sees_the_weights_of_its_step():
+    net, seen = build("lstm1997", 2, 1, {}, "float64"), []
 
-    def until(other, sequences):
-        asked.append((other.theta.copy(), sequences))
-        return sequences >= 30
+    def callback(progress):
+        seen.append((progress.sequences, progress.net.theta.copy()))
+        return progress.sequences >= 30
 
-    (found,) = online.train_online(
-        net, task, 0.5, seeds=[2], chunk=10, until=until, callback=lambda one: seen.append(one.sequences)
-    )
-    assert found.solved and found.sequences == 30 and seen == [10, 20, 30]
-    np.testing.assert_array_equal(asked[-1][0], found.theta)
-    (cut,) = online.train_online(net, task, 0.5, seeds=[2], chunk=10, max_sequences=15)
-    assert cut.sequences == 15 == len(cut.worst) and not cut.solved
+    result = trained(net, Adding(length=10), 0.5, 100, 2, evaluate_every=10, evaluation={"count": 1}, callback=callback)
+    assert result.sequences == 30 and [count for count, _ in seen] == [10, 20, 30]
+    np.testing.assert_array_equal(seen[-1][1], net.theta)
+    assert trained(net, Adding(length=10), 0.5, 15, 2).sequences == 15
 
 
-def test_streams_that_end_begin_anew():
-    """A stream ends at its first error or last tick; the sequences are those of one stream each."""
-    task = rs.tasks.TASKS.build("continual-reber", {"steps": 7})
+def test_streams_that_end_begin_again():
+    """A stream ends at its first error or last time step; the sequences are those of one stream each."""
     net = build("lstm1997", 7, 7, OPTIONS["gers-2000"], "float64")
-    (found,) = online.train_online(net, task, 0.5, seeds=[2], max_sequences=30, stop=0.49, until="never")
-    assert found.sequences == 30 == len(found.lengths) and found.lengths.sum() == found.ticks
-    assert (found.worst >= 0.49).all() and not found.correct.any()
-    (found,) = online.train_online(
-        net, task, 0.5, decay=0.99, seeds=[2], max_sequences=3, stream_ticks=10, until="never"
-    )
-    assert list(found.lengths) == [10, 10, 10]
-    learner = net.online(net.drawn(2), learning_rate=0.5, decay=0.99)
+    result = trained(net, ContinualReber(steps=7, stop_error=0.49), 0.5, 30, 2)
+    assert result.sequences == 30 and 30 <= result.time_steps < 30 * 7 and result.correct == 0 and not result.solved
+    task = ContinualReber(steps=7, stream_length=10)
+    result = trained(net, task, 0.5, 3, 2, schedule="per-time-step:0.99")
+    assert result.time_steps == 30
+    found = net.theta.copy()
+    net.theta[...] = net.drawn(2)
+    learner = BlockLearner(net, rate=0.5, decay=0.99)
     for number in range(3):
         whole = [task.training_batch(2 + number * 2**32, step, 1) for step in range(2)]
         inputs, targets = (np.concatenate([getattr(one, key) for one in whole])[:10] for key in ("inputs", "targets"))
-        learner.learn(Batch(inputs, targets), task.loss)
-    np.testing.assert_allclose(found.theta, learner.theta, rtol=1e-12)
-    (solved,) = online.train_online(net, task, 0.0, seeds=[2], stop=2.0, stream_ticks=15)
-    assert solved.solved and list(solved.lengths) == [15]
+        learner.learn(Sequences(inputs, targets), task.loss)
+    np.testing.assert_allclose(found, learner.theta, rtol=1e-12)
+    solved = trained(net, ContinualReber(steps=7, stop_error=2.0, stream_length=15), 1e-9, 5, 2, "solved")
+    assert solved.solved_at == 1 == solved.sequences and solved.time_steps == 15
 
 
 def test_an_endless_stream_goes_on():
-    task = rs.tasks.TASKS.build("continual-reber", {"steps": 7})
+    task = ContinualReber(steps=7)
     net = build("lstm1997", 7, 7, OPTIONS["gers-2000"], "float64")
-    (found,) = online.train_online(net, task, 0.5, seeds=[2], max_sequences=3, until="never")
-    learner = net.online(net.drawn(2), learning_rate=0.5)
+    trained(net, task, 0.5, 3, 2)
+    found = net.theta.copy()
+    net.theta[...] = net.drawn(2)
+    learner = BlockLearner(net, rate=0.5)
     for step in range(3):
         learner.learn(task.training_batch(2, step, 1), task.loss, going_on=step > 0)
-    np.testing.assert_array_equal(found.theta, learner.theta)
+    np.testing.assert_array_equal(found, learner.theta)
 
 
 def test_weights_that_are_not_finite_end_it():
     net = build("lstm1997", 2, 1, dict(g="identity", h="identity", output="identity"), "float64")
-    task = Adding(length=10)
-    with pytest.raises(RnnsimError, match=r"seed 1, sequences \d+\.\.\d+: .*; a smaller learning rate may help"):
-        online.train_online(net, task, 1e6, seeds=[1], max_sequences=5000)
+    with pytest.raises(RnnsimError, match=r"step \d+: .* is (nan|-?inf); the weights from before this step are kept"):
+        trained(net, Adding(length=10), 1e6, 5000, 1)
+    assert np.isfinite(net.theta).all()
 
 
 def test_bptt_trains_it():
@@ -476,29 +479,44 @@ def test_wrong_options(options, message):
 
 
 def test_wrong_training():
-    net = build("lstm1997", 2, 1)
     task = Adding()
 
-    def refused(message, *arguments, **named):
-        with pytest.raises(RnnsimError, match=message):
-            online.train_online(*arguments, **named)
+    def refused(message, net, rule=None, optimizer=None, task=task, **named):
+        rule, optimizer = RULES.build("truncated", {"every": 1, **(rule or {})}), optimizer or SGD(0.1)
+        with pytest.raises(RnnsimError, match=message) as error:
+            rs.train(net, task, rule, optimizer, batch=named.pop("batch", 1), **named)
+        assert "\n" not in str(error.value)
 
-    refused("no online learner", build("gru", 2, 1), task, 0.1)
-    refused("the network has 3 inputs, the task has 2", build("lstm1997", 3, 1), task, 0.1)
-    refused("the network has 2 outputs, the task has 1", build("lstm1997", 2, 2), task, 0.1)
-    refused("reads tokens, the task gives vectors", build("lstm1997", 2, 1, tokens=True), task, 0.1)
-    refused("learning_rate=-1", net, task, -1)
-    refused("momentum=1", net, task, 0.1, momentum=1)
-    refused("decay=0", net, task, 0.1, decay=0)
-    refused("until=later", net, task, 0.1, until="later")
-    refused("seeds: one is given twice", net, task, 0.1, seeds=[1, 1])
-    refused("chunk=0", net, task, 0.1, chunk=0)
-    refused("stream_ticks=5: the sequences of this task end by themselves", net, task, 0.1, stream_ticks=5)
+    net = build("lstm1997", 2, 1)
+    refused("the network has 3 inputs, the task has 2", build("lstm1997", 3, 1))
+    refused("the network has 2 outputs, the task has 1", build("lstm1997", 2, 2))
+    refused("reads tokens, the task gives vectors", build("lstm1997", 2, 1, tokens=True))
+    refused("every=5: network 'lstm1997' learns by the rule truncated once a batch", net, {"every": 5})
+    refused("force=True: network 'lstm1997' has no teacher forcing", net, {"force": True})
+    refused("wait=-1", net, {"wait": -1})
+    refused("wait: needs g=logistic and cells without biases", net, {"wait": 5})
+    refused("wait=5: network 'gru' has no memory cells", build("gru", 2, 1), {"wait": 5})
+    refused("by sgd or momentum, not by adam", net, optimizer=rs.Adam(0.1))
+    refused("by sgd or momentum, without clip_norm", net, optimizer=SGD(0.1, clip_norm=1.0))
+    refused("schedule=linear:5: expected per-time-step:d", net, optimizer=SGD(0.1, schedule="linear:5"))
+    refused("batch=2: this learner takes one sequence after the other", net, batch=2)
+    refused(
+        "descends the squared error by the rule truncated, the task has bernoulli", net, task=Latch(loss="bernoulli")
+    )
+    refused(
+        "schedule=per-sequence:0.9: time steps", build("gru", 2, 1), optimizer=SGD(0.1, schedule="per-sequence:0.9")
+    )
+    refused(
+        "stop_error: sequences that end with an error need", build("gru", 7, 7), task=ContinualReber(stop_error=0.5)
+    )
+    for wrong in (dict(rate=-1), dict(rate=1, momentum=1), dict(rate=1, decay=0), dict(rate=1, sequence_decay=2)):
+        with pytest.raises(RnnsimError, match=f"{list(wrong)[-1]}={list(wrong.values())[-1]}"):
+            BlockLearner(net, **wrong)
     loss = Loss("softmax", when="last")
     with pytest.raises(RnnsimError, match="descends the squared error, not softmax"):
-        net.online(learning_rate=0.1).learn(Batch(np.zeros((2, 1, 2)), np.zeros((1, 1))), loss)
+        BlockLearner(net, rate=0.1).learn(Sequences(np.zeros((2, 1, 2)), np.zeros((1, 1))), loss)
     with pytest.raises(RnnsimError, match=r"targets of shape \[1, 2\]: expected \[1, 1, 1\]"):
-        net.online(learning_rate=0.1).learn(Batch(np.zeros((2, 1, 2)), np.zeros((1, 2))), LOSSES[1])
+        BlockLearner(net, rate=0.1).learn(Sequences(np.zeros((2, 1, 2)), np.zeros((1, 2))), LOSSES[1])
     with pytest.raises(RnnsimError, match="rule|serve"):
         rs.train(net, task, rule="rtrl", steps=1)
 
@@ -510,13 +528,14 @@ def test_plain_python_gives_the_same(tmp_path):
         "import numpy as np\n"
         "from rnnsim.networks import build\n"
         "from rnnsim.core.losses import Loss\n"
-        "from types import SimpleNamespace as S\n"
+        "from rnnsim.core.batch import Sequences\n"
+        "from rnnsim.networks.lstm1997.learner import BlockLearner\n"
         "rng = np.random.default_rng(0)\n"
         "net = build('lstm1997', 2, 1, dict(forget=True, peepholes=True, plain=1), 'float64')\n"
-        "b = S(inputs=rng.normal(size=(4, 2, 2)), targets=rng.normal(size=(2, 1)), weights=None, lengths=None)\n"
+        "b = Sequences(rng.normal(size=(4, 2, 2)), rng.normal(size=(2, 1)))\n"
         "loss = Loss('squared_error', when='last')\n"
         "found = [*net.loss_and_gradient(b, loss).gradient]\n"
-        "learner = net.online(learning_rate=0.5, momentum=0.5)\n"
+        "learner = BlockLearner(net, 0.5, momentum=0.5)\n"
         "learner.learn(b, loss)\n"
         "print(*map(float, found + [*learner.theta]))\n"
     )

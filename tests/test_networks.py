@@ -8,11 +8,12 @@ import naive
 import naive_numerics
 import numpy as np
 import pytest
-from cases import Batch, differences, distance
+from cases import differences, distance
 
 from rnnsim import networks
 from rnnsim.cells import CELLS
 from rnnsim.core import threads
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import build, from_config
@@ -75,7 +76,7 @@ def batch_for(net, loss, steps=T, batch=B, ragged=True, seed=0):
     lengths = rng.integers(0, steps + 1, batch) if ragged else None
     if ragged:
         lengths[0] = steps
-    return Batch(inputs.astype(np.int32) if net.tokens else inputs, targets, weights, lengths)
+    return Sequences(inputs.astype(np.int32) if net.tokens else inputs, targets, weights, lengths)
 
 
 every_network = pytest.mark.parametrize("name", CELLS)  # the stacks; other networks have tests of their own
@@ -475,7 +476,7 @@ def test_inputs_are_not_changed_and_may_be_of_any_layout(name):
         assert np.array_equal(net.forward(other).outputs, wanted)
     frozen = x.copy()
     frozen.flags.writeable = False
-    batch = Batch(frozen, np.zeros((T, B, K)))
+    batch = Sequences(frozen, np.zeros((T, B, K)))
     net.loss_and_gradient(batch, LOSSES[0])
     assert np.array_equal(frozen, x)
     assert np.array_equal(net.forward(np.ones((2, 1, I), bool)).outputs, net.forward(np.ones((2, 1, I))).outputs)
@@ -528,7 +529,7 @@ WRONG = {
     "inputs: nan at (t, b, i) = (2, 1, 0)": lambda: plain().forward(BROKEN),
     "inputs: inf at (t, b, i) = (0, 0, 0)": lambda: plain().forward(np.full((1, 1, I), np.inf)),
     "inputs: inf at (t, b, i)": lambda: plain().forward(np.full((1, 1, I), 1e300)),
-    "expected finite numbers": lambda: plain().loss_and_gradient(Batch(BROKEN, np.zeros((T, B, K))), LOSSES[0]),
+    "expected finite numbers": lambda: plain().loss_and_gradient(Sequences(BROKEN, np.zeros((T, B, K))), LOSSES[0]),
     "lengths: 1..5 given, expected 0..4": lambda: plain().forward(X, [5, 1, 2]),
     "lengths: -1..2 given": lambda: plain().forward(X, [-1, 1, 2]),
     "lengths: expected 3 whole numbers, got shape (2,)": lambda: plain().forward(X, [1, 2]),
@@ -543,7 +544,7 @@ WRONG = {
     "when=end: expected one of every, last": lambda: plain().forward(X, when="end"),
     "unknown trace 'g'": lambda: plain().forward(X, record=["g"]),
     "theta: expected 62 numbers in one vector, got shape (3,)": lambda: plain().loss_and_gradient(
-        Batch(X, np.zeros((T, B, K))), LOSSES[0], theta=np.zeros(3)
+        Sequences(X, np.zeros((T, B, K))), LOSSES[0], theta=np.zeros(3)
     ),
     "theta: expected 62 numbers in one vector, got shape (1, 62)": lambda: setattr(plain(), "theta", np.zeros((1, 62))),
     "theta: expected 62 numbers in one vector, got shape ()": lambda: setattr(plain(), "theta", 0.0),
@@ -558,10 +559,10 @@ WRONG = {
     "tokens 0..5 are outside 0..4": lambda: tokens().forward([[0, 5]]),
     "tokens -1..0 are outside 0..4": lambda: tokens().forward([[0, -1]]),
     "targets of shape [4, 3]: expected [4, 3, 2]": lambda: plain().loss_and_gradient(
-        Batch(X, np.zeros((T, B))), LOSSES[0]
+        Sequences(X, np.zeros((T, B))), LOSSES[0]
     ),
     "weights of shape [4]: expected [4, 3]": lambda: plain().loss_and_gradient(
-        Batch(X, np.zeros((T, B, K)), np.ones(4)), LOSSES[0]
+        Sequences(X, np.zeros((T, B, K)), np.ones(4)), LOSSES[0]
     ),
 }
 

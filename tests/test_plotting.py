@@ -66,7 +66,7 @@ def test_example_shows_input_output_target(drawn, tmp_path):
     np.testing.assert_array_equal(images(axes[0]), batch.inputs[:, 0])
     outputs = task.loss.predictions(net.forward(batch.inputs).outputs)[:, 0]
     np.testing.assert_allclose(images(axes[1]), outputs, atol=1e-6)
-    counted = task.counted(batch)[:, 0] > 0
+    counted = batch.counted()[:, 0] > 0
     np.testing.assert_array_equal(images(axes[2])[counted], batch.targets[counted, 0])
     assert np.isnan(images(axes[2])[~counted]).all()
 
@@ -86,7 +86,7 @@ def test_example_with_a_target_at_the_end(bidirectional, drawn, tmp_path):
 def test_ragged_example_ends_with_its_sequence(drawn, tmp_path):
     task = rs.tasks.Adding(length=40)
     net, batch = network(task), task.example(1)
-    longer = rs.tasks.Batch(np.concatenate([batch.inputs, batch.inputs]), batch.targets, lengths=batch.lengths)
+    longer = rs.tasks.Sequences(np.concatenate([batch.inputs, batch.inputs]), batch.targets, lengths=batch.lengths)
     plotting.example(net, task, tmp_path / "e.png", longer)
     line = drawn[0].axes[1].lines[0]
     assert len(line.get_xdata()) == batch.lengths[0]
@@ -198,7 +198,7 @@ def test_memory_shows_vectors_and_weightings(options, drawn, tmp_path):
         "write weighting": "write_weights",
         "read weighting": "read_weights",
     }
-    several = max(net.read_heads, net.write_heads) > 1
+    several = max(net.sizes.read_heads, net.sizes.write_heads) > 1
     expected = {
         f"{text}\nhead {head}" if several else text: records[name][:, 0, head]
         for text, name in names.items()

@@ -211,11 +211,12 @@ def refused(message, call):
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("config.toml", "x = 1", "config.toml: 'steps' is missing or damaged"),
+        ("config.toml", "x = 1", "config.toml is damaged: steps is missing, expected a whole number"),
         ("config.toml", "steps = ", "config.toml: Invalid value"),
-        ("config.toml", None, r"config.toml: \[task\] needs a name and options"),
+        ("config.toml", None, "config.toml is damaged: task.name is missing, expected a text"),
         ("manifest.json", "{", "manifest.json is damaged"),
-        ("manifest.json", "[1]", "manifest.json is damaged"),
+        ("manifest.json", "[1]", r"manifest.json is damaged: \[1\]: expected a table"),
+        ("manifest.json", '{"versions": {"numpy": 2}}', "versions.numpy=2: expected a text"),
     ],
 )
 def test_damaged_files_are_named(name, content, message, tmp_path):

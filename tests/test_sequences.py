@@ -1,4 +1,4 @@
-"""Online training as a run: what `train_online` gives, stopped and taken up again, tests on the way, cells that come later."""
+"""A network that learns sequence after sequence by its own procedure: runs on disk, tests on the way, cells that come later."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,10 @@ import pytest
 import rnnsim as rs
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import build
+from rnnsim.networks.lstm1997.learner import BlockLearner
+from rnnsim.training import checkpoint
 from rnnsim.training import config as configuration
 from rnnsim.training.loop import train
-from rnnsim.training.online import train_online
 from rnnsim.training.run import load_weights, open_run
 from rnnsim_cli.main import main
 
@@ -21,16 +22,18 @@ ADDING = {
     "dtype": "float64",
     "task": {"name": "adding", "options": {"length": 20}},
     "network": {"name": "lstm1997", "options": {"in_bias": "-3,-6"}},
-    "rule": {"name": "truncated"},
-    "online": {"learning_rate": 0.5},
+    "rule": {"name": "truncated", "options": {"every": 1}},
+    "optimizer": {"name": "sgd", "options": {"learning_rate": 0.25}},
 }
 REBER = {
     "steps": 60,
     "until": "solved",
-    "task": {"name": "continual-reber", "options": {"steps": 20}},
+    "task": {"name": "continual-reber", "options": {"steps": 20, "stop_error": 0.49, "stream_length": 200}},
     "network": {"name": "lstm1997", "options": {"blocks": 1, "output": "identity"}},
-    "rule": {"name": "truncated"},
-    "online": {"learning_rate": 0.1, "stop": 0.49, "stream_ticks": 200, "test": "streams", "test_every": 20},
+    "rule": {"name": "truncated", "options": {"every": 1}},
+    "optimizer": {"name": "sgd", "options": {"learning_rate": 0.05}},
+    "test": "streams",
+    "test_every": 20,
 }
 
 
@@ -44,13 +47,21 @@ def trained(config, **settings):
     return train(setup.net, setup.task, **{**setup.settings, **settings})
 
 
-def test_as_train_online():
+def sgd(rate):
+    return {"name": "sgd", "options": {"learning_rate": rate}}
+
+
+STILL = sgd(1e-300)  # weights that do not change
+
+
+def test_is_the_learner_on_the_same_sequences():
     setup = configuration.build({**ADDING, "seed": 3})
     net = build("lstm1997", 2, 1, {"in_bias": "-3,-6"}, "float64")
-    net.drawn = lambda seed: setup.net.theta.copy()
-    (found,) = train_online(net, setup.task, 0.5, seeds=[3], max_sequences=700)
+    net.theta[...] = setup.net.theta
+    learner = BlockLearner(net, rate=0.5)
+    found = learner.learn(setup.task.training_batch(3, 0, 700), setup.task.loss)
     result = train(setup.net, setup.task, **setup.settings)
-    np.testing.assert_array_equal(result.net.theta, found.theta)
+    np.testing.assert_array_equal(result.net.theta, learner.theta)
     assert result.sequences == 700 and result.error == pytest.approx(found.errors.mean(), rel=1e-6)
     assert [line["sequences"] for line in result.history][-1] == 700
 
@@ -58,7 +69,7 @@ def test_as_train_online():
 def test_stops_at_the_sequence_that_meets_the_criterion():
     loose = {**ADDING, "steps": 30_000, "until": "solved", "task": {"name": "two-sequence", "options": {"length": 10}}}
     loose["network"] = {"name": "lstm1997", "options": {}}
-    result = trained({**loose, "online": {"learning_rate": 1.0}})
+    result = trained({**loose, "optimizer": sgd(0.5)})
     assert result.solved and result.solved_at == result.sequences == result.steps == result.reached_at
     assert 256 <= result.right_at <= result.solved_at and result.correct == 1.0 and result.error < 0.01
 
@@ -74,23 +85,39 @@ def test_goes_on_bit_for_bit(tmp_path):
     done = trained(ADDING, out=tmp_path / "b", resume=True)  # what has ended is not trained again
     assert done.sequences == 700 and done.history == again.history
     config = open_run(tmp_path / "a").config
-    assert config["online"]["learning_rate"] == 0.5 and config["batch"] == 1
-    assert configuration.build(config).settings["online"]["learning_rate"] == 0.5
+    assert (
+        config["optimizer"] == ADDING["optimizer"] | {"options": config["optimizer"]["options"]}
+        and config["batch"] == 1
+    )
+    assert configuration.build(config).settings["optimizer"].learning_rate == 0.25
+    assert not {"online", "test", "test_every"} & set(config)
 
 
 def test_tests_on_streams():
     result = trained(REBER)
-    assert result.sequences == 60 and not result.solved and result.best_ticks is not None and result.best_ticks < 200
-    assert {"mean_ticks", "least_ticks"} == set(result.history[-1].get("test", {"mean_ticks": 0, "least_ticks": 0}))
+    assert (
+        result.sequences == 60
+        and not result.solved
+        and result.best_time_steps is not None
+        and result.best_time_steps < 200
+    )
+    found = trained({**REBER, "report_every": 20}).history[-1]["test"]
+    assert {"mean_time_steps", "least_time_steps"} == set(found)
     # everything is right within an error of 2: the first test is passed
-    easy = {**REBER, "online": {**REBER["online"], "stop": 9.0, "test_ticks": 100}}
+    easy = {
+        **REBER,
+        "test_length": 100,
+        "report_every": 20,
+        "task": {"name": "continual-reber", "options": {"stop_error": 9.0}},
+    }
+    easy["task"]["options"]["stream_length"] = 200
     solved = trained(easy)
-    assert solved.solved_at == 20 == solved.sequences and solved.best_ticks == 100
+    assert solved.solved_at == 20 == solved.sequences and solved.best_time_steps == 100
 
 
 def test_tests_on_sets():
     reber = {**REBER, "task": {"name": "embedded-reber", "options": {"strings": 2}}, "steps": 40}
-    reber["online"] = {"learning_rate": 0.0, "test": "sets", "test_every": 10}
+    reber |= {"optimizer": STILL, "test": "sets", "test_every": 10}
     assert not trained(reber).solved
     setup = configuration.build({**reber, "seed": 3})
     setup.task.correct = lambda outputs, batch: np.ones(batch.size, bool)
@@ -101,7 +128,7 @@ def test_tests_on_fresh_sequences():
     two = {**ADDING, "task": {"name": "two-sequence", "options": {"length": 10}}, "steps": 40, "report_every": 10}
     two["until"] = "solved"
     two["network"] = {"name": "lstm1997", "options": {}}
-    two["online"] = {"learning_rate": 0.0, "test": "fresh", "test_every": 10}
+    two |= {"optimizer": STILL, "test": "fresh", "test_every": 10}
     result = trained(two)
     assert not result.solved and result.right_at is None and result.history[-1]["test"]["wrong"] > 5
     setup = configuration.build({**two, "seed": 3})
@@ -141,26 +168,28 @@ def test_cells_that_come_later():
     def look(progress):
         seen[progress.sequences] = progress.net.layout.view(progress.net.theta, "weight_cell").copy()
 
-    trained({**config, "steps": 60, "online": {"learning_rate": 1.0, "wait": 20}}, callback=look)
+    config |= {"optimizer": sgd(0.5), "rule": {"name": "truncated", "options": {"every": 1, "wait": 20}}}
+    config |= {"evaluate_every": 20, "evaluation": {"count": 1}}  # what ends chunks of sequences
+    trained({**config, "steps": 60}, callback=look)
     own = drawn.layout.view(drawn.theta, "weight_cell")
     np.testing.assert_array_equal(seen[20], own)
     assert np.any(seen[60] != own)
     with pytest.raises(RnnsimError, match="wait: needs g=logistic"):
-        trained({**ADDING, "online": {"learning_rate": 1.0, "wait": 20}})
+        trained({**ADDING, "rule": config["rule"]})
 
 
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"rule": {"name": "bptt"}}, "by the rule truncated, not by bptt"),
-        ({"network": {"name": "gru", "options": {"hidden": 3}}}, "network 'gru' has no online learner"),
-        ({"batch": 2}, "batch=2: online training takes one sequence after the other"),
-        ({"online": {"momentum": 0.5}}, "needs a learning_rate"),
+        ({"batch": 2}, "batch=2: this learner takes one sequence after the other"),
+        ({"test": "streams"}, "the streams of this task do not end, or it has none"),
+        ({"test": "sets"}, "the task has no fixed sets"),
+        ({**REBER, "test": "fresh"}, "the task has streams, use test=streams"),
+        ({"test": "often"}, "test=often: expected one of none, sets, fresh, streams"),
+        ({"test": "fresh", "test_every": 0}, "test_every=0"),
+        ({"optimizer": sgd(-1.0)}, "learning_rate=-1"),
+        ({"online": {"momentum": 0.5}}, "online: needs a learning_rate"),
         ({"online": {"learning_rat": 0.5}}, "learning_rat"),
-        ({"online": {"learning_rate": 1.0, "test": "streams"}}, "the task has no streams"),
-        ({"online": {"learning_rate": 1.0, "test": "sets"}}, "the task has no fixed sets"),
-        ({**REBER, "online": {**REBER["online"], "test": "fresh"}}, "the task has streams, use test=streams"),
-        ({"online": {"learning_rate": -1.0}}, "learning_rate=-1"),
     ],
 )
 def test_bad_configurations(changes, message):
@@ -169,13 +198,13 @@ def test_bad_configurations(changes, message):
 
 
 def test_a_training_that_explodes_says_where():
-    with pytest.raises(rs.errors.RnnsimError, match=r"step \d+: seed 3, sequences .* finite|step \d+: .*(nan|inf)"):
+    with pytest.raises(rs.errors.RnnsimError, match=r"step \d+: .*(nan|inf)"):
         trained(
             {
                 **ADDING,
                 "steps": 20_000,
                 "network": {"name": "lstm1997", "options": {"output": "identity"}},
-                "online": {"learning_rate": 1e6},
+                "optimizer": sgd(1e6),
             }
         )
 
@@ -184,7 +213,7 @@ def test_an_explosion_names_the_last_checkpoint_in_every_sitting(tmp_path):
     wild = {
         **ADDING,
         "network": {"name": "lstm1997", "options": {"output": "identity"}},
-        "online": {"learning_rate": 1e6},
+        "optimizer": sgd(1e6),
     }
     for _ in range(2):
         with pytest.raises(RnnsimError, match="step 1: .*last good checkpoint: .*step-00000000"):
@@ -192,9 +221,37 @@ def test_an_explosion_names_the_last_checkpoint_in_every_sitting(tmp_path):
 
 
 def test_from_the_shell(capsys):
-    command = "train adding --network lstm1997 --rule truncated -o online.learning_rate=0.5 --steps 40 --out r --json"
+    command = (
+        "train adding --network lstm1997 --rule truncated -o every=1 --optimizer sgd -o learning_rate=0.25 --steps 40"
+    )
     with pytest.raises(SystemExit) as end:
-        main([*command.split(), "--no-figures"], prog_name="rnnsim")
+        main([*command.split(), *"--out r --json --no-figures".split()], prog_name="rnnsim")
     out, error = capsys.readouterr()
     assert end.value.code == 0, error
     assert json.loads(out)["sequences"] == 40 and Path("r", "metrics.jsonl").is_file()
+
+
+def test_configurations_of_earlier_versions():
+    """The table [online] of earlier versions gives the same weights as what it means today."""
+    old = {key: value for key, value in ADDING.items() if key != "optimizer"}
+    old |= {"rule": {"name": "truncated"}, "online": {"learning_rate": 0.5, "momentum": 0.3, "decay": 0.99}}
+    new = {**ADDING, "optimizer": {"name": "momentum", "options": {"learning_rate": 0.25, "momentum": 0.3}}}
+    new["optimizer"]["options"]["schedule"] = "per-time-step:0.99"
+    np.testing.assert_array_equal(trained(old).net.theta, trained(new).net.theta)
+    streams = {**REBER, "task": {"name": "continual-reber", "options": {"steps": 20}}, "rule": {"name": "truncated"}}
+    del streams["optimizer"], streams["test"], streams["test_every"]
+    streams["online"] = {"learning_rate": 0.1, "stop": 0.49, "stream_ticks": 200, "test": "streams", "test_every": 20}
+    one, other = trained(streams), trained(REBER)
+    np.testing.assert_array_equal(one.net.theta, other.net.theta)
+    assert one.best_time_steps == other.best_time_steps
+
+
+def test_the_weights_of_an_earlier_run_can_be_read_but_not_resumed(tmp_path):
+    trained(ADDING, out=tmp_path / "a")
+    run = open_run(tmp_path / "a")
+    path = run.checkpoints()[-1]
+    stored = checkpoint.load(path)
+    checkpoint.save(path, run.net(), progress={**stored.progress, "chunks": 3})
+    assert load_weights(tmp_path / "a").n_parameters == 93
+    with pytest.raises(RnnsimError, match="it can be evaluated and plotted, not resumed"):
+        trained(ADDING, out=tmp_path / "a", resume=True)

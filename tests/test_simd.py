@@ -58,3 +58,23 @@ def test_gathered_lanes(dtype):
     for start, j in ((0, 0), (2 * count, count), (3, 1)):
         gather_from(out, x, start, places, j)
         np.testing.assert_array_equal(out, x[start + places[j : j + count]])
+
+
+@jit_exact
+def double(out, x, n):
+    for j in range(0, n, width(x)):
+        lanes = mask(n - j)
+        store(out, j, lanes, load(x, j, lanes) + load(x, j, lanes))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lanes_that_do_not_exist_are_left_alone(dtype):
+    """Full vectors take the plain instruction and the last one the masked one: both in one loop, at any address."""
+    count = lanes(np.zeros(1, dtype))
+    for n in range(3 * count + 1):
+        for start in (0, 1, 3):
+            x, out = np.full(4 * count + 4, np.nan, dtype), np.full(4 * count + 4, 7, dtype)
+            x[start : start + n] = np.arange(n)
+            double(out[start:], x[start:], n)
+            np.testing.assert_array_equal(out[start : start + n], 2 * np.arange(n))
+            assert (out[:start] == 7).all() and (out[start + n :] == 7).all()

@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from cases import Batch, distance
+from cases import distance
 from test_cells import AT_ONCE, title
 
 import rnnsim as rs
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.core.rng import bits, normal
 from rnnsim.errors import RnnsimError
@@ -18,7 +19,7 @@ from rnnsim.learning.online.streams import Engine
 
 T, I, K, H = 8, 2, 2, 3
 LOSS = Loss("squared_error", per="sequence")
-# One case for each thing that the linearised cell may have: leak and delay, peepholes, chained messages, absent parts.
+# One case for each thing that the linearised cell may have: leak and delay, peepholes, gate-dependent inputs, absent parts.
 SOME = [
     ("rnn", {}),
     ("rnn", dict(leak=0.3, input_delay=True)),
@@ -48,7 +49,7 @@ def batch_of(streams, steps=T, seed=0):
     rng = np.random.default_rng(seed)
     weights = rng.choice([0.0, 0.5, 1.0], (steps, streams))
     weights[-1] = 1  # what counts lies far behind the first ticks
-    return Batch(rng.normal(size=(steps, streams, I)), rng.uniform(size=(steps, streams, K)), weights)
+    return Sequences(rng.normal(size=(steps, streams, I)), rng.uniform(size=(steps, streams, K)), weights)
 
 
 def engine_on(net, rule, options, batch, copies=1, seed=0, forced=False):
@@ -88,7 +89,7 @@ def test_influence_of_the_hybrid_goes_on_from_batch_to_batch(case):
     for block, cut in ((0, 4), (2, 5), (5, 3)):
         rule, state, total = RULES.build("hybrid", {"block": block}), None, 0
         for start in range(0, 11, cut):
-            part = Batch(*(a[start : start + cut] for a in (batch.inputs, batch.targets, batch.weights)))
+            part = Sequences(*(a[start : start + cut] for a in (batch.inputs, batch.targets, batch.weights)))
             gradients, found = learn(rule, net, part, state=state)
             state, total = found.state, total + sum(gradients)
         assert distance(total, wanted) <= 1e-10
@@ -189,11 +190,11 @@ def dense_ticks(net, xs):
                 continue
             w = views["weight_hh_l0"][group.weight_hh * H : (group.weight_hh + 1) * H]
             for q in range(states):
-                state_of[g * H : (g + 1) * H, q * H : (q + 1) * H] = w * linear.message_direct[g, q]
+                state_of[g * H : (g + 1) * H, q * H : (q + 1) * H] = w * linear.recurrent_input_direct[g, q]
             for e in range(groups):
-                unit_of[g * H : (g + 1) * H, e * H : (e + 1) * H] = w * linear.message_gain[g, e]
+                unit_of[g * H : (g + 1) * H, e * H : (e + 1) * H] = w * linear.recurrent_input_gain[g, e]
         through = np.linalg.inv(np.eye(groups * H) - unit_of)
-        sources = np.concatenate([x, linear.message.ravel(), linear.own_source.ravel(), [1.0]])
+        sources = np.concatenate([x, linear.recurrent_input.ravel(), linear.peephole_input.ravel(), [1.0]])
         yield direct + own @ through @ state_of, own @ through, sources
         state = np.array(linear.state)
 
@@ -271,7 +272,7 @@ def test_kronecker_factors_are_their_equations(case, reverse):
             assert distance(b[m], vector) <= 1e-11 and distance(a[units].T, matrix) <= 1e-11
 
 
-def test_cells_whose_groups_see_one_message_have_one_class():
+def test_cells_whose_groups_have_one_recurrent_input_have_one_class():
     expected = {"rnn": 1, "lstm": 1, "gru": 1}
     for name, count in expected.items():
         assert len(classes_of(network((name, dict(reset="after") if name == "gru" else {})))[1]) == count

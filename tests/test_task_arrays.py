@@ -301,7 +301,7 @@ def test_vocabulary_and_length(tmp_path):
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("r.json", "[{", "not a .json file"),
+        ("r.json", "[{", "r.json is damaged: no JSON at line 1"),
         ("r.json", "{}", "expected a list"),
         ("r.json", '[{"t": "a", "s": 0}, {"t": 3, "s": 0}]', "entry 2: expected"),
         ("r.json", '[{"t": "a", "s": 7}]', "entry 1: label '7', expected one of"),
@@ -311,7 +311,7 @@ def test_vocabulary_and_length(tmp_path):
         ("r.csv", "text,verdict\na,0\n", "columns text and label"),
         ("r.csv", "text,label\na,0\nb\n", "line 3: expected a text and a label"),
         ("r.csv", "text,label\na,0\nb,good\n", "line 3: label 'good'"),
-        ("r.tar.gz", "no archive", "damaged or cut short"),
+        ("r.tar.gz", "no archive", "damaged gzipped data"),
         ("r.txt", "a", "expected aclImdb_v1.tar.gz"),
     ],
 )
@@ -327,11 +327,11 @@ def test_bad_archives_and_folders(archive, tmp_path):
     whole = archive.read_bytes()
     for kept in (0, 20, len(whole) // 2, len(whole) - 9):
         archive.write_bytes(whole[:kept])
-        with pytest.raises(RnnsimError, match="damaged or cut short"):
+        with pytest.raises(RnnsimError, match="damaged|cut short"):
             IMDB(path=str(archive))
     half = len(whole) // 2
     archive.write_bytes(whole[:half] + bytes([whole[half] ^ 255]) + whole[half + 1 :])
-    with pytest.raises(RnnsimError, match="damaged or cut short"):
+    with pytest.raises(RnnsimError, match="damaged|cut short"):
         IMDB(path=str(archive))
     (tmp_path / "empty").mkdir()
     with pytest.raises(RnnsimError, match="no folder train/neg"):

@@ -145,7 +145,7 @@ def test_batches_of_strings():
     training, rows = task.string_set(1, "training"), Counter()
     for step in range(20):
         batch = task.training_batch(1, step, 500)
-        assert (batch.inputs.sum(axis=2) == task.counted(batch)).all()
+        assert (batch.inputs.sum(axis=2) == batch.counted()).all()
         for b, n in enumerate(batch.lengths):
             assert (
                 np.array_equal(batch.inputs[1:n, b], batch.targets[: n - 1, b]) and batch.targets[n - 1, b].sum() == 1
@@ -168,7 +168,7 @@ def test_judge_of_strings():
         for t in range(batch.lengths[b]):
             assert {SYMBOLS[k] for k in np.flatnonzero(wanted[t, b])} == set(extended(word[: t + 1]))
             assert wanted[t, b, batch.targets[t, b].argmax()] == 1
-    assert not wanted[task.counted(batch) == 0].any()
+    assert not wanted[batch.counted() == 0].any()
     # Equal shares of what is legal are right although no target is reached; the right symbol alone is not enough.
     shares = wanted / np.maximum(wanted.sum(axis=2, keepdims=True), 1)
     assert task.correct(shares, batch).all() and not task.error(shares, batch).any()

@@ -268,7 +268,7 @@ def test_perfect_outputs(task):
             if name.startswith("optimal"):
                 assert (values > 0).all()  # a figure of the sequences, whatever the outputs are
             elif name in ("correct", "accuracy"):
-                counted = np.ones(batch.size) if batch.weights is None else task.counted(batch).any(axis=0)
+                counted = np.ones(batch.size) if batch.weights is None else batch.counted().any(axis=0)
                 assert (values[counted != 0] == 1).all()
             else:
                 assert (np.abs(values) < 1e-6).all()
@@ -303,7 +303,7 @@ def losses(outputs, task, batch):
     values = values / math.log(2) if task.loss.unit == "bits" else values
     if task.loss.when == "last":
         return values, np.ones(batch.size)
-    counted = task.counted(batch)
+    counted = batch.counted()
     return (values * counted).sum(axis=0), counted.sum(axis=0) if task.loss.per == "step" else np.ones(batch.size)
 
 
@@ -320,7 +320,7 @@ def test_trivial_loss(task):
     batches = [task.training_batch(11 + step * several, step, size) for step in range(count)]
     total, weight = 0, 0
     for batch in batches:
-        counted = task.counted(batch) if task.loss.when == "every" else np.ones(batch.size)
+        counted = batch.counted() if task.loss.when == "every" else np.ones(batch.size)
         total = total + (one_hot(task, batch) * counted[..., None]).reshape(-1, task.n_outputs).sum(axis=0, dtype=float)
         weight += counted.sum(dtype=float)
     constant = total / weight

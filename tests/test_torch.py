@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from cases import Batch, distance
+from cases import distance
 
 import rnnsim as rs
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 
 torch = pytest.importorskip("torch")
@@ -61,7 +62,7 @@ class Both:
             inputs = rng.normal(size=(T, B, self.inputs)).astype(self.dtype)
         shape = (T, B, K) if loss.when == "every" else (B, K)
         targets = rng.normal(size=shape).astype(self.dtype)
-        return Batch(inputs, targets, rng.uniform(size=shape[:-1]).astype(self.dtype), lengths)
+        return Sequences(inputs, targets, rng.uniform(size=shape[:-1]).astype(self.dtype), lengths)
 
     def given_state(self):
         rng = np.random.default_rng(2)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from cases import Batch, distance
+from cases import distance
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.networks import build
 
@@ -94,7 +95,7 @@ def test_loss_and_every_gradient(name):
     rng = np.random.default_rng(0)
     net.theta[...] = rng.normal(0, 0.7, net.n_parameters)
     lengths = np.array([T, 2, 5])
-    batch = Batch(rng.normal(size=(T, B, I)), rng.uniform(size=(T, B, K)), rng.uniform(size=(T, B)), lengths)
+    batch = Sequences(rng.normal(size=(T, B, I)), rng.uniform(size=(T, B, K)), rng.uniform(size=(T, B)), lengths)
     parameters = {
         key: torch.from_numpy(values.copy()).requires_grad_() for key, values in net.layout.views(net.theta).items()
     }

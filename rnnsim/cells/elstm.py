@@ -1,26 +1,4 @@
-"""The element-wise recurrent LSTM (Irie, Gopalakrishnan & Schmidhuber 2023), whose exact RTRL is cheap.
-
-With s the logistic function and * the element-wise product, at tick t::
-
-    f = s(W_f x(t) + p_f * c(t-1) + b_f)             forget gate
-    z = tanh(W_z x(t) + p_z * c(t-1) + b_z)          cell input
-    c(t) = f * c(t-1) + (1 - f) * z                  cell state
-    o = s(W_o x(t) + U_o c(t) + b_o)                 output gate
-    h(t) = o * c(t)                                  output
-
-Only c is carried on, and a unit's next c depends on its own c alone: dc(t)/dc(t-1) is diagonal, ::
-
-    D = f + p_f * f^ + p_z * z^,     f^ = (c(t-1) - z) f (1 - f),     z^ = (1 - f) (1 - z^2)
-
-so the influence of a parameter stays in its unit, one number a parameter. The full product U_o c(t) mixes the units on their way
-out of the layer and not on their way through time. (The preprint's text prints D without its last term; their code has it.)
-
-Options
-    bias            "single": one bias vector; "double": b = bias_ih + bias_hh; "none"
-    forget_bias     what the forget gate's bias starts from
-
-Rows of the weights lie in the order f, z, o; weight_hh is U_o, and weight_peephole holds p_f and p_z.
-"""
+"""Element-wise recurrent LSTM (Irie, Gopalakrishnan & Schmidhuber 2023); equations and options at `ELSTM`."""
 
 import math
 from typing import Literal, NamedTuple
@@ -30,190 +8,237 @@ import numpy as np
 
 from rnnsim.cells import interface, sequence
 from rnnsim.core.gemm import product_packed
-from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel
-from rnnsim.core.products import diagonal_gradient, multiply_rows, packed, weight_gradient
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_formula, jit_parallel
+from rnnsim.core.padding import ONE, gate_vectors, packed_columns, packed_rows, vectors
+from rnnsim.core.products import diagonal_gradient, multiply_rows, weight_gradient
 from rnnsim.core.registry import require
-from rnnsim.core.simd import load, mask, store, width
 from rnnsim.core.vmath import sigmoid, tanh
 
+# -- the equations, for one unit or for a vector of units --------------------------------------------------------------
 
-class ELSTMWalk(NamedTuple):
-    """One layer on one batch, as the kernels see it. R = ticks * batch rows."""
+
+@jit_formula
+def cell_state(a_f, a_z, c, p_f, p_z):
+    """Forget gate f, cell input z and c(t), from c = c(t-1)."""
+    f, z = sigmoid(a_f + p_f * c), tanh(a_z + p_z * c)
+    return f, z, f * c + (ONE - f) * z
+
+
+@jit_formula
+def output(a_o, c):
+    """Output gate and h(t), from c = c(t)."""
+    o = sigmoid(a_o)
+    return o, o * c
+
+
+@jit_formula
+def output_backward(dh, o, c):
+    """Gradients of a_o and of c(t), from that of h(t)."""
+    return dh * c * o * (ONE - o), dh * o
+
+
+@jit_formula
+def cell_state_backward(dc, f, z, c, p_f, p_z):
+    """Gradients of a_f, a_z and c(t-1), from that of c(t); c = c(t-1)."""
+    da_f = dc * (c - z) * f * (ONE - f)
+    da_z = dc * (ONE - f) * (ONE - z * z)
+    return da_f, da_z, dc * f + da_f * p_f + da_z * p_z
+
+
+# -- one row, one time step --------------------------------------------------------------------------------------------
+
+
+class ELSTMTape(NamedTuple):
+    """One layer on one batch, as the kernels see it. R = time steps * batch rows, P = H padded to whole vectors."""
 
     x: np.ndarray  # (R, I) inputs
-    z: np.ndarray  # (R, 3*H) pre-activations, then f, z, o, then gradients of the pre-activations
-    h: np.ndarray  # (R + B, H) outputs, one slot more than ticks
-    c: np.ndarray  # (R + B, H) cell states
-    panels_ih: np.ndarray  # packed W.T (I, 3*H)
-    panels_hh: np.ndarray  # packed U_o.T (H, H)
-    bias: np.ndarray  # (3*H)
-    peephole: np.ndarray  # (2, H) p_f, p_z
+    a: np.ndarray  # (R, 3P) pre-activations, then f, z, o, then gradients of the pre-activations
+    h: np.ndarray  # (R + B, P) outputs, one slot more than time steps
+    c: np.ndarray  # (R + B, P) cell states
+    panels_ih: np.ndarray  # packed W (3P, I)
+    panels_hh: np.ndarray  # packed U_o (P, H)
+    bias: np.ndarray  # (3P)
+    peephole: np.ndarray  # (2P) p_f, p_z
     lengths: np.ndarray  # (B) or (0)
     batch: int
+    hidden: int
     reverse: bool
 
 
-@jit_exact
-def state_forward(c, z, c_before, bias, p):
-    """One row, one tick: the first two blocks of z (3*H) become f and z; c (H) is written."""
-    n = c.size
-    one = bias.dtype.type(1)
-    for j in range(0, n, width(c)):
-        live = mask(n - j)
-        before = load(c_before, j, live)
-        f = sigmoid(load(z, j, live) + load(bias, j, live) + load(p[0], j, live) * before)
-        g = tanh(load(z, n + j, live) + load(bias, n + j, live) + load(p[1], j, live) * before)
-        store(z, j, live, f)
-        store(z, n + j, live, g)
-        store(c, j, live, f * before + (one - f) * g)
+class ELSTMGradient(NamedTuple):
+    """What the backward pass of a layer has beside its tape."""
 
-
-@jit_exact
-def output_forward(h, z, c, bias):
-    """One row, one tick: the last block of z (3*H) becomes o; h (H) is written."""
-    n = h.size
-    for j in range(0, n, width(h)):
-        live = mask(n - j)
-        o = sigmoid(load(z, 2 * n + j, live) + load(bias, 2 * n + j, live))
-        store(z, 2 * n + j, live, o)
-        store(h, j, live, o * load(c, j, live))
-
-
-@jit_exact
-def output_backward(dh, dc, z, c):
-    """One row, one tick: o in z (3*H) becomes its gradient; dc (H) gains dh * o; dh (H) is used up and left at zero."""
-    n = dh.size
-    one = c.dtype.type(1)
-    for j in range(0, n, width(dh)):
-        live = mask(n - j)
-        above, o = load(dh, j, live), load(z, 2 * n + j, live)
-        store(z, 2 * n + j, live, above * load(c, j, live) * o * (one - o))
-        store(dc, j, live, load(dc, j, live) + above * o)
-    sequence.clear_row(dh)
-
-
-@jit_exact
-def state_backward(dc, z, c_before, p):
-    """One row, one tick: f and z in z (3*H) become their gradients; dc (H) goes from that of c(t) to that of c(t-1)."""
-    n = dc.size
-    one = dc.dtype.type(1)
-    for j in range(0, n, width(dc)):
-        live = mask(n - j)
-        above, before = load(dc, j, live), load(c_before, j, live)
-        f, g = load(z, j, live), load(z, n + j, live)
-        d_f = above * (before - g) * f * (one - f)
-        d_z = above * (one - f) * (one - g * g)
-        store(z, j, live, d_f)
-        store(z, n + j, live, d_z)
-        store(dc, j, live, above * f + d_f * load(p[0], j, live) + d_z * load(p[1], j, live))
-
-
-@jit_exact
-def elstm_forward(walk, lo, hi):
-    """All ticks of rows lo..hi: fills z with gates, and h and c."""
-    steps, n = walk.x.shape[0] // walk.batch, walk.h.shape[1]
-    for s in range(steps):
-        t, before, after = sequence.tick(s, steps, walk.reverse)
-        now, old, new = t * walk.batch, before * walk.batch, after * walk.batch
-        sequence.project_inputs(walk.z, walk.x, walk.panels_ih, s, steps, walk.batch, lo, hi, walk.reverse)
-        for b in range(lo, hi):
-            if sequence.ended(walk.lengths, b, t):
-                sequence.copy_row(walk.c[new + b], walk.c[old + b])
-            else:
-                state_forward(walk.c[new + b], walk.z[now + b], walk.c[old + b], walk.bias, walk.peephole)
-        product_packed(walk.z[now + lo : now + hi, 2 * n :], walk.c[new + lo : new + hi], walk.panels_hh, True)
-        for b in range(lo, hi):
-            if sequence.ended(walk.lengths, b, t):
-                sequence.copy_row(walk.h[new + b], walk.h[old + b])
-            else:
-                output_forward(walk.h[new + b], walk.z[now + b], walk.c[new + b], walk.bias)
-
-
-@jit_exact
-def elstm_backward(walk, dh, dc, dy, panels, lo, hi):
-    """All ticks of rows lo..hi backwards: z becomes its gradient; dh, dc (B, H) go from the last to the first state.
-
-    dy (R, H) is the gradient of the outputs from above, or empty; panels is the packed U_o (H, H).
-    """
-    steps, n = walk.x.shape[0] // walk.batch, walk.h.shape[1]
-    for s in range(steps - 1, -1, -1):
-        t, before, after = sequence.tick(s, steps, walk.reverse)
-        now, old, new = t * walk.batch, before * walk.batch, after * walk.batch
-        for b in range(lo, hi):
-            if sequence.ended(walk.lengths, b, t):
-                sequence.clear_row(walk.z[now + b])
-                continue
-            if dy.size > 0:
-                sequence.add_row(dh[b], dy[now + b])
-            output_backward(dh[b], dc[b], walk.z[now + b], walk.c[new + b])
-        product_packed(dc[lo:hi], walk.z[now + lo : now + hi, 2 * n :], panels, True)
-        for b in range(lo, hi):
-            if not sequence.ended(walk.lengths, b, t):
-                state_backward(dc[b], walk.z[now + b], walk.c[old + b], walk.peephole)
-
-
-@jit_parallel
-def _forward_parallel(walk, tasks):
-    for task in numba.prange(tasks):
-        elstm_forward(walk, walk.batch * task // tasks, walk.batch * (task + 1) // tasks)
-
-
-@jit_parallel
-def _backward_parallel(walk, dh, dc, dy, panels, tasks):
-    for task in numba.prange(tasks):
-        elstm_backward(walk, dh, dc, dy, panels, walk.batch * task // tasks, walk.batch * (task + 1) // tasks)
-
-
-@jit_exact
-def elstm_linearise(out, z, u, c_before, p):
-    """Fill `out` from one row's z (3*H), W x + b, the matrix u = U_o (H, H) and old cell states (H)."""
-    n = c_before.size
-    one = z.dtype.type(1)
-    for j in range(n):
-        f, g = sigmoid(z[j] + p[0, j] * c_before[j]), tanh(z[n + j] + p[1, j] * c_before[j])
-        out.state[1, j] = f * c_before[j] + (one - f) * g
-        out.gain[1, 0, j] = (c_before[j] - g) * f * (one - f)
-        out.gain[1, 1, j] = (one - f) * (one - g * g)
-        out.direct[1, 1, j] = f + p[0, j] * out.gain[1, 0, j] + p[1, j] * out.gain[1, 1, j]
-        out.own_source[0, j] = out.own_source[1, j] = c_before[j]
-        # The output gate's message is the new c.
-        out.message[2, j] = out.state[1, j]
-        out.message_direct[2, 1, j] = out.direct[1, 1, j]
-        out.message_gain[2, 0, j], out.message_gain[2, 1, j] = out.gain[1, 0, j], out.gain[1, 1, j]
-    for j in range(n):
-        a = z[2 * n + j]
-        for i in range(n):
-            a += u[j, i] * out.state[1, i]
-        o, c = sigmoid(a), out.state[1, j]
-        out.state[0, j] = o * c
-        out.direct[0, 1, j] = o * out.direct[1, 1, j]
-        out.gain[0, 0, j], out.gain[0, 1, j] = o * out.gain[1, 0, j], o * out.gain[1, 1, j]
-        out.gain[0, 2, j] = c * o * (one - o)
+    dh: np.ndarray  # (B, P) gradient of the output, goes from the last to the first
+    dc: np.ndarray  # (B, P) that of the cell state
+    dy: np.ndarray  # (R, H) that of the outputs from above, or empty
+    panels_hh: np.ndarray  # packed U_o.T (H, P)
 
 
 @jit_borrowed
-def elstm_tick(out, theta, x, before, work, structure):
-    """One tick from the flat parameters."""
+def forward_state(tape, row, old, new):
+    """From the products with W: f, z and c(t)."""
+    a, b, p = gate_vectors(tape.a[row], 3), gate_vectors(tape.bias, 3), gate_vectors(tape.peephole, 2)
+    c, c_new = vectors(tape.c[old]), vectors(tape.c[new])
+    for j in range(c.size):
+        a[0, j], a[1, j], c_new[j] = cell_state(a[0, j] + b[0, j], a[1, j] + b[1, j], c[j], p[0, j], p[1, j])
+
+
+@jit_borrowed
+def forward_output(tape, row, new):
+    """From the products with W and U_o: o and h(t)."""
+    a, b = gate_vectors(tape.a[row], 3), gate_vectors(tape.bias, 3)
+    c, h = vectors(tape.c[new]), vectors(tape.h[new])
+    for j in range(c.size):
+        a[2, j], h[j] = output(a[2, j] + b[2, j], c[j])
+
+
+@jit_borrowed
+def backward_output(tape, d, row, new, b):
+    """o becomes the gradient of its pre-activation; dc gains what comes through h(t); dh is used up and left at zero."""
+    a, c, dh, dc = gate_vectors(tape.a[row], 3), vectors(tape.c[new]), vectors(d.dh[b]), vectors(d.dc[b])
+    for j in range(c.size):
+        a[2, j], through = output_backward(dh[j], a[2, j], c[j])
+        dc[j] = dc[j] + through
+    sequence.clear_row(d.dh[b])
+
+
+@jit_borrowed
+def backward_state(tape, d, row, old, b):
+    """f and z become gradients of their pre-activations; dc goes from c(t) to c(t-1)."""
+    a, p, c, dc = gate_vectors(tape.a[row], 3), gate_vectors(tape.peephole, 2), vectors(tape.c[old]), vectors(d.dc[b])
+    for j in range(c.size):
+        a[0, j], a[1, j], dc[j] = cell_state_backward(dc[j], a[0, j], a[1, j], c[j], p[0, j], p[1, j])
+
+
+# -- all time steps of rows lo..hi -------------------------------------------------------------------------------------
+
+
+@jit_exact
+def elstm_forward(tape, lo, hi):
+    """Fills a with gates, and h and c."""
+    batch, n = tape.batch, tape.h.shape[1]
+    steps = tape.x.shape[0] // batch
+    for s in range(steps):
+        now, old, new = sequence.place(s, steps, batch, tape.reverse)
+        sequence.project_inputs(tape.a, tape.x, tape.panels_ih, s, steps, batch, lo, hi, tape.reverse)
+        for b in range(lo, hi):
+            if sequence.ended(tape.lengths, b, now // batch):
+                sequence.copy_row(tape.c[new + b], tape.c[old + b])
+            else:
+                forward_state(tape, now + b, old + b, new + b)
+        c = tape.c[new + lo : new + hi, : tape.hidden]
+        product_packed(tape.a[now + lo : now + hi, 2 * n :], c, tape.panels_hh, True)
+        for b in range(lo, hi):
+            if sequence.ended(tape.lengths, b, now // batch):
+                sequence.copy_row(tape.h[new + b], tape.h[old + b])
+            else:
+                forward_output(tape, now + b, new + b)
+
+
+@jit_exact
+def elstm_backward(tape, d, lo, hi):
+    """a becomes its gradient; d.dh and d.dc go from the last to the first state."""
+    batch, n = tape.batch, tape.h.shape[1]
+    steps = tape.x.shape[0] // batch
+    for s in range(steps - 1, -1, -1):
+        now, old, new = sequence.place(s, steps, batch, tape.reverse)
+        for b in range(lo, hi):
+            if sequence.ended(tape.lengths, b, now // batch):
+                sequence.clear_row(tape.a[now + b])
+                continue
+            if d.dy.size > 0:
+                sequence.add_row(d.dh[b], d.dy[now + b])
+            backward_output(tape, d, now + b, new + b, b)
+        product_packed(d.dc[lo:hi], tape.a[now + lo : now + hi, 2 * n :], d.panels_hh, True)
+        for b in range(lo, hi):
+            if not sequence.ended(tape.lengths, b, now // batch):
+                backward_state(tape, d, now + b, old + b, b)
+
+
+@jit_parallel
+def _forward_parallel(tape, chunks):
+    for chunk in numba.prange(chunks):
+        elstm_forward(tape, tape.batch * chunk // chunks, tape.batch * (chunk + 1) // chunks)
+
+
+@jit_parallel
+def _backward_parallel(tape, d, chunks):
+    for chunk in numba.prange(chunks):
+        elstm_backward(tape, d, tape.batch * chunk // chunks, tape.batch * (chunk + 1) // chunks)
+
+
+# -- one time step, linearised -----------------------------------------------------------------------------------------
+
+
+@jit_exact
+def elstm_linearise(out, a, u, c_before, p):
+    """Fill `out` from one row's a (3H), W x + b, the matrix u = U_o (H, H) and old cell states (H)."""
+    n = c_before.size
+    for j in range(n):
+        before = c_before[j]
+        f, z, c = cell_state(a[j], a[n + j], before, p[0, j], p[1, j])
+        da_f, da_z, direct = cell_state_backward(ONE, f, z, before, p[0, j], p[1, j])
+        out.state[1, j], out.gain[1, 0, j], out.gain[1, 1, j], out.direct[1, 1, j] = c, da_f, da_z, direct
+        out.peephole_input[0, j] = out.peephole_input[1, j] = before
+        # The recurrent input of the output gate is the new c.
+        out.recurrent_input[2, j], out.recurrent_input_direct[2, 1, j] = c, direct
+        out.recurrent_input_gain[2, 0, j], out.recurrent_input_gain[2, 1, j] = da_f, da_z
+    for j in range(n):
+        a_o, c = a[2 * n + j], out.state[1, j]
+        for i in range(n):
+            a_o += u[j, i] * out.state[1, i]
+        o, out.state[0, j] = output(a_o, c)
+        out.gain[0, 2, j], h_c = output_backward(ONE, o, c)
+        out.direct[0, 1, j] = h_c * out.direct[1, 1, j]
+        out.gain[0, 0, j], out.gain[0, 1, j] = h_c * out.gain[1, 0, j], h_c * out.gain[1, 1, j]
+
+
+@jit_borrowed
+def elstm_time_step(out, theta, x, before, work, structure):
+    """One time step from the flat parameters."""
     n, places = before.shape[1], structure.places
-    z, weights = work[: 3 * n], theta[places[0] : places[0] + places[5]].reshape(3 * n, x.size)
+    a, weights = work[: 3 * n], theta[places[0] : places[0] + places[5]].reshape(3 * n, x.size)
     for j in range(3 * n):
-        total = z.dtype.type(0)
+        total = a.dtype.type(0)
         for k in range(2, 4):
             if places[k] >= 0:
                 total += theta[places[k] + j]
         for i in range(x.size):
             total += weights[j, i] * x[i]
-        z[j] = total
+        a[j] = total
     u = theta[places[1] : places[1] + n * n].reshape(n, n)
     p = theta[places[4] : places[4] + 2 * n].reshape(2, n)
-    elstm_linearise(out, z, u, before[1], p)
+    elstm_linearise(out, a, u, before[1], p)
 
 
 class ELSTM(interface.Cell):
-    """The element-wise recurrent LSTM; equations and options at the top of the file.
+    """The element-wise recurrent LSTM (Irie, Gopalakrishnan & Schmidhuber 2023), whose exact RTRL is cheap.
 
-    Parameters: weight_ih (3*H, I), weight_hh (H, H), bias_ih and bias_hh (3*H), weight_peephole (2, H). Raises `RnnsimError` for
-    sizes below 1 and unknown options.
+    With s the logistic function and * the element-wise product, at time step t::
+
+        f = s(W_f x(t) + p_f * c(t-1) + b_f)             forget gate
+        z = tanh(W_z x(t) + p_z * c(t-1) + b_z)          cell input
+        c(t) = f * c(t-1) + (1 - f) * z                  cell state
+        o = s(W_o x(t) + U_o c(t) + b_o)                 output gate
+        h(t) = o * c(t)                                  output
+
+    Only c is carried on, and a unit's next c depends on its own c alone: dc(t)/dc(t-1) is diagonal, ::
+
+        D = f + p_f * f^ + p_z * z^,     f^ = (c(t-1) - z) f (1 - f),     z^ = (1 - f) (1 - z^2)
+
+    so the influence of a parameter stays in its unit, one number a parameter. The full product U_o c(t) mixes the units on
+    their way out of the layer and not on their way through time. (The preprint's text prints D without its last term; their
+    code has it.)
+
+    Parameters
+    ----------
+    n_inputs, hidden : numbers of inputs I and units H
+    dtype : "float32" or "float64"
+    bias : "single", one bias vector; "double", b = bias_ih + bias_hh; "none"
+    forget_bias : what the forget gate's bias starts from
+
+    Weights are weight_ih (3H, I), bias_ih and bias_hh (3H), rows gate by gate in the order f, z, o; weight_hh (H, H), which is
+    U_o; and weight_peephole (2, H), p_f and p_z. Raises `RnnsimError` for sizes below 1 and unknown options.
 
     >>> cell = ELSTM(3, 5, "float32")
     >>> [shape for name, shape in cell.shapes()]
@@ -224,8 +249,9 @@ class ELSTM(interface.Cell):
     unread_states = ("h",)
     carried = "c"
     trace_names = ("f", "z", "o", "c", "h")
-    own_groups = (0, 1)
-    after = False  # the output gate's message depends on the other pre-activations
+    peephole_groups = (0, 1)
+    gate_dependent = True  # the output gate sees the new state
+    examples = (dict(forget_bias=-2.0),)
 
     def __init__(
         self,
@@ -243,11 +269,10 @@ class ELSTM(interface.Cell):
             interface.Group(gate, block, 0 if gate == "o" else None, tuple((name, block) for name in names))
             for block, gate in enumerate("fzo")
         )
-        self._walk = None
 
-    tick = staticmethod(elstm_tick)
+    time_step = staticmethod(elstm_time_step)
 
-    def tick_options(self):
+    def time_step_options(self):
         return [], []
 
     def shapes(self):
@@ -262,72 +287,69 @@ class ELSTM(interface.Cell):
             if self.bias == "double":
                 weights["bias_hh"][: self.hidden] = 0
 
-    def _bias(self):
-        total = self.buffer("bias", 3 * self.hidden)
-        total[...] = 0
-        for name, _ in interface.bias_shapes(self.bias, 1):
-            total += self.weights[name]
-        return total
-
     def forward(self, x, state, lengths, reverse=False):
         steps, batch, _ = x.shape
         w, u = self.weights["weight_ih"], self.weights["weight_hh"]
-        self._walk = walk = ELSTMWalk(
-            x.reshape(steps * batch, -1),
-            self.buffer("z", steps * batch, w.shape[0]),
-            self.slots("h", steps, batch, state[0], reverse),
-            self.slots("c", steps, batch, state[1], reverse),
-            packed(self.space, "panels_ih", w.T),
-            packed(self.space, "panels_hh", u.T),
-            self._bias(),
-            self.weights["weight_peephole"],
-            lengths,
-            batch,
-            reverse,
+        self._tape = tape = ELSTMTape(
+            x=x.reshape(steps * batch, -1),
+            a=self.buffer("a", steps * batch, 3 * self.padded),
+            h=self.slots("h", steps, batch, state[0], reverse),
+            c=self.slots("c", steps, batch, state[1], reverse),
+            panels_ih=packed_columns(self.space, "panels_ih", w, 3),
+            panels_hh=packed_columns(self.space, "panels_hh", u),
+            bias=self.padded_rows("bias", self.bias_arrays(), 3),
+            peephole=self.padded_rows("peephole", [self.weights["weight_peephole"]]),
+            lengths=lengths,
+            batch=batch,
+            hidden=self.hidden,
+            reverse=reverse,
         )
-        tasks = sequence.row_tasks(steps, batch, w.size + u.size)
-        sequence.over_rows(elstm_forward, _forward_parallel, tasks, batch, walk)
-        return interface.states_after(walk.h, steps, batch, reverse)
+        chunks = sequence.row_chunks(steps, batch, w.size + u.size)
+        sequence.over_rows(elstm_forward, _forward_parallel, chunks, batch, tape)
+        return self.outputs(tape.h, steps, batch, reverse)
 
-    def slots_of_walk(self):
-        walk = self._walk
-        return (walk.h, walk.c), walk.batch, walk.reverse
+    def state_slots(self):
+        return [self._tape.h, self._tape.c], self._tape.batch, self._tape.reverse
 
     def backward(self, dy, d_state, dx=None):
-        walk, weights, gradients, n = self._walk, self.weights, self.gradients, self.hidden
-        rows, batch = walk.x.shape[0], walk.batch
-        dh, dc = d_state
-        dy = self.buffer("none", 0, n) if dy is None else dy.reshape(rows, n)
-        panels = packed(self.space, "panels_back", weights["weight_hh"])
-        tasks = sequence.row_tasks(rows // batch, batch, weights["weight_hh"].size)
-        sequence.over_rows(elstm_backward, _backward_parallel, tasks, batch, walk, dh, dc, dy, panels)
+        tape, weights, gradients, n, p = self._tape, self.weights, self.gradients, self.hidden, self.padded
+        rows, batch = tape.x.shape[0], tape.batch
+        states = self.padded_gradients(d_state)
+        d = ELSTMGradient(
+            dh=states[0],
+            dc=states[1],
+            dy=self.buffer("none", 0, n) if dy is None else dy.reshape(rows, n),
+            panels_hh=packed_rows(self.space, "panels_back", weights["weight_hh"]),
+        )
+        chunks = sequence.row_chunks(rows // batch, batch, weights["weight_hh"].size)
+        sequence.over_rows(elstm_backward, _backward_parallel, chunks, batch, tape, d)
+        self.take_gradients(d_state, states)
 
-        c_after = interface.states_after(walk.c, rows // batch, batch, walk.reverse).reshape(rows, n)
-        c_before = interface.states_before(walk.c, rows // batch, batch, walk.reverse)
+        c_after = interface.states_after(tape.c, rows // batch, batch, tape.reverse).reshape(rows, p)
+        c_before = interface.states_before(tape.c, rows // batch, batch, tape.reverse)
         bias = self.buffer("d_bias", 3 * n)
         bias[...] = 0
-        weight_gradient(gradients["weight_hh"], bias[:0], walk.z, c_after, self.scratch, 2 * n)
-        weight_gradient(gradients["weight_ih"], bias, walk.z, walk.x, self.scratch)
+        weight_gradient(gradients["weight_hh"], bias[:0], tape.a, c_after, self.scratch, 2 * p)
+        weight_gradient(gradients["weight_ih"], bias, tape.a, tape.x, self.scratch, units=n)
         for name, _ in interface.bias_shapes(self.bias, 1):
             gradients[name] += bias
         for row in range(2):
-            diagonal_gradient(gradients["weight_peephole"][row], walk.z[:, row * n : (row + 1) * n], c_before)
+            diagonal_gradient(gradients["weight_peephole"][row], tape.a[:, row * p : row * p + n], c_before)
         if dx is not None:
-            multiply_rows(dx.reshape(rows, -1), walk.z, packed(self.space, "panels_dx", weights["weight_ih"]), bias[:0])
+            panels = packed_rows(self.space, "panels_dx", weights["weight_ih"], 3)
+            multiply_rows(dx.reshape(rows, -1), tape.a, panels, bias[:0])
 
     def traces(self):
-        walk, n = self._walk, self.hidden
-        steps = walk.x.shape[0] // walk.batch
-        gates = walk.z.reshape(steps, walk.batch, -1)
-        found = {gate: gates[:, :, block * n : (block + 1) * n] for block, gate in enumerate("fzo")}
-        for name, array in (("c", walk.c), ("h", walk.h)):
-            found[name] = interface.states_after(array, steps, walk.batch, walk.reverse)
-        return found
+        tape = self._tape
+        steps = tape.x.shape[0] // tape.batch
+        states = {
+            name: self.units(interface.states_after(slots, steps, tape.batch, tape.reverse))
+            for name, slots in (("c", tape.c), ("h", tape.h))
+        }
+        return self.gate_traces(tape.a, "fzo", tape.batch) | states
 
     def linearise(self, x, state):
-        out = interface.Linearised.empty(2, 3, self.hidden, 2, self.dtype)
-        weights = self.weights
-        elstm_linearise(
-            out, weights["weight_ih"] @ x + self._bias(), weights["weight_hh"], state[1], weights["weight_peephole"]
-        )
+        out, weights = interface.Linearised.empty(2, 3, self.hidden, 2, self.dtype), self.weights
+        a = weights["weight_ih"] @ x + sum(self.bias_arrays())
+        elstm_linearise(out, a, weights["weight_hh"], state[1], weights["weight_peephole"])
         return out

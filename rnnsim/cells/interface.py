@@ -1,29 +1,7 @@
-"""The contract of a recurrent cell.
+"""The contract of a recurrent cell: one recurrent layer in one direction.
 
-A cell is one recurrent layer in one direction. A class that fulfils these points works in every network and under every
-learning rule, and is entered in the registry with one line of ``rnnsim/cells/__init__.py``:
-
-1. ``__init__(n_inputs, hidden, dtype, **options)`` checks its options; each option is annotated. If some of them may be arrays
-   or names of files, ``kept(options)`` gives them as a configuration keeps them, in numbers, texts and lists.
-2. ``shapes()`` lists ``(name, shape)`` of its parameters, in PyTorch's names without the layer suffix (``weight_ih``,
-   ``weight_hh``, ``bias_ih``, ...); rows lie gate by gate.
-3. ``initialise(weights, rng)`` fills the parameters.
-4. ``bind(weights, gradients, scratch)`` gives it views of the flat parameter and gradient vectors, by name.
-5. ``forward(x, state, lengths, reverse)`` walks a batch x (T, B, I) from `state`, a list of one (B, H) array per entry of
-   `state_names`, and returns the outputs (T, B, H), a view. What the backward pass needs stays in the cell's workspace.
-6. ``slots_of_walk()`` gives the state arrays of the last walk; from them come ``final_state()`` and ``state_after(ticks)``.
-7. ``backward(dy, d_state, dx)`` walks back: dy (T, B, H) or None is the gradient of the outputs; d_state, a list of (B, H)
-   arrays, goes from the gradient of the final state to that of the initial one, in place; dx (T, B, I), unless None,
-   receives the gradient of the inputs. Parameter gradients are added to the bound gradient views.
-8. ``traces()`` gives every gate and state of the last forward walk by name, (T, B, H) each: names in `trace_names`.
-9. ``linearise(x, state)`` gives one tick as a `Linearised`; `groups` says which parameter rows make which pre-activation.
-10. ``tick(out, theta, x, before, work, structure)``, a kernel, does the same from the flat parameters, for
-    `rnnsim.learning.online.engine`; ``tick_options()`` gives the whole numbers and the numbers that it finds in
-    ``structure.options`` and ``structure.numbers``. ``work`` has 8 H numbers.
-11. `unread_states` names the states that no time step reads: an initial value of them does nothing, so a network that learns
-    initial states has no parameter for them.
-12. `carried` names the one state that goes on from tick to tick, if a unit's next one depends on no other unit's; else None.
-13. The walk of a row does not depend on the other rows, on the number of threads or on what the workspace held before.
+A class that fulfils `Cell` works in every network and under every learning rule; one line in ``rnnsim/cells/__init__.py``
+enters it in the registry.
 """
 
 from abc import ABC, abstractmethod
@@ -31,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.core.padding import padded_size
 from rnnsim.core.registry import at_least, one_of
 from rnnsim.core.workspace import Workspace
 
@@ -38,7 +17,7 @@ from rnnsim.core.workspace import Workspace
 class Group(NamedTuple):
     """One pre-activation per unit: which blocks of H parameter rows make it.
 
-    a = weight_ih[block] @ x + weight_hh[block] @ message + biases, each absent part being None or empty.
+    a = weight_ih[block] @ x + weight_hh[block] @ recurrent_input + biases, each absent part being None or empty.
     """
 
     name: str
@@ -48,26 +27,26 @@ class Group(NamedTuple):
 
 
 class Linearised(NamedTuple):
-    """One tick of one row, linearised; H units, k states a unit, G groups of pre-activations a unit.
+    """One time step of one row, linearised; H units, k states a unit, G groups of pre-activations a unit.
 
-    With s the old state, a the pre-activations and m the messages, vectors that the recurrent weights multiply::
+    With s the old state, a the pre-activations and m the recurrent inputs, the vectors that the recurrent weights multiply::
 
         ds'[p, j] = sum_q direct[p, q, j] ds[q, j] + sum_g gain[p, g, j] da[g, j]
-        dm[g, j]  = sum_q message_direct[g, q, j] ds[q, j] + sum_e message_gain[g, e, j] da[e, j]
+        dm[g, j]  = sum_q recurrent_input_direct[g, q, j] ds[q, j] + sum_e recurrent_input_gain[g, e, j] da[e, j]
         da[g]     = weight_hh[g] @ dm[g] + (what the change of the parameters does)
 
-    Everything but weight_hh is local to a unit. `message_gain` is non-zero only where a group's message depends on the
-    pre-activation of an earlier group. Parameters that weigh a unit's own state (peepholes) act on the pre-activation
-    of their group like an input weight, with `own_source` as input.
+    Everything but weight_hh is local to a unit. `recurrent_input_gain` is non-zero only where the recurrent input of a group
+    depends on the pre-activation of an earlier group. Parameters that weigh a unit's own state (peepholes) act on the
+    pre-activation of their group like an input weight, with `peephole_input` as input.
     """
 
     state: np.ndarray  # (k, H) new state
     direct: np.ndarray  # (k, k, H)
     gain: np.ndarray  # (k, G, H)
-    message: np.ndarray  # (G, H)
-    message_direct: np.ndarray  # (G, k, H)
-    message_gain: np.ndarray  # (G, G, H)
-    own_source: np.ndarray  # (rows of the peephole parameter, H)
+    recurrent_input: np.ndarray  # (G, H)
+    recurrent_input_direct: np.ndarray  # (G, k, H)
+    recurrent_input_gain: np.ndarray  # (G, G, H)
+    peephole_input: np.ndarray  # (rows of the peephole parameter, H)
 
     @classmethod
     def empty(cls, states, groups, hidden, own, dtype):
@@ -85,91 +64,215 @@ class Linearised(NamedTuple):
 
 
 class Cell(ABC):
-    """One recurrent layer in one direction; the contract is at the top of the file."""
+    """One recurrent layer in one direction, with all that its passes need.
+
+    ``__init__(n_inputs, hidden, dtype, **options)`` checks its options and annotates each one.
+
+    A pass takes every row of a batch by itself: its bits do not depend on the other rows, on the number of threads or on what
+    the work buffers held before. Their rows are padded to whole vectors (`rnnsim.core.padding`); states, outputs, traces
+    and gradients that others see are not.
+
+    Attributes
+    ----------
+    state_names : names of the k states that go from time step to time step; the first one is the output
+    trace_names : names of what `traces` gives
+    groups : the pre-activations of a unit, a `Group` each
+    peephole_groups : the group that each row of the peephole parameter acts on
+    gate_dependent : whether a recurrent input depends on a pre-activation of the same time step
+    input_delay : whether the readout sees the state before the time step
+    plain_units : whether a unit is f(weighted sum) of inputs and units, with nothing besides
+    connections : table (H, I + H) of the connections: 1 trainable, 0 frozen, -1 absent; None: all are there
+    carried : the one state that goes on from time step to time step, if a unit's next one depends on no other unit's; else None
+    time_step : a kernel, see `time_step_options`
+    """
 
     state_names = ("h",)
     unread_states = ()
     trace_names = ("h",)
     groups = ()
     carried = None
-    own_groups = ()  # the group that each row of the peephole parameter acts on
+    peephole_groups = ()
+    gate_dependent = False
+    input_delay = False
+    plain_units = False
+    connections = None
+    examples = ()  # option sets with numbers and names that are tested besides all choices
 
     def __init__(self, n_inputs, hidden, dtype):
         self.n_inputs = at_least("inputs", n_inputs, 1)
         self.hidden = at_least("hidden", hidden, 1)
         self.dtype = floating_type(dtype)
+        self.padded = padded_size(self.hidden, self.dtype)
         self.space = Workspace(self.dtype)
         self.weights = self.gradients = self.scratch = None
+        self._tape = None
+
+    # -- what a cell defines ------------------------------------------------------------------------------------------
 
     @abstractmethod
     def shapes(self):
-        """Names and shapes of the parameters."""
+        """The parameters, a list of (name, shape).
+
+        Names are PyTorch's without the suffix of the layer: weight_ih (G*H, I), weight_hh (G*H, H), bias_ih, bias_hh (G*H);
+        rows lie gate by gate. Peepholes are weight_peephole (rows, H).
+        """
 
     @abstractmethod
-    def forward(self, x, state, lengths, reverse):
-        """Walk a batch; the outputs (T, B, H)."""
+    def forward(self, x, state, lengths, reverse=False):
+        """Unroll over a batch of sequences and keep what `backward` and `traces` need.
+
+        x : (T, B, I) contiguous
+        state : a list of one (B, H) array for each of `state_names`
+        lengths : (B) whole numbers up to T, or (0): all sequences have full length
+        reverse : whether to go from the last time step to the first
+
+        Returns the outputs (T, B, H), contiguous, which the next call overwrites. Beyond the length of a sequence they
+        repeat its last output.
+        """
 
     @abstractmethod
-    def slots_of_walk(self):
-        """(flat state arrays ((T+1)*B, H) in the order of `state_names`, B, reverse) of the last walk."""
-
-    def final_state(self):
-        """The states (B, H) at the end of the last walk, views."""
-        arrays, batch, reverse = self.slots_of_walk()
-        return [array[:batch] if reverse else array[-batch:] for array in arrays]
-
-    def state_after(self, ticks):
-        """The states (B, H) after so many ticks of the last walk, which went forward; views."""
-        arrays, batch, _ = self.slots_of_walk()
-        return [array[ticks * batch : (ticks + 1) * batch] for array in arrays]
+    def state_slots(self):
+        """(slots, B, reverse) of the last pass: the slots are a list of one ((T+1) * B, P) array for each of `state_names`."""
 
     @abstractmethod
-    def backward(self, dy, d_state, dx):
-        """Walk back; parameter gradients accumulate."""
+    def backward(self, dy, d_state, dx=None):
+        """Backpropagation through time over the last forward pass.
+
+        dy : (T, B, H), the gradient of the outputs, or None for zero; what lies beyond a sequence is not read
+        d_state : a list of (B, H) arrays; in place the gradient of the final states becomes that of the initial ones
+        dx : (T, B, I), receives the gradient of the inputs unless it is None; may share its memory with dy
+
+        Gradients of the parameters are added to the views that `bind` gave. What the forward pass kept is overwritten: there
+        is one backward pass for a forward pass.
+        """
 
     @abstractmethod
     def traces(self):
-        """Gates and states of the last forward walk."""
+        """Every gate and state of the last forward pass: a dict of name -> (T, B, H), views, names as in `trace_names`.
+
+        Only before `backward`; undefined beyond the length of a sequence.
+        """
 
     @abstractmethod
     def linearise(self, x, state):
-        """One tick x (I), state (k, H) as a `Linearised`."""
+        """One time step of one row, x (I) and state (k, H), as a `Linearised` of new arrays."""
 
     @abstractmethod
-    def tick_options(self):
-        """(whole numbers, numbers) that the kernel `tick` needs."""
+    def time_step_options(self):
+        """What the kernel `time_step` needs to know of the options: (whole numbers, numbers), at most 8 and 4.
+
+        ``time_step(out, theta, x, before, work, structure)`` does from the flat parameters what `linearise` does: out is a
+        `Linearised` to fill, theta all parameters of the network, x (I), before (k, H), work a buffer of 8 H numbers, structure
+        a `rnnsim.learning.online.engine.Structure`, which holds these numbers as ``options`` and ``numbers``.
+        """
+
+    @staticmethod
+    def kept(options):
+        """Options as a configuration keeps them, in numbers, texts and lists."""
+        return dict(options)
+
+    def trainable(self):
+        """``{parameter: bool or bool array}``, False where an entry is frozen or absent; {} if all are trained."""
+        return {}
 
     def initialise(self, weights, rng):
-        """Uniform in +-1/sqrt(hidden), as PyTorch does for its recurrent layers."""
+        """Fill the parameters, a dict of name -> array: uniform in +-1/sqrt(hidden), as PyTorch does."""
         bound = 1 / np.sqrt(self.hidden)
         for name, _ in self.shapes():
             weights[name][...] = rng.uniform(-bound, bound, weights[name].shape)
 
+    # -- what all cells have ------------------------------------------------------------------------------------------
+
     def bind(self, weights, gradients, scratch):
-        """Use these views of the parameters and gradients, and `scratch` (shared by all layers) for passing needs."""
+        """Use these views of the parameters and gradients, by name, and `scratch` (shared by all layers) for passing needs."""
         self.weights, self.gradients, self.scratch = weights, gradients, scratch
+
+    def final_state(self):
+        """The states at the end of the last pass, one contiguous (B, H) array each; the next pass overwrites them."""
+        slots, batch, reverse = self.state_slots()
+        return [np.ascontiguousarray(self.units(part[:batch] if reverse else part[-batch:])) for part in slots]
+
+    def state_after(self, time_steps):
+        """The states (B, H) after so many time steps of the last pass, which went forward; views."""
+        slots, batch, _ = self.state_slots()
+        return [self.units(part[time_steps * batch : (time_steps + 1) * batch]) for part in slots]
 
     def buffer(self, name, *shape):
         """A named array of the cell's own workspace."""
         return self.space.array(name, shape)
 
+    def units(self, array):
+        """An array (..., P) without its padding (..., H)."""
+        return array if self.padded == self.hidden else array[..., : self.hidden]
+
     def slots(self, name, steps, batch, first, reverse):
-        """The flat state array ((T+1)*B, H) of a walk, with the initial state in its slot."""
-        array = self.buffer(name, (steps + 1) * batch, self.hidden)
+        """The states ((T+1) * B, P) of a pass, with the initial one (B, H) in its slot."""
+        array = self.buffer(name, (steps + 1) * batch, self.padded)
         start = steps * batch if reverse else 0
-        array[start : start + batch] = first
+        put_padded(array[start : start + batch], first)
         return array
 
+    def outputs(self, slots, steps, batch, reverse):
+        """The outputs (T, B, H), contiguous: the state after each time step."""
+        found = states_after(slots, steps, batch, reverse)
+        if self.padded == self.hidden:
+            return found
+        outputs = self.buffer("outputs", steps, batch, self.hidden)
+        outputs[...] = found[:, :, : self.hidden]
+        return outputs
 
-def states_after(array, steps, batch, reverse):
-    """The (T, B, H) view of the slots that a walk wrote: the state after each tick."""
-    slots = array.reshape(steps + 1, batch, -1)
+    def gate_traces(self, a, names, batch):
+        """Views (T, B, H) of the gates in a (R, G*P), by name."""
+        gates = a.reshape(-1, batch, len(names), self.padded)
+        return {name: self.units(gates[:, :, g]) for g, name in enumerate(names)}
+
+    def padded_rows(self, name, arrays, rows=None):
+        """The sum of arrays (G*H) or (G, H) in a buffer (rows * P), gate by gate, in the last rows; zeros elsewhere."""
+        size = arrays[0].size // self.hidden if arrays else 0
+        rows = size if rows is None else rows
+        buffer = self.buffer(name, rows * self.padded)
+        buffer[...] = 0
+        blocks = buffer.reshape(rows, self.padded)[rows - size :, : self.hidden]
+        for array in arrays:
+            blocks += array.reshape(size, self.hidden)
+        return buffer
+
+    def bias_arrays(self):
+        """The bias parameters that there are."""
+        return [self.weights[name] for name in BIASES[self.bias]]
+
+    def padded_gradients(self, d_state):
+        """The gradients of the states (B, H) in buffers (B, P); arrays without padding are used as they are."""
+        if self.padded == self.hidden:
+            return d_state
+        buffers = [self.buffer(f"d_{name}", len(d), self.padded) for name, d in zip(self.state_names, d_state)]
+        for buffer, d in zip(buffers, d_state):
+            put_padded(buffer, d)
+        return buffers
+
+    def take_gradients(self, d_state, buffers):
+        """d_state (B, H) <- the buffers of `padded_gradients`."""
+        for d, buffer in zip(d_state, buffers):
+            if buffer is not d:
+                d[...] = buffer[:, : self.hidden]
+
+
+def put_padded(padded, array):
+    """padded (B, P) <- array (B, H), and zeros."""
+    count = array.shape[1]
+    padded[:, :count] = array
+    padded[:, count:] = 0
+
+
+def states_after(slots, steps, batch, reverse):
+    """The (T, B, P) view of the slots that a pass wrote: the state after each time step."""
+    slots = slots.reshape(steps + 1, batch, -1)
     return slots[:steps] if reverse else slots[1:]
 
 
-def states_before(array, steps, batch, reverse):
-    """The (T*B, H) view of the state before each tick."""
-    return array[batch:] if reverse else array[: steps * batch]
+def states_before(slots, steps, batch, reverse):
+    """The (T*B, P) view of the state before each time step."""
+    return slots[batch:] if reverse else slots[: steps * batch]
 
 
 BIASES = {"single": ("bias_ih",), "double": ("bias_ih", "bias_hh"), "none": ()}

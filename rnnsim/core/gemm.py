@@ -1,6 +1,6 @@
 """Matrix products for recurrent kernels: a register-tiled micro-kernel for the vector width of this machine.
 
-A recurrent step multiplies a few rows of states by the same weight matrix at every tick. A BLAS packs that matrix anew for
+A recurrent step multiplies a few rows of states by the same weight matrix at every time step. A BLAS packs that matrix anew for
 every product and brings its own threads; here the matrix is packed once for a whole sequence, and the product runs in the
 thread that calls it. For products of any other kind there is `rnnsim.core.blas`.
 
@@ -289,11 +289,3 @@ def pack(panels, b):
             row[:] = 0
             for j in range(columns - whole * width):
                 row[j] = b[k, whole * width + j]
-
-
-@jit_exact
-def accumulate_outer(gradient, d, v, panels):
-    """gradient (G, N) += d (R, G).T @ v (R, N): a weight gradient; `panels` (P, at least R, W) is a buffer for packed v."""
-    packed = panels[:, : d.shape[0]]
-    pack(packed, v)
-    product_packed(gradient, d.T, packed, True)

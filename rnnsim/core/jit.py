@@ -14,7 +14,8 @@ Cache
     the instruction set if one is asked for; within a folder Numba tells processors apart.
     Numba's own cache looks only at the file that a kernel stands in and misses a change in another file that the
     kernel calls; here such a change gives a new folder, so a stale kernel cannot be run. If the folder cannot be
-    written or its files are damaged, kernels are compiled in memory.
+    written or its files are damaged, kernels are compiled in memory. Kernels of files outside rnnsim are kept too, each under the
+    digest of all that it depends on (`rnnsim.core.kernel_digest`).
 
 Switches
     ``RNNSIM_JIT=0`` runs every kernel as plain Python (slow; for debuggers and coverage).
@@ -166,12 +167,14 @@ def _cache_class():
         def __init__(self, function, source):
             self._line = function.__code__.co_firstlineno
             self._module = function.__module__
+            own = self._module.startswith("rnnsim.")
+            self._digest = source_digest(self._module) if own else _file_digest(function)
 
         def get_cache_path(self):
-            return str(writable_cache() / f"{self._module}-{source_digest(self._module)}")
+            return str(writable_cache() / f"{self._module}-{self._digest}")
 
         def get_source_stamp(self):
-            return source_digest(self._module)
+            return self._digest
 
         def get_disambiguator(self):
             return str(self._line)
@@ -192,7 +195,8 @@ def _cache_class():
             with contextlib.suppress(OSError):
                 try:
                     return super().load_overload(sig, target_context)
-                except (EOFError, pickle.UnpicklingError):
+                except (EOFError, pickle.UnpicklingError, AttributeError, ImportError):
+                    # Damaged; or the type of an argument has another name now, in a module that the kernel's does not import.
                     self.flush()
             return None
 
@@ -200,7 +204,41 @@ def _cache_class():
             with contextlib.suppress(OSError):
                 super().save_overload(sig, _with_links(data))
 
-    return Cache
+    class OutsideCache(Cache):
+        """For kernels outside rnnsim: the key has the digest of what a kernel depends on when it is compiled."""
+
+        def _index_key(self, sig, codegen):
+            return (*super()._index_key(sig, codegen), self._depends)
+
+        def load_overload(self, sig, target_context):
+            from rnnsim.core.kernel_digest import kernel_digest
+
+            self._depends = kernel_digest(self._py_func)
+            return super().load_overload(sig, target_context) if self._depends else None
+
+        def save_overload(self, sig, data):
+            if self._depends:
+                super().save_overload(sig, data)
+
+    return Cache, OutsideCache
+
+
+def _file_digest(function):
+    """Digest of the file that a function outside rnnsim stands in: 16 hexadecimal digits."""
+    return hashlib.sha256(pathlib.Path(function.__code__.co_filename).read_bytes()).hexdigest()[:16]
+
+
+def _cache_of(function):
+    """The cache of a function's compiled forms; None where it is not kept: it has no file or no name, or a function makes it."""
+    if not writable_cache():
+        return None
+    inside, outside = _cache_class()
+    if function.__module__.startswith("rnnsim."):
+        return inside(function)
+    nameless = function.__name__ == "<lambda>" or not os.path.isfile(function.__code__.co_filename)
+    if function.__closure__ or nameless:
+        return None
+    return outside(function)
 
 
 def _compile(function, fastmath, parallel, **more):
@@ -211,8 +249,9 @@ def _compile(function, fastmath, parallel, **more):
     dispatcher = numba.njit(
         fastmath=fastmath, error_model="numpy", nogil=True, parallel=parallel, no_cfunc_wrapper=True, **more
     )(function)
-    if function.__module__.startswith("rnnsim.") and writable_cache():
-        dispatcher._cache = _cache_class()(dispatcher.py_func)
+    cache = _cache_of(dispatcher.py_func)
+    if cache is not None:
+        dispatcher._cache = cache
     return dispatcher
 
 
@@ -232,6 +271,11 @@ def jit_borrowed(function):
     Whenever a kernel takes an array out of a tuple its references are counted, by an instruction that locks the bus. That is
     nothing beside a batch, and half the time of one tick of a small network.
     """
+    return _compile(function, EXACT, False, _nrt=False, forceinline=True)
+
+
+def jit_formula(function):
+    """Compile a formula, a small function of numbers, into every kernel that calls it; its arguments may be vectors."""
     return _compile(function, EXACT, False, _nrt=False, forceinline=True)
 
 
@@ -256,8 +300,8 @@ def symbol(name, signature):
 
         flags = dict(fastmath=EXACT, error_model="numpy", nopython=True)
         compiled = CFunc(function, normalize_signature(signature), locals={}, options=flags)
-        if writable_cache():
-            compiled._cache = _cache_class()(function)
+        if function.__module__.startswith("rnnsim.") and writable_cache():
+            compiled._cache = _cache_class()[0](function)
         compiled.compile()
         binding.add_symbol(name, compiled.address)
         return compiled

@@ -33,6 +33,21 @@ _LOW = 0xFFFFFFFF
 _TO_UNIT = 1 / 2**53
 
 
+def seed_of(rng):
+    """The seed, a whole number, of what a user gives as `rng`: an int, SeedSequence or Generator; else `RnnsimError`.
+
+    >>> seed_of(7), seed_of(np.random.default_rng(1)) == seed_of(np.random.default_rng(1))
+    (7, True)
+    """
+    if isinstance(rng, np.random.SeedSequence):
+        return int(rng.generate_state(1, np.uint64)[0] >> 1)
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(2**63))
+    if not isinstance(rng, (int, np.integer)) or isinstance(rng, bool) or not 0 <= rng < 2**63:
+        raise RnnsimError(f"rng={rng}: expected a whole number of at least 0, a SeedSequence or a Generator")
+    return int(rng)
+
+
 def stream_key(seed, name):
     """The key of a named stream of a seed: np.uint64, the same on every machine and in every version.
 

@@ -4,15 +4,17 @@ An element-wise loop over a row of 32 or 100 units is short: what the compiler a
 arrays do not overlap, a scalar loop for the rest) costs more than the arithmetic. Here the vector is written down::
 
     for j in range(0, n, width(x)):                 # one register at a time
-        live = first(n - j)                         # the lanes that exist: all, but in the last round
-        h = sigmoid(load(x, j, live)) * load(c, j, live)
-        store(y, j, live, h)
+        active = mask(n - j)                        # the lanes that exist: all, but in the last round
+        h = sigmoid(load(x, j, active)) * load(c, j, active)
+        store(y, j, active, h)
 
-`+ - * /` work between vectors and between a vector and a number of the same type, as do `exp`, `tanh` and `sigmoid` of
-`vmath`. Every lane is computed in the same way wherever it stands, so an element has the same bits in any place of a
-row. Lanes that do not exist are read as zero and not written.
+Rows of whole vectors need no mask: `rnnsim.core.padding`.
 
-A sum over a row keeps one vector of partial sums and adds up its lanes at the end: ``total(sums)``. Its order depends on
+`+ - * /` work between vectors and between a vector and a number, which takes the vector's type, as do `exp`, `tanh` and
+`sigmoid` of `vmath`. Every lane is computed in the same way wherever it stands, so an element has the same bits in any place
+of a row. Lanes that do not exist are read as zero and not written.
+
+A sum over a row keeps one vector of partial sums and adds up its lanes at the end: ``reduce_add(sums)``. Its order depends on
 the width of the machine's vectors and on nothing else.
 """
 
@@ -128,12 +130,28 @@ if policy.ENABLED:
 
     @intrinsic
     def store(typing, x, j, live, value):
-        """x[j], x[j + 1], ... = the vector `value`, in the lanes that exist."""
+        """x[j], x[j + 1], ... = the vector `value`, in the lanes that exist.
+
+        A full vector takes the plain instruction: a masked store is 42 micro-operations on AMD's processors with AVX2 and a
+        chain of branches on NEON. (A masked load costs little with AVX2.) Every store asks by itself: from equal questions the
+        compiler would make two versions of the whole round, move what they share in front of the first question, and so part
+        products from the sums that they are fused with; the bits of a formula would depend on where its results are stored.
+        """
 
         def generate(context, builder, sig, arguments):
             pointer, kind, align = _place(context, builder, sig.args[0], arguments[0], arguments[1])
-            mask = _mask(builder, arguments[2], kind.count)
-            _masked(builder, "store", kind, ir.VoidType(), [arguments[3], pointer, align, mask])
+            live = arguments[2]
+            full = builder.icmp_signed(">=", live, ir.Constant(live.type, kind.count))
+            # Always true in the end, but to the compiler a new question at every call.
+            question = ir.FunctionType(ir.IntType(1), [])
+            name = "llvm.experimental.widenable.condition"
+            full = builder.and_(full, builder.call(cgutils.get_or_insert_function(builder.module, question, name), []))
+            with builder.if_else(full, likely=True) as (whole, part):
+                with whole:
+                    builder.store(arguments[3], pointer, align=align.constant)
+                with part:
+                    mask = _mask(builder, live, kind.count)
+                    _masked(builder, "store", kind, ir.VoidType(), [arguments[3], pointer, align, mask])
             return context.get_dummy_value()
 
         return types.void(x, types.intp, live_type, Vector(x.dtype)), generate
@@ -278,28 +296,33 @@ if policy.ENABLED:
 
     @intrinsic
     def select_positive(typing, x, then, otherwise):
-        """`then` in the lanes where x > 0, else `otherwise`; all three are vectors."""
+        """`then` in the lanes where x > 0, else `otherwise`; all three are vectors, or numbers."""
 
         def generate(context, builder, sig, arguments):
-            zero = ir.Constant(arguments[0].type, None)
-            return builder.select(builder.fcmp_ordered(">", arguments[0], zero), arguments[1], arguments[2])
+            x, then, otherwise = arguments
+            zero = ir.Constant(x.type, None if isinstance(sig.return_type, Vector) else 0.0)
+            return builder.select(builder.fcmp_ordered(">", x, zero), then, otherwise)
 
         return x(x, x, x), generate
 
     @intrinsic
     def clip(typing, x, low, high):
-        """The vector x, no lane below `low` or above `high`; NaN stays."""
+        """The vector or number x, no lane below `low` or above `high`; NaN stays."""
 
         def generate(context, builder, sig, arguments):
-            count = sig.return_type.width
+            kind = sig.return_type
             x, low, high = arguments
-            low, high = (
-                splat(builder, context.cast(builder, v, sig.args[1], sig.return_type.dtype), count) for v in (low, high)
-            )
+            if isinstance(kind, Vector):
+                low, high = (_broadcast(context, builder, v, types.float64, kind) for v in (low, high))
+            else:
+                low, high = (context.cast(builder, v, types.float64, kind) for v in (low, high))
             x = builder.select(builder.fcmp_ordered("<", x, low), low, x)
             return builder.select(builder.fcmp_ordered(">", x, high), high, x)
 
         return x(x, types.float64, types.float64), generate
+
+    def _broadcast(context, builder, number, kind, vector):
+        return splat(builder, context.cast(builder, number, kind, vector.dtype), vector.width)
 
     _OPERATIONS = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
 
@@ -308,13 +331,19 @@ if policy.ENABLED:
         class _Typing(AbstractTemplate):
             def generic(self, arguments, keywords):
                 kinds = [x for x in arguments if isinstance(x, Vector)]
-                if len(arguments) == 2 and kinds and all(x in (kinds[0], kinds[0].dtype) for x in arguments):
+                if (
+                    len(arguments) == 2
+                    and kinds
+                    and all(x == kinds[0] or isinstance(x, types.Float) for x in arguments)
+                ):
                     return signature(kinds[0], *arguments)
                 return None
 
         def generate(context, builder, sig, arguments):
-            count = sig.return_type.width
-            a, b = (x if isinstance(kind, Vector) else splat(builder, x, count) for x, kind in zip(arguments, sig.args))
+            a, b = (
+                x if isinstance(kind, Vector) else _broadcast(context, builder, x, kind, sig.return_type)
+                for x, kind in zip(arguments, sig.args)
+            )
             # Multiply-add may fuse, as everywhere in rnnsim.
             return getattr(builder, instruction)(a, b, flags=("nsz", "contract"))
 

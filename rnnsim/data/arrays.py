@@ -7,16 +7,14 @@
 The kind of a file is told by the end of its name.
 """
 
-import csv
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rnnsim.core.reading import at_home, name_of, number, numbers, read_npy, read_npz, rows
 from rnnsim.core.registry import require
-from rnnsim.data.text import read_text
 from rnnsim.errors import RnnsimError, unknown
 
 KINDS = (".npy", ".npz", ".csv")
@@ -62,71 +60,43 @@ def read_table(path):
     >>> table.names, table.values.tolist()
     (('load', 'price'), [[1.0, 2.0], [3.0, 4.5]])
     """
-    names, rows, numbers, width = None, [], [], None
-    lines = csv.reader(io.StringIO(read_text(path)))
-    try:
-        for cells in lines:
-            if not any(cell.strip() for cell in cells):
+    names, values, places, width, file = None, [], [], None, name_of(path)
+    for line, cells in rows(at_home(path)):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if width is None:
+            width = len(cells)
+            if not any(map(_is_number, cells)):
+                names = tuple(cell.strip() for cell in cells)
                 continue
-            if width is None:
-                width = len(cells)
-                if not any(map(_is_number, cells)):
-                    names = tuple(cell.strip() for cell in cells)
-                    continue
-            where = f"{path}, line {lines.line_num}"
-            require(len(cells) == width, f"{where}: {len(cells)} columns, expected {width} as in the first line")
-            try:
-                rows.append([float(cell) for cell in cells])
-                numbers.append(lines.line_num)
-            except ValueError:
-                column = next(k for k, cell in enumerate(cells) if not _is_number(cell))
-                raise RnnsimError(f"{where}, column {column + 1}: expected a number, got {cells[column]!r}") from None
-    except csv.Error as error:
-        raise RnnsimError(f"{path}, line {lines.line_num}: {error}") from None
-    require(rows, f"{path}: no row of numbers")
-    values = np.array(rows)
+        if len(cells) != width:
+            raise RnnsimError(f"{file}, line {line}: {len(cells)} columns, expected {width} as in the first line")
+        try:
+            values.append(numbers(cells))
+            places.append(line)
+        except RnnsimError as error:
+            column = next(k for k, cell in enumerate(cells) if not _is_number(cell))
+            raise RnnsimError(f"{file}, line {line}, column {column + 1}: {error}") from None
+    require(values, f"{name_of(path)}: no row of numbers")
+    values = np.array(values)
     strange = np.argwhere(~np.isfinite(values))
     if strange.size:
         row, column = strange[0]
-        where = f"{path}, line {numbers[row]}, column {column + 1}"
+        where = f"{file}, line {places[row]}, column {column + 1}"
         raise RnnsimError(f"{where}: expected a finite number, got {values[row, column]}")
-    return Table(str(path), values, names)
-
-
-def read_npy(path):
-    """The array of a .npy file. Raises `RnnsimError` if it cannot be read, is cut short or holds no numbers."""
-    _expect_start(path, b"\x93NUMPY", ".npy")
-    try:
-        array = np.load(Path(path).expanduser(), allow_pickle=False)
-    except Exception as error:  # damaged bytes make NumPy raise all kinds of them
-        raise _damaged(path, error) from None
-    return _numbers(path, "the array", array)
-
-
-def read_npz(path):
-    """``{name: array}`` of a .npz file; errors as for `read_npy`."""
-    _expect_start(path, b"PK\x03\x04", ".npz")
-    found = {}
-    try:
-        with np.load(Path(path).expanduser(), allow_pickle=False) as archive:
-            for name in archive.files:
-                found[name] = archive[name]
-    except Exception as error:  # damaged bytes make NumPy raise all kinds of them
-        raise _damaged(path, error) from None
-    require(found, f"{path}: no arrays in it")
-    return {name: _numbers(path, f"the array '{name}'", array) for name, array in found.items()}
+    return Table(name_of(path), values, names)
 
 
 def kind_of(path):
     """ ".npy", ".npz" or ".csv". Raises `RnnsimError` if the name of the file ends otherwise."""
     kind = Path(path).suffix.lower()
-    require(kind in KINDS, f"{path}: expected a file that ends in {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    require(kind in KINDS, f"{name_of(path)}: expected a file that ends in {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     return kind
 
 
-def name_of(source):
+def title(source):
     """What messages call a source of arrays: a file by its name."""
-    return str(source) if isinstance(source, (str, os.PathLike)) else "the arrays"
+    return name_of(source) if isinstance(source, (str, os.PathLike)) else "the arrays"
 
 
 def load_arrays(source, name, target_columns=()):
@@ -140,18 +110,18 @@ def load_arrays(source, name, target_columns=()):
     """
     is_path = isinstance(source, (str, os.PathLike))
     kind = kind_of(source) if is_path else None
-    require(kind == ".csv" or not target_columns, f"target_columns: {name_of(source)} is no .csv file")
+    require(kind == ".csv" or not target_columns, f"target_columns: {title(source)} is no .csv file")
     if kind == ".csv":
         table = read_table(source)
         chosen = table.columns(target_columns)
         rest = [k for k in range(table.values.shape[1]) if k not in chosen]
-        require(rest, f"{source}: all columns are targets, expected some for the {name}")
+        require(rest, f"{title(source)}: all columns are targets, expected some for the {name}")
         parts = {name: rest, "targets": chosen} if chosen else {name: rest}
         return {key: table.values[:, part[0] if len(part) == 1 else part] for key, part in parts.items()}
     if kind == ".npy":
-        return {name: read_npy(source)}
+        return {name: read_npy(at_home(source))}
     if kind == ".npz":
-        found = read_npz(source)
+        found = read_npz(at_home(source), needed=name)
     else:
         given = source if isinstance(source, dict) else {name: source}
         try:
@@ -159,7 +129,7 @@ def load_arrays(source, name, target_columns=()):
         except ValueError:
             raise RnnsimError("the arrays: expected arrays, got rows of different lengths") from None
         found = {key: _numbers("the arrays", key, array) for key, array in found.items()}
-    require(name in found, f"{name_of(source)}: no array '{name}', only {', '.join(map(str, found)) or 'nothing'}")
+    require(name in found, f"{title(source)}: no array '{name}', only {', '.join(map(str, found)) or 'nothing'}")
     return found
 
 
@@ -200,22 +170,6 @@ def _first(mask):
     return tuple(int(i) for i in np.argwhere(mask)[0])
 
 
-def _expect_start(path, start, kind):
-    """The file can be opened and begins like one of its kind."""
-    try:
-        with Path(path).expanduser().open("rb") as file:
-            found = file.read(len(start))
-    except OSError as error:
-        raise RnnsimError(f"{path}: {error.strerror or error}") from None
-    require(found == start, f"{path}: not a {kind} file, it begins with {found.hex() or 'nothing'}")
-
-
-def _damaged(path, error):
-    if "allow_pickle" in str(error):
-        return RnnsimError(f"{path}: holds Python objects, expected an array of numbers")
-    return RnnsimError(f"{path}: damaged or cut short")
-
-
 def _numbers(path, what, array):
     """The array, if it holds numbers: NumPy gives raw bytes for members of an archive that are no arrays."""
     given = array.dtype if isinstance(array, np.ndarray) else "something else"
@@ -225,7 +179,7 @@ def _numbers(path, what, array):
 
 def _is_number(cell):
     try:
-        float(cell)
-    except ValueError:
+        number(cell)
+    except RnnsimError:
         return False
     return True

@@ -1,7 +1,6 @@
 """The 8x8 digits that come with rnnsim: 1,797 scans from the UCI repository (E. Alpaydin and C. Kaynak, CC BY 4.0)."""
 
-import numpy as np
-
+from rnnsim.core.reading import read_npz
 from rnnsim.data.fetch import DIGITS
 
 
@@ -14,5 +13,5 @@ def digits():
     >>> images.shape, int(images.max()), labels[:10].tolist()
     ((1797, 8, 8), 16, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
-    with np.load(DIGITS.paths()["digits.npz"]) as archive:
-        return archive["images"], archive["labels"]
+    arrays = read_npz(DIGITS.paths()["digits.npz"])
+    return arrays["images"], arrays["labels"]

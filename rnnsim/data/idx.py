@@ -11,15 +11,15 @@ Source: Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwrit
 
 import gzip
 import math
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from rnnsim.core.reading import Damaged, memory, name_of, read_unpacked
 from rnnsim.core.registry import require
-from rnnsim.errors import RnnsimError
 
 TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+_AXES = 32
 
 
 def read_idx(path, shape=None):
@@ -36,23 +36,34 @@ def read_idx(path, shape=None):
     ...     read_idx(path, shape=(None,))
     array([7, 2, 1], dtype=uint8)
     """
-    content = read_bytes(path)
-    require(
-        len(content) >= 4 and content[:2] == b"\0\0" and content[2] in TYPES and content[3] > 0,
-        f"{path}: not an idx file (magic number {content[:4].hex() or 'missing'})",
-    )
-    kind, axes = np.dtype(TYPES[content[2]]), content[3]
-    start = 4 + 4 * axes
-    require(len(content) >= start, f"{path}: cut short, {len(content)} bytes of a header of {start}")
-    found = tuple(int(n) for n in np.frombuffer(content, ">u4", axes, 4))
-    expected = start + math.prod(found) * kind.itemsize
+
+    def size(start):
+        kind, found = _header(start, path, shape)
+        return 4 + 4 * len(found) + math.prod(found) * kind.itemsize
+
+    content = read_unpacked(path, size, memory())
+    kind, found = _header(content, path, shape)
+    begin, expected = 4 + 4 * len(found), size(content)
     if len(content) != expected:
         wrong = "cut short" if len(content) < expected else "too long"
-        raise RnnsimError(f"{path}: {wrong}, {len(content)} bytes where {_product(found)} elements need {expected}")
+        bytes_ = f"{len(content)} bytes" if len(content) < expected else f"more than {expected} bytes"
+        raise Damaged(f"{name_of(path)}: {wrong}, {bytes_} where {_product(found)} elements need {expected}")
+    return np.frombuffer(content, kind, offset=begin).reshape(found).astype(kind.newbyteorder("="))
+
+
+def _header(start, path, shape):
+    """(type of an element in the file, lengths of the axes) by the first bytes of a file."""
+    if not (len(start) >= 4 and start[:2] == b"\0\0" and start[2] in TYPES and start[3] > 0):
+        raise Damaged(f"{name_of(path)}: not an idx file (magic number {start[:4].hex() or 'missing'})")
+    kind, axes = np.dtype(TYPES[start[2]]), start[3]
+    if len(start) < 4 + 4 * axes:
+        raise Damaged(f"{name_of(path)}: cut short, {len(start)} bytes of a header of {4 + 4 * axes}")
+    found = tuple(int(n) for n in np.frombuffer(start, ">u4", axes, 4))
+    require(axes <= _AXES, f"{name_of(path)}: holds an array of {axes} axes, expected at most {_AXES}")
     if shape is not None:
         fits = len(shape) == axes and all(n is None or n == m for n, m in zip(shape, found))
-        require(fits, f"{path}: holds an array {_product(found)}, expected {_product(shape)}")
-    return np.frombuffer(content, kind, offset=start).reshape(found).astype(kind.newbyteorder("="))
+        require(fits, f"{name_of(path)}: holds an array {_product(found)}, expected {_product(shape)}")
+    return kind, found
 
 
 def write_idx(path, array):
@@ -62,24 +73,11 @@ def write_idx(path, array):
     """
     array = np.asarray(array)
     codes = {np.dtype(kind).newbyteorder("="): code for code, kind in TYPES.items()}
-    require(array.dtype in codes, f"{path}: idx files cannot hold {array.dtype}")
+    require(array.dtype in codes, f"{name_of(path)}: idx files cannot hold {array.dtype}")
     code = codes[array.dtype]
     content = bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     content += array.astype(TYPES[code]).tobytes()
     Path(path).write_bytes(gzip.compress(content, mtime=0) if str(path).endswith(".gz") else content)
-
-
-def read_bytes(path):
-    """All bytes of a file, unpacked if they are gzipped (told by their beginning, not by the name)."""
-    try:
-        content = Path(path).read_bytes()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except EOFError:
-        raise RnnsimError(f"{path}: cut short, the gzipped data ends too early") from None
-    except zlib.error as error:
-        raise RnnsimError(f"{path}: damaged gzipped data ({error})") from None
-    except OSError as error:
-        raise RnnsimError(f"{path}: {error.strerror or error}") from None
 
 
 def _product(shape):

@@ -12,27 +12,23 @@ Words: HTML line breaks ``<br />`` become spaces, letters lower case; a word is 
 apostrophes inside ("don't" is one word); everything else separates words.
 """
 
-import csv
-import gzip
-import io
-import json
 import re
 import tarfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rnnsim.core.reading import LARGE, Damaged, Unpacked, at_home, name_of, opened, read_json, read_text, rows
 from rnnsim.core.registry import require
 from rnnsim.data.fetch import IMDB
-from rnnsim.data.text import read_text
 from rnnsim.errors import RnnsimError
 
 LABELS = {"0": 0, "neg": 0, "negative": 0, "1": 1, "pos": 1, "positive": 1}
 _FOLDERS = {(part, name): LABELS[name] for part in ("train", "test") for name in ("neg", "pos")}
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_REVIEW = 2**24  # bytes; the longest has 14,000
 _HALVES = 50_000  # the seed of the order in which files without a split are cut in half
 
 
@@ -66,7 +62,7 @@ def read_reviews(path=None):
     Training reviews come first, in a shuffled order that is always the same, then the test reviews. Raises `RnnsimError`,
     one line with the name of the file, if it cannot be read or has another format.
     """
-    path = IMDB.paths()["aclImdb_v1.tar.gz"] if path is None else Path(path).expanduser()
+    path = IMDB.paths()["aclImdb_v1.tar.gz"] if path is None else at_home(path)
     if path.is_dir():
         given = list(_from_folder(path))
     elif path.suffix == ".json":
@@ -76,8 +72,8 @@ def read_reviews(path=None):
     elif path.suffix in (".gz", ".tgz"):
         given = list(_from_archive(path))
     else:
-        raise RnnsimError(f"{path}: expected aclImdb_v1.tar.gz, the folder aclImdb, or a .json or .csv file")
-    require(len(given) >= 2, f"{path}: {len(given)} reviews, expected at least 2")
+        raise RnnsimError(f"{name_of(path)}: expected aclImdb_v1.tar.gz, the folder aclImdb, or a .json or .csv file")
+    require(len(given) >= 2, f"{name_of(path)}: {len(given)} reviews, expected at least 2")
     # An archive and a folder list their files in different orders; sorted first, they give the same reviews.
     given.sort()
     order = np.random.Generator(np.random.Philox(_HALVES)).permutation(len(given))
@@ -86,7 +82,7 @@ def read_reviews(path=None):
         np.array([given[r][0] == "train" for r in order]) if split else np.arange(len(order)) < (len(order) + 1) // 2
     )
     order, train = order[np.argsort(~train, kind="stable")], np.sort(train)[::-1]
-    require(0 < train.sum() < len(train), f"{path}: expected reviews in both parts, train and test")
+    require(0 < train.sum() < len(train), f"{name_of(path)}: expected reviews in both parts, train and test")
     return _numbered([given[r] for r in order], train)
 
 
@@ -105,54 +101,56 @@ def _from_folder(path):
     root = path / "aclImdb" if (path / "aclImdb").is_dir() else path
     for (part, name), label in _FOLDERS.items():
         folder = root / part / name
-        require(folder.is_dir(), f"{path}: there is no folder {part}/{name}; expected the unpacked aclImdb_v1.tar.gz")
+        require(
+            folder.is_dir(),
+            f"{name_of(path)}: there is no folder {part}/{name}; expected the unpacked aclImdb_v1.tar.gz",
+        )
         for file in folder.glob("*.txt"):
             yield part, label, read_text(file)
 
 
 def _from_archive(path):
-    try:
-        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
-            for member in archive:
-                place = tuple(Path(member.name).parts[-3:-1])
-                if place in _FOLDERS and member.isfile() and member.name.endswith(".txt"):
-                    yield place[0], _FOLDERS[place], archive.extractfile(member).read().decode("utf-8")
-            # tarfile takes a damaged header for the end; only the checksum behind the last byte tells.
-            while stream.read(2**20):
-                pass
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile):
-        raise RnnsimError(f"{path}: damaged or cut short, expected aclImdb_v1.tar.gz") from None
-    except UnicodeDecodeError:
-        raise RnnsimError(f"{path}: {member.name} is not UTF-8 text") from None
-    except OSError as error:
-        raise RnnsimError(f"{path}: {error.strerror or error}") from None
+    damaged = Damaged(f"{name_of(path)}: damaged or cut short, expected aclImdb_v1.tar.gz")
+    with opened(path) as file:
+        stream = Unpacked(file, path)
+        try:
+            with tarfile.open(fileobj=stream, mode="r:") as archive:
+                for member in archive:
+                    place = tuple(Path(member.name).parts[-3:-1])
+                    if place in _FOLDERS and member.isfile() and member.name.endswith(".txt"):
+                        require(
+                            member.size <= _REVIEW, f"{name_of(path)}: {name_of(member.name)} has {member.size:,} bytes"
+                        )
+                        yield place[0], _FOLDERS[place], archive.extractfile(member).read().decode("utf-8")
+                # tarfile takes a damaged header for the end; only the checksum behind the last byte tells.
+                while stream.read(2**20):
+                    pass
+        except UnicodeDecodeError:
+            raise Damaged(f"{name_of(path)}: {name_of(member.name)} is not UTF-8 text") from None
+        except (RnnsimError, OSError, MemoryError):
+            raise
+        except Exception:  # damaged bytes make tarfile raise all kinds of them
+            raise damaged from None
 
 
 def _from_json(path):
-    expected = 'expected a list of {"t": text, "s": score}'
-    try:
-        given = json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise RnnsimError(f"{path}: not a .json file ({error})") from None
-    require(isinstance(given, list), f"{path}: {expected}")
-    for number, entry in enumerate(given):
+    entries = read_json(path, list, limit=LARGE)
+    for number, entry in enumerate(entries, 1):
         fits = isinstance(entry, dict) and isinstance(entry.get("t"), str) and "s" in entry
-        require(fits, f"{path}, entry {number + 1}: {expected}")
-        yield "", _label(entry["s"], f"{path}, entry {number + 1}"), entry["t"]
+        require(fits, f'{name_of(path)}, entry {number}: expected a list of {{"t": text, "s": score}}')
+        yield "", _label(entry["s"], f"{name_of(path)}, entry {number}"), entry["t"]
 
 
 def _from_csv(path):
-    csv.field_size_limit(max(csv.field_size_limit(), 2**24))
-    lines = csv.DictReader(io.StringIO(read_text(path)))
-    try:
-        header = lines.fieldnames or []
-        require({"text", "label"} <= set(header), f"{path}: expected a header line with the columns text and label")
-        for entry in lines:
-            where = f"{path}, line {lines.line_num}"
-            require(entry["text"] is not None and entry["label"] is not None, f"{where}: expected a text and a label")
-            yield "", _label(entry["label"], where), entry["text"]
-    except csv.Error as error:
-        raise RnnsimError(f"{path}, line {lines.line_num}: {error}") from None
+    lines = rows(path)
+    _, header = next(lines, (0, []))
+    require(
+        {"text", "label"} <= set(header), f"{name_of(path)}: expected a header line with the columns text and label"
+    )
+    text, label = header.index("text"), header.index("label")
+    for line, cells in lines:
+        require(len(cells) > max(text, label), f"{name_of(path)}, line {line}: expected a text and a label")
+        yield "", _label(cells[label], f"{name_of(path)}, line {line}"), cells[text]
 
 
 def _label(value, where):

@@ -1,7 +1,6 @@
 """MNIST and its twin Fashion-MNIST: four idx files, gzipped or not."""
 
-from pathlib import Path
-
+from rnnsim.core.reading import at_home, name_of
 from rnnsim.core.registry import require
 from rnnsim.data.fetch import FASHION_MNIST, MNIST
 from rnnsim.data.idx import read_idx
@@ -30,8 +29,8 @@ def _read(data_set, path):
     if path is None:
         folder = next(iter(data_set.paths().values())).parent
     else:
-        folder = Path(path).expanduser()
-        require(folder.is_dir(), f"path={path}: expected a folder with the files of {data_set.name}")
+        folder = at_home(path)
+        require(folder.is_dir(), f"path={name_of(path)}: expected a folder with the files of {data_set.name}")
     return tuple(_read_part(folder, part) for part in ("train", "t10k"))
 
 
@@ -50,4 +49,4 @@ def _find(folder, name):
         for ending in ("", ".gz"):
             if (folder / (candidate + ending)).is_file():
                 return folder / (candidate + ending)
-    raise RnnsimError(f"{folder}: there is no {name} or {name}.gz")
+    raise RnnsimError(f"{name_of(folder)}: there is no {name} or {name}.gz")

@@ -1,27 +1,13 @@
 """Plain text as a sequence of characters: reading, and the numbering of its characters."""
 
-from pathlib import Path
-
 import numpy as np
 
+from rnnsim.core.reading import read_text
 from rnnsim.core.registry import require
 from rnnsim.data.fetch import MOBY_DICK, SHAKESPEARE
 from rnnsim.errors import RnnsimError
 
 TEXTS = {"moby-dick": MOBY_DICK, "shakespeare": SHAKESPEARE}
-
-
-def read_text(path):
-    """The text of a UTF-8 file; every kind of line end becomes a newline.
-
-    Raises `RnnsimError` if the file cannot be read or is not UTF-8.
-    """
-    try:
-        return Path(path).expanduser().read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RnnsimError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise RnnsimError(f"{path}: {error.strerror or error}") from None
 
 
 def named_text(name):

@@ -21,7 +21,7 @@ def _perfect(ticks):
 
 def _length():
     def of(outcome):
-        return outcome.result.get("best_ticks") or 0.0
+        return outcome.result.get("best_time_steps") or 0.0
 
     return Measure("ticks", "ticks before the first error, mean of ten streams, at best", "ticks", of)
 
@@ -30,7 +30,7 @@ def _good(ticks):
     """1 if it is good: not perfect, but more than so many ticks are right on average."""
 
     def of(outcome):
-        return float(outcome.result["solved_at"] is None and (outcome.result.get("best_ticks") or 0.0) > ticks)
+        return float(outcome.result["solved_at"] is None and (outcome.result.get("best_time_steps") or 0.0) > ticks)
 
     return Measure("good", f"not perfect, but more than {ticks:,} ticks at best", "", of)
 
@@ -44,8 +44,8 @@ _FORGET = {"forget": True, "forget_bias": "0.5,1,1.5,2"}
 
 def _reber(name, words, network, percent, streams, extra=False, **rates):
     config = online(
-        "continual-reber", {}, {**_REBER, **network}, 0.5, 30_000, report=500, stop=0.49,
-        stream_ticks=100_000, test="streams", test_every=100, test_ticks=100_000, **rates,
+        "continual-reber", {"stop_error": 0.49, "stream_length": 100_000}, {**_REBER, **network}, 0.5, 30_000, report=500,
+        test="streams", test_every=100, test_length=100_000, **rates,
     )  # fmt: skip
     figures = {}
     if streams:
@@ -56,7 +56,6 @@ def _reber(name, words, network, percent, streams, extra=False, **rates):
 
 REBER = Experiment(
     name="gers-reber",
-    about="embedded Reber strings without an end: memory blocks with and without forget gates",
     paper=f"{PAPER}, section 4",
     arms=(
         _reber("standard", "without forget gates, 360 weights; published: 0 % perfect, 1 % good", {}, 0, None),
@@ -67,7 +66,7 @@ REBER = Experiment(
             _FORGET,
             62,
             14_087,
-            decay=0.99,
+            schedule="per-time-step:0.99",
         ),
     ),
     measures=(_perfect(100_000), _good(1000), _length()),
@@ -90,8 +89,9 @@ _ORDER_STREAM = 10_500  # ticks of 100 sequences
 
 def _order(name, words, network, percent, streams, **rates):
     config = online(
-        "continual-temporal-order", {}, {**_ORDER, **network}, 0.5, 100_000, report=1000, stop=0.3,
-        stream_ticks=_ORDER_STREAM, test="streams", test_every=200, test_ticks=_ORDER_STREAM, **rates,
+        "continual-temporal-order", {"stop_error": 0.3, "stream_length": _ORDER_STREAM}, {**_ORDER, **network}, 0.5, 100_000,
+        report=1000,
+        test="streams", test_every=200, test_length=_ORDER_STREAM, **rates,
     )  # fmt: skip
     figures = {}
     if streams:
@@ -102,7 +102,6 @@ def _order(name, words, network, percent, streams, **rates):
 
 ORDER = Experiment(
     name="gers-temporal-order",
-    about="noisy temporal order without an end: memory blocks with and without forget gates",
     paper=f"{PAPER}, section 5",
     arms=(
         _order("standard", "without forget gates; published: 0 % perfect", {}, 0, None),
@@ -119,7 +118,7 @@ ORDER = Experiment(
             {"forget": True, "forget_bias": "5,5,5"},
             37,
             22_654,
-            decay=0.999,
+            schedule="per-time-step:0.999",
         ),
     ),
     measures=(_perfect(_ORDER_STREAM), _length()),

@@ -21,7 +21,8 @@ _CAP = 3_000_000
 
 
 def _timer(task, options, momentum, rate=1e-5, stop=0.49, **network):
-    return online(task, options, {**_TIMER, **network}, rate, _CAP, report=20_000, momentum=momentum, stop=stop)
+    options = {**options, "stop_error": stop}
+    return online(task, options, {**_TIMER, **network}, rate, _CAP, report=20_000, momentum=momentum)
 
 
 def _streams(count, tag="uncertain", note="mean of those of 10 networks that learnt it"):
@@ -39,10 +40,9 @@ _TIMING_NOTES = (
 )
 
 
-def _timing(name, about, section, arms, criteria, right, notes=()):
+def _timing(name, section, arms, criteria, right, notes=()):
     return Experiment(
         name=name,
-        about=about,
         paper=f"{TIMING}, {section}",
         arms=arms,
         measures=(sequences_until_solved(), right, evaluated("error", "mean absolute error", "", "error", count=100)),
@@ -69,7 +69,6 @@ def _delays(options, momentum, opened, words):
 
 MSD = _timing(
     "gers-msd",
-    "measure the delays between spikes: memory block with peepholes, and without",
     "MSD",
     tuple(_delays({"interval": 10}, 0.9999, _OPEN, _OPEN_WORDS)),
     (seeds_reach("peepholes", "sequences", at_least=0.5),),
@@ -78,7 +77,6 @@ MSD = _timing(
 
 NMSD = _timing(
     "gers-nmsd",
-    "measure one delay between two spikes, then reset: memory block with peepholes, and without",
     "NMSD",
     tuple(
         _delays(
@@ -115,7 +113,6 @@ def _generators():
 
 GTS = _timing(
     "gers-gts",
-    "generate a spike F or F + 1 ticks later, as the input says: memory block with peepholes, and without",
     "GTS",
     tuple(_generators()),
     (seeds_reach("f10", "sequences", at_least=0.5), seeds_reach("f20", "sequences", at_least=0.5)),
@@ -136,7 +133,6 @@ def _functions():
 
 PFG = _timing(
     "gers-pfg",
-    "generate a periodic function without any input: memory block with peepholes",
     "PFG",
     tuple(_functions()),
     (seeds_reach("cosine-10", "sequences", at_least=0.5),),
@@ -160,12 +156,12 @@ def reach(most):
     return Measure("reach", f"largest n up to which all strings are accepted (looked for to {most})", "", of)
 
 
-def _language(name, language, about, blocks, published, notes=()):
+def _language(name, language, blocks, published, notes=()):
     network, count = {**_BLOCK, "blocks": blocks, "shortcut": True}, f"{blocks} block{'s' * (blocks > 1)} of one cell"
 
     def config(most, rate, steps, until, **more):
         options = {"language": language, "max_n": most}
-        return online("languages", options, {**network, **more}, rate, steps, until, report=20_000, momentum=0.99)
+        return online("languages", options, {**network, **more}, rate, steps, report=20_000, momentum=0.99, until=until)
 
     def arm(name, words, settings, figure, extra=False):
         figures = {"reach": Published(*figure)} if figure else {}
@@ -180,7 +176,6 @@ def _language(name, language, about, blocks, published, notes=()):
     arms.append(arm("n10-open", words, settings, published[0][1]))
     return Experiment(
         name=name,
-        about=about,
         paper=LANGUAGE,
         arms=tuple(arms),
         measures=(sequences_until_solved(), reach(1000)),
@@ -198,20 +193,16 @@ def _language(name, language, about, blocks, published, notes=()):
 ANBN = _language(
     "gers-anbn",
     "anbn",
-    "a^n b^n: how far beyond n = 10 a memory block with peepholes counts",
     1,
     (
         (10, (118, "n", "memory", "mean; the best network reaches 1000")),
         (30, (408, "n", "memory", "mean")),
     ),
 )
-ANBMBMAN = _language(
-    "gers-anbmbman", "anbmBmAn", "a^n b^m B^m A^n: two counters, one inside the other", 2, ((10, None),)
-)
+ANBMBMAN = _language("gers-anbmbman", "anbmBmAn", 2, ((10, None),))
 ANBNCN = _language(
     "gers-anbncn",
     "anbncn",
-    "a^n b^n c^n: how far beyond n = 10 two memory blocks with peepholes count",
     2,
     ((10, (28, "n", "memory", "mean; the best network reaches 52")),),
 )

@@ -13,18 +13,26 @@ PAPER = "S. Hochreiter, J. Schmidhuber: Long short-term memory. Neural Computati
 TEST = 2560  # sequences of the paper's test sets
 
 
-def online(task, options, network, learning_rate, steps, until="solved", rule=None, report=1000, **more):
-    """The configuration of a training of memory blocks, one sequence after the other."""
+def online(task, options, network, rate, steps, report=1000, rule=None, momentum=0.0, schedule="constant", **settings):
+    """The configuration of a training of memory blocks, one sequence after the other.
+
+    rate     as in the papers, of half the squared error; the optimizer's belongs to the squared error
+    rule     options of the rule truncated beside every=1
+    settings of the training, such as `test`
+    """
+    optimizer = {"learning_rate": rate / 2} | ({"momentum": momentum} if momentum else {})
+    optimizer |= {"schedule": schedule} if schedule != "constant" else {}
     return {
         "steps": steps,
         "batch": 1,
-        "until": until,
+        "until": "solved",
         "dtype": "float64",
         "report_every": report,
         "task": {"name": task, "options": options},
         "network": {"name": "lstm1997", "options": network},
-        "rule": {"name": rule or "truncated"},
-        "online": {"learning_rate": learning_rate, **more},
+        "rule": {"name": "truncated", "options": {"every": 1, **(rule or {})}},
+        "optimizer": {"name": "momentum" if momentum else "sgd", "options": optimizer},
+        **settings,
     }
 
 
@@ -130,7 +138,6 @@ def _reber_arms():
 
 REBER = Experiment(
     name="lstm1997-reber",
-    about="the embedded Reber grammar (experiment 1): blocks of 1997 by the truncated rule, five settings",
     paper=f"{PAPER}, experiment 1",
     arms=tuple(_reber_arms()),
     measures=(
@@ -166,7 +173,7 @@ _LAG_NOTES = (
 
 
 def _lag(experiment, p=100, steps=100_000):
-    return online("long-lag", {"experiment": experiment, "p": p, "tokens": True}, _LAG, 1.0, steps, wait=1000)
+    return online("long-lag", {"experiment": experiment, "p": p, "tokens": True}, _LAG, 1.0, steps, rule={"wait": 1000})
 
 
 def _one_hidden(p):
@@ -191,7 +198,6 @@ def _lag_baselines():
 
 LONG_LAG_A = Experiment(
     name="lstm1997-long-lag-a",
-    about="two noise-free sequences with a lag of 100 steps (experiment 2a): one memory cell with an input gate",
     paper=f"{PAPER}, experiment 2a",
     arms=(
         Arm(
@@ -212,7 +218,6 @@ LONG_LAG_A = Experiment(
 
 LONG_LAG_B = Experiment(
     name="lstm1997-long-lag-b",
-    about="no local regularities, a lag of 100 steps (experiment 2b): one memory cell with an input gate",
     paper=f"{PAPER}, experiment 2b",
     arms=(
         Arm(
@@ -263,7 +268,6 @@ def _distracted_arms():
 
 LONG_LAG_C = Experiment(
     name="lstm1997-long-lag-c",
-    about="very long lags full of distractors, no local regularities (experiment 2c): two memory cells",
     paper=f"{PAPER}, experiment 2c",
     arms=tuple(_distracted_arms()),
     measures=(

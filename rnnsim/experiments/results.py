@@ -11,14 +11,19 @@ interrupted has no record: it goes on from its checkpoint when it is asked for a
 import json
 import math
 from pathlib import Path
+from typing import Literal, NotRequired
 
 import numpy as np
 
+from rnnsim.core.reading import Damaged, Missing, cannot, read_json
 from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
-from rnnsim.training.checkpoint import cannot, difference, write_atomically
+from rnnsim.training.checkpoint import difference, make_folder, write_atomically
 
 NAME = "results.json"
+_RECORD = {"arm": str, "seed": int, "status": Literal["finished", "failed"]}
+_RECORD |= {"measures": NotRequired[dict[str, int | float | None]], "message": NotRequired[str]}
+_RESULTS = {"experiment": str, "quick": bool, "settings": dict[str, dict], "records": list[_RECORD]}
 
 
 class Results:
@@ -107,10 +112,10 @@ class Store:
     def prepare(self):
         """Make the folder. Raises `RnnsimError` if it cannot be made, or holds something else."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             others = [path.name for path in self.folder.iterdir() if path.name != "lock" and path.suffix != ".tmp"]
         except OSError as error:
-            raise cannot("make the folder", self.folder, error) from None
+            raise cannot("read", self.folder, error) from None
         if others and NAME not in others:
             raise RnnsimError(f"out={self.folder}: the folder holds something else than results of an experiment")
 
@@ -119,17 +124,18 @@ class Store:
         given = {"experiment": experiment, "quick": quick, "settings": settings}
         given = json.loads(json.dumps(given))
         try:
-            self._data = json.loads(self.path.read_text(encoding="utf-8"))
-            stored = {key: self._data[key] for key in given}
-            list(self._records())
-        except FileNotFoundError:
+            self._data = read_json(self.path, _RESULTS, finite=False)
+            for number, record in enumerate(self.records, 1):
+                needed = "measures" if record["status"] == "finished" else "message"
+                if needed not in record:
+                    raise Damaged(f"{self.path} is damaged: record {number} has no {needed}")
+        except Missing:
             self._data = {**given, "records": []}
             self._write()
             return
-        except OSError as error:
-            raise cannot("read", self.path, error) from None
-        except (ValueError, KeyError, TypeError):
-            raise RnnsimError(f"{self.path} is damaged; move it away to begin anew") from None
+        except Damaged as error:
+            raise Damaged(f"{error}; move the file away to begin again") from None
+        stored = {key: self._data[key] for key in given}
         # An arm that was not there before may come; those that are must be the same.
         for name in set(stored["settings"]) ^ set(given["settings"]):
             stored["settings"].pop(name, None)
@@ -140,10 +146,6 @@ class Store:
                 f"{self.folder} holds results of other settings: {different}; choose another folder with --out"
             )
         self._data["settings"] |= json.loads(json.dumps(settings))
-
-    def _records(self):
-        for record in self._data["records"]:
-            yield record["arm"], record["seed"], record["status"]
 
     @property
     def records(self):

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from rnnsim.core.reading import Damaged, parse_json
 from rnnsim.core.registry import at_least, require
 from rnnsim.errors import RnnsimError
 from rnnsim.experiments.results import Results, Store, summary
@@ -242,7 +243,8 @@ class _Worker:
 
     def _listen(self):
         for line in self._process.stdout:
-            self._events.put((self, json.loads(line)))
+            with contextlib.suppress(Damaged):  # the last line of a process that was killed
+                self._events.put((self, parse_json(line, kind={"event": str}, finite=False)))
         code = self._process.wait()
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         self._events.put((self, {"event": "lost", "message": f"its process {how}"}))

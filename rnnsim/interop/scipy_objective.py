@@ -9,7 +9,7 @@ from rnnsim.errors import RnnsimError
 def objective(net, batch, loss=None):
     """f(theta) -> (loss, gradient) in float64, for ``scipy.optimize.minimize(f, net.theta, jac=True, method=...)``.
 
-    `batch` has inputs, targets, weights and lengths as tasks make them (`rnnsim.tasks.Batch`); `loss` is a
+    `batch` has inputs, targets, weights and lengths as tasks make them (`rnnsim.tasks.Sequences`); `loss` is a
     `rnnsim.core.losses.Loss`, by default squared error summed over ticks and averaged over sequences. The gradient is a
     copy, as SciPy's line searches keep old ones; entries of frozen connections are zero. Each call leaves its theta in the
     network. Raises `RnnsimError` if the network is not float64: line searches need more digits than float32 has.
@@ -17,7 +17,7 @@ def objective(net, batch, loss=None):
     >>> import scipy.optimize, rnnsim as rs
     >>> net = rs.Recurrent("rnn", 1, 1, hidden=4, dtype="float64", rng=0)
     >>> x = np.random.default_rng(0).normal(size=(6, 5, 1))
-    >>> f = objective(net, rs.tasks.Batch(inputs=x, targets=np.cumsum(x, axis=0)))
+    >>> f = objective(net, rs.tasks.Sequences(inputs=x, targets=np.cumsum(x, axis=0)))
     >>> before, after = f(net.theta)[0], scipy.optimize.minimize(f, net.theta, jac=True, method="L-BFGS-B").fun
     >>> bool(after < before / 100)
     True

@@ -6,26 +6,33 @@ With y(t) the outputs, E the loss and s(t) the state::
 """
 
 from rnnsim.core.registry import require
-from rnnsim.learning.interface import Learned
+from rnnsim.learning.interface import GRADIENT, LearnResult, Rule
 
 
-class BPTT:
-    """Exact gradient of every batch, one update a batch.
+class BPTT(Rule):
+    """Back-propagation through time, or through structure: the exact gradient of every batch, one update a batch.
+
+    It serves every network that has a gradient. Raises `RnnsimError` for a bidirectional network on a task whose batches
+    continue each other: they hold what is to be predicted.
 
     >>> from rnnsim.learning import RULES
     >>> type(RULES.build("bptt")).__name__
     'BPTT'
     """
 
+    name = "bptt"
+    needs = frozenset({GRADIENT})
+
     def check(self, net, task):
-        """Serves every network that gives a gradient; a stream has no end that a bidirectional network could begin at."""
+        """See `Rule.check`."""
+        super().check(net, task)
         require(
-            getattr(net, "directions", 1) == 1 or not getattr(task, "streams", False),
+            net.directions == 1 or task is None or not task.streams,
             "bidirectional=True: the batches of this task go on from one another and hold what is to be predicted",
         )
 
-    def learn(self, net, batch, loss, apply, state=None):
-        """One update from the gradient of `batch`; see the contract in `rnnsim.learning.interface`."""
+    def learn(self, net, batch, loss, apply, state=None, memory=None):
+        """See `Rule.learn`."""
         result = net.loss_and_gradient(batch, loss, state)
         apply(result.gradient)
-        return Learned(result.loss, result.outputs, result.state)
+        return LearnResult(result.loss, result.outputs, result.state)

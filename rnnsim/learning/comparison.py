@@ -14,7 +14,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnsim.core import plugins
+from rnnsim.core.batch import Sequences
 from rnnsim.core.registry import at_least, is_true, require
+from rnnsim.core.rng import seed_of
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.learning.online.streams import OnlineRule
@@ -97,9 +100,7 @@ def compare(
     >>> [f"{row['rule']} {row['cosine']:.3f}" for row in found.table()][:2]
     ['rtrl 1.000', 'bptt 1.000']
     """
-    from rnnsim.learning.online.learner import _seed
-
-    seed = _seed(rng)
+    seed = seed_of(rng)
     steps, batch = at_least("steps", steps, 1), at_least("batch", batch, 1)
     every = (1 if task.streams else 0) if every is None else at_least("every", every, 0)
     require(
@@ -176,31 +177,20 @@ def _gradient(rule, net, batch, loss, state):
 
 
 def _share(batch, loss):
-    """What turns the loss summed over ticks, mean over sequences, into that of `loss`."""
-    if loss.per == "sequence":
-        return 1.0
-    steps, rows = batch.inputs.shape[:2]
-    weights = (
-        np.ones(rows if loss.when == "last" else (steps, rows)) if batch.weights is None else np.array(batch.weights)
-    )
-    if batch.lengths is not None and loss.when == "every":
-        weights = weights * (np.arange(steps)[:, None] < batch.lengths)
-    return rows / (float(weights.sum()) or 1.0)
+    """What turns the loss summed over time steps, mean over sequences, into that of `loss`."""
+    return 1.0 if loss.per == "sequence" else batch.size / (batch.amount(loss) or 1.0)
 
 
 def _windows(batch, every):
-    """The batch in pieces of `every` ticks, or whole."""
-    steps = len(batch.inputs)
+    """The batch in pieces of `every` time steps, or whole."""
+    steps = batch.time_steps
     if not every or every >= steps:
         yield batch
         return
     for start in range(0, steps, every):
-        part = slice(start, min(start + every, steps))
-        piece = replace(batch, inputs=batch.inputs[part], targets=batch.targets[part])
-        weights = np.ones(batch.inputs.shape[:2], np.float32) if batch.weights is None else np.asarray(batch.weights)
-        if batch.lengths is not None:
-            weights = weights * (np.arange(steps)[:, None] < batch.lengths)
-        yield replace(piece, weights=np.ascontiguousarray(weights[part]), lengths=None)
+        end = min(start + every, steps)
+        weights = np.ascontiguousarray(batch.counted()[start:end])
+        yield Sequences(batch.inputs[start:end], batch.targets[start:end], weights)
 
 
 def parse(label):
@@ -209,7 +199,7 @@ def parse(label):
     >>> parse("tbptt:horizon=5:every=1").windows(2).__next__()
     (0, 0, 1)
     """
-    name, *options = label.split(":")
+    name, options = plugins.split_options(label)
     pairs = [option.partition("=") for option in options]
     require(all(equals for _, equals, _ in pairs), f"rule '{label}': expected NAME:OPTION=VALUE")
     return RULES.build(name, {key: value for key, _, value in pairs})
@@ -222,7 +212,7 @@ def _built(net, task, rules, train_with, every, skip):
     labels = dict.fromkeys([EXACT, *rules, train_with])
     given = rules if isinstance(rules, dict) else {}
     made = {label: given.get(label) or parse(label) for label in labels}
-    if EXACT not in given and any(getattr(rule, "force", False) for rule in made.values()):
+    if EXACT not in given and any(rule.force for rule in made.values()):
         made[EXACT] = RULES.build(EXACT, {"force": True})
     built, skipped = {}, {}
     for label, rule in made.items():
@@ -236,7 +226,7 @@ def _built(net, task, rules, train_with, every, skip):
             skipped[label] = str(error)
             continue
         built[label] = rule
-    forced = {bool(getattr(rule, "force", False)) for rule in built.values()}
+    forced = {rule.force for rule in built.values()}
     require(
         len(forced) == 1, "force: rules can be compared if all or none of them force, for they must see the same states"
     )

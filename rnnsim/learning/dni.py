@@ -113,6 +113,7 @@ class DNI(OnlineRule):
     5
     """
 
+    name = "dni"
     cells = ("rnn",)
     remembers = True
 

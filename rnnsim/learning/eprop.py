@@ -30,5 +30,7 @@ class EProp(LocalRule):
     'symmetric'
     """
 
+    name = "eprop"
+
     def __init__(self, every: int = 0, feedback: Literal["random", "symmetric"] = "symmetric", feedback_seed: int = 0):
         super().__init__(every, feedback, feedback_seed)

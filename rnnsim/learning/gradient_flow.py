@@ -51,13 +51,13 @@ def state_jacobian(cell, linear):
         if group.weight_hh is None:
             changes.append(np.zeros((hidden, size)))
             continue
-        message = np.zeros((hidden, size))
+        recurrent_input = np.zeros((hidden, size))
         for q in range(states):
-            message[diagonal, q * hidden + diagonal] = linear.message_direct[g, q]
+            recurrent_input[diagonal, q * hidden + diagonal] = linear.recurrent_input_direct[g, q]
         for e in range(g):
-            message += linear.message_gain[g, e][:, None] * changes[e]
+            recurrent_input += linear.recurrent_input_gain[g, e][:, None] * changes[e]
         weights = cell.weights["weight_hh"][group.weight_hh * hidden : (group.weight_hh + 1) * hidden]
-        changes.append(weights.astype(np.float64) @ message)
+        changes.append(weights.astype(np.float64) @ recurrent_input)
         for p in range(states):
             jacobian[p * hidden : (p + 1) * hidden] += linear.gain[p, g][:, None] * changes[g]
     return jacobian

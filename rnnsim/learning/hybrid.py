@@ -42,7 +42,7 @@ def advance(flow, memory):
         finish(flow, memory)
     slot = int(memory.b[last, 0])
     row, place, linear = memory.c[slot], 0, flow.linear
-    for part in (linear.direct, linear.gain, linear.message_direct, linear.message_gain):
+    for part in (linear.direct, linear.gain, linear.recurrent_input_direct, linear.recurrent_input_gain):
         flat = part.reshape(part.size)
         for i in range(flat.size):
             row[place + i] = flat[i]
@@ -78,9 +78,9 @@ def back_one_tick(before, after, w, products, kept, flow):
     place = sizes[0]
     gain = kept[place : place + sizes[1]].reshape(states, groups, hidden)
     place += sizes[1]
-    message_direct = kept[place : place + sizes[2]].reshape(groups, states, hidden)
+    recurrent_input_direct = kept[place : place + sizes[2]].reshape(groups, states, hidden)
     place += sizes[2]
-    message_gain = kept[place : place + sizes[3]].reshape(groups, groups, hidden)
+    recurrent_input_gain = kept[place : place + sizes[3]].reshape(groups, groups, hidden)
     rows = after.shape[0]
     for r in range(rows):
         for g in range(groups):
@@ -104,11 +104,11 @@ def back_one_tick(before, after, w, products, kept, flow):
         for r in range(rows):
             for q in range(states):
                 for j in range(hidden):
-                    before[r, q * hidden + j] += products[r, j] * message_direct[g, q, j]
-            if flow.structure.chained:
+                    before[r, q * hidden + j] += products[r, j] * recurrent_input_direct[g, q, j]
+            if flow.structure.gate_dependent:
                 for e in range(g):
                     for j in range(hidden):
-                        w[r, e * hidden + j] += products[r, j] * message_gain[g, e, j]
+                        w[r, e * hidden + j] += products[r, j] * recurrent_input_gain[g, e, j]
 
 
 @jit_exact
@@ -139,9 +139,9 @@ def add_direct(influence, w, ticks, whole, first_source, flow):
             block = influence[r, base : base + hidden * width].reshape(hidden, width)
             product(block, w[r, :n, g * hidden : (g + 1) * hidden].T, sources, True)
     base = whole[1 + 3 * groups]
-    own = first_source + flow.sources.size - 1 - flow.structure.own_group.size * hidden
-    for row in range(flow.structure.own_group.size):
-        g = flow.structure.own_group[row]
+    own = first_source + flow.sources.size - 1 - flow.structure.peephole_group.size * hidden
+    for row in range(flow.structure.peephole_group.size):
+        g = flow.structure.peephole_group[row]
         for r in range(influence.shape[0]):
             for t in range(n):
                 for j in range(hidden):
@@ -195,7 +195,7 @@ def columns_of(structure, shape):
     place of the list of the column of each parameter; the lists.
     """
     groups, hidden = shape.groups, shape.hidden
-    own = shape.sources - 1 - len(structure.own_group) * hidden
+    own = shape.sources - 1 - len(structure.peephole_group) * hidden
     lists, bases, base = [], [], 0
     for g in range(groups):
         sources = structure.source[structure.unit == g * hidden]
@@ -213,7 +213,7 @@ def columns_of(structure, shape):
     widths = [len(part) for part in lists]
     starts = 3 + 3 * groups + np.cumsum([0, *widths])
     where = np.concatenate([widths, starts[:-1], bases, [base, starts[-1]], *lists, column])
-    return base + len(structure.own_group) * hidden, where.astype(np.int64)
+    return base + len(structure.peephole_group) * hidden, where.astype(np.int64)
 
 
 class Hybrid(OnlineRule):
@@ -228,6 +228,7 @@ class Hybrid(OnlineRule):
     16
     """
 
+    name = "hybrid"
     forces = True
 
     def __init__(self, every: int = 0, force: bool = False, block: int = 0):

@@ -1,27 +1,97 @@
-"""The contract of a learning rule.
+"""The contract of a learning rule."""
 
-1. ``__init__(**options)``: each option is annotated; the registry checks and converts.
-2. ``check(net, task)`` raises `RnnsimError`, one line, if the rule cannot serve this network on this task. It comes before a
-   training; a rule that judges sequences by the task keeps it.
-3. ``learn(net, batch, loss, apply, state)`` learns from one batch that begins in `state` (None: the network's initial
-   state). Whenever a gradient (flat, like ``net.theta``) is ready it calls ``apply(gradient)``, which changes ``net.theta``
-   in place; once a batch or often. It returns a `Learned`. If ``apply`` has a ``rate`` above 0, all it does is
-   ``net.theta -= rate * gradient``: a rule may do that by itself, in a kernel, and say how often by ``apply.made(count)``.
-   A rule with ``sets_weights`` needs no gradient: it puts new weights into ``net.theta`` by itself.
-4. A rule knows networks by their interface only and keeps no state of a run that is not in what it returns. One that draws
-   random numbers takes them from `randomness`, the seed and the number of the batch, which a training sets before every
-   batch. ``begin(state)``, if it is there, turns the state after one sequence into what goes on to a new one.
-"""
+from abc import ABC, abstractmethod
 
-from typing import NamedTuple
+from rnnsim.core.learner import LearnResult, NotFinite
+from rnnsim.core.registry import require
+from rnnsim.networks.interface import GRADIENT, LINEARISATION, TIME
 
-import numpy as np
+__all__ = ("GRADIENT", "LINEARISATION", "TIME", "Apply", "LearnResult", "NotFinite", "Rule", "require_fit")
 
 
-class Learned(NamedTuple):
-    """What a rule gives back for one batch; the outputs are overwritten by the network's next call."""
+class Apply:
+    """A function of a gradient that changes the weights of the network in place, and that a rule may carry out by itself.
 
-    loss: float
-    outputs: np.ndarray  # (T, B, K) or (B, K), as the network gave them while it learned
-    state: list  # final state, for streams that go on
-    figures: dict | None = None  # whole numbers for the reports, such as the trials so far
+    rate : if above 0, all that the call does is ``net.theta -= rate * gradient``; a rule may do that in a kernel, and say by
+        ``made(count)`` how many updates it made. A rule with `sets_weights` says it too.
+    """
+
+    rate = 0.0
+
+    def __init__(self, update):
+        self._update = update
+
+    def __call__(self, gradient):
+        self._update(gradient)
+
+    def made(self, count):
+        """The rule has made so many updates by itself."""
+
+
+class Rule(ABC):
+    """How a network learns from a batch. A rule
+
+    - has its options as annotated arguments of its constructor, with defaults, checked there;
+    - knows networks by their contract alone: what it needs of them it says in `needs`;
+    - keeps nothing of a training but what it returns: what it carries on from batch to batch, such as a population, goes
+      into `LearnResult.memory`, which a training keeps in its checkpoints and hands back.
+
+    Attributes
+    ----------
+    name : under which the rule asks for a procedure of a network (`rnnsim.networks.interface.Network.procedures`)
+    needs : capabilities that a network must have (`GRADIENT`, `TIME`, `LINEARISATION`); the rule also serves a network that has
+        it among its `procedures`
+    sets_weights : whether it puts new weights into the network by itself, and applies no gradient
+    force : whether it sets units to their targets (teacher forcing)
+    every : time steps between two updates; 0: one update a batch, at its end
+    randomness : (seed of the random numbers that the rule draws, number of the next batch); a training sets it before
+        every batch
+    """
+
+    name = ""
+    needs: frozenset = frozenset()
+    sets_weights = False
+    force = False
+    every = 0
+    randomness = (0, 0)
+
+    def check(self, net, task):
+        """Raise `RnnsimError`, one line, if the rule cannot serve this network on this task. `task` may be None.
+
+        It is called before a training; a rule that judges outputs by the task keeps it.
+        """
+        require_fit(net, task, self)
+
+    @abstractmethod
+    def learn(self, net, batch, loss, apply, state=None, memory=None):
+        """Learn from one batch.
+
+        net    : `rnnsim.networks.interface.Network`
+        batch  : what the network takes
+        loss   : `rnnsim.core.losses.Loss`
+        apply  : function of a gradient (flat, like ``net.theta``), which changes ``net.theta`` in place; to be called whenever
+                 a gradient is ready, once a batch or often. See `Apply`
+        state  : the state that the batch begins in; None: the network's initial state
+        memory : what the rule returned as `memory` for the batch before; None: nothing yet
+
+        Returns a `LearnResult`.
+        """
+
+
+def require_fit(net, task, rule=None):
+    """Raise `RnnsimError`, one line, unless a network can read the batches of a task and do what a rule needs of it."""
+    name = net.config["name"]
+    if rule is not None and rule.name not in net.procedures:
+        missing = sorted(rule.needs - net.capabilities)
+        require(
+            not missing, f"rule {rule.name}: it needs {missing and missing[0]}, which network '{name}' does not have"
+        )
+    if task is None:
+        return
+    makes, takes = task.makes, net.takes
+    require(issubclass(makes, takes), f"network '{name}' takes {takes.kind}, the task makes {makes.kind}")
+    for what, own, its in (("inputs", net.n_inputs, task.n_inputs), ("outputs", net.n_outputs, task.n_outputs)):
+        require(own == its, f"the network has {own} {what}, the task has {its}")
+    kinds = {True: "tokens", False: "vectors"}
+    own, its = bool(net.tokens), bool(task.tokens)
+    require(own == its, f"the network reads {kinds[own]}, the task gives {kinds[its]} (tokens={its})")

@@ -17,7 +17,7 @@ O, G, B and z - s only. The noise of a tick counts in the difference of the same
 
 import numpy as np
 
-from rnnsim.cells.fully_recurrent import FullyRecurrent, rnn_tick
+from rnnsim.cells.fully_recurrent import FullyRecurrent, rnn_time_step
 from rnnsim.cells.interface import Linearised
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.registry import require
@@ -42,7 +42,7 @@ def perturbed(out, flow, difference):
     before = np.zeros((1, hidden), out.dtype)
     for j in range(hidden):
         before[0, j] = flow.before[0, j] + difference[j]
-    rnn_tick(other, flow.theta, flow.x, before, flow.work, flow.structure)
+    rnn_time_step(other, flow.theta, flow.x, before, flow.work, flow.structure)
 
 
 @jit_exact
@@ -114,6 +114,7 @@ class KeRNL(OnlineRule):
     0.001
     """
 
+    name = "kernl"
     cells = ("rnn",)
     remembers = True
 

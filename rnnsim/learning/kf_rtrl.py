@@ -97,6 +97,8 @@ class KFRTRL(KroneckerRule):
     5
     """
 
+    name = "kf-rtrl"
+
     def __init__(self, every: int = 0, force: bool = False):
         super().__init__(every)
         self.force = force
@@ -176,6 +178,8 @@ class ReverseKFRTRL(KroneckerRule):
     >>> RULES.build("reverse-kf-rtrl").force
     False
     """
+
+    name = "reverse-kf-rtrl"
 
     def __init__(self, every: int = 0, force: bool = False):
         super().__init__(every)

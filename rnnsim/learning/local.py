@@ -49,7 +49,7 @@ def own_jacobian(d, flow):
             weight = flow.theta[place + j * hidden + j]
             for q in range(states):
                 for p in range(states):
-                    d[p, q, j] += linear.gain[p, g, j] * weight * linear.message_direct[g, q, j]
+                    d[p, q, j] += linear.gain[p, g, j] * weight * linear.recurrent_input_direct[g, q, j]
 
 
 @jit_borrowed

@@ -277,6 +277,8 @@ class OK(KroneckerRule):
     4
     """
 
+    name = "ok"
+
     def __init__(self, every: int = 0, force: bool = False, rank: int = 8):
         super().__init__(every)
         self.force = force

@@ -28,5 +28,7 @@ class RFLO(LocalRule):
     'random'
     """
 
+    name = "rflo"
+
     def __init__(self, every: int = 0, feedback: Literal["random", "symmetric"] = "random", feedback_seed: int = 0):
         super().__init__(every, feedback, feedback_seed)

@@ -7,7 +7,7 @@ With the state s(t), the parameters w and the pre-activations a(t) of the cell::
 
 P holds (states) x (parameters) numbers once: n^3 for n fully connected units, and a tick costs n^4. It is kept as P transposed, a
 row a parameter, so that the first term is one matrix product with the transposed Jacobian and the second adds to one
-entry a state and row, or to a whole row where messages depend on gates (a GRU that resets before the product).
+entry a state and row, or to a whole row where recurrent inputs depend on gates (a GRU that resets before the product).
 """
 
 import numba
@@ -83,7 +83,7 @@ def _advance_rows(linear, structure, sources, memory, lo, hi):
         for i in range(rows.size):
             kept[i] = rows[i]
         product_packed(influence[start:end], old[: end - start], memory.panels, False)
-        if structure.chained:
+        if structure.gate_dependent:
             _add_immediate_rows(influence, units, structure, sources, start, end)
         else:
             _add_immediate(influence, linear.gain, structure, sources, start, end)
@@ -95,7 +95,7 @@ _rows = linked(_advance_rows)
 @jit_borrowed
 def _prepare(flow, memory):
     fill_jacobian(memory.panels, flow, memory.c)
-    if flow.structure.chained:
+    if flow.structure.gate_dependent:
         fill_immediate(memory.b, flow)
 
 
@@ -165,13 +165,13 @@ def forget(flow, memory):
 
 
 def dense_memory(structure, shape, streams):
-    """a: the influence (P, k*H); b: ds'/da; c: da/ds; both only where messages depend on gates."""
+    """a: the influence (P, k*H); b: ds'/da; c: da/ds; both only where recurrent inputs depend on gates."""
     size, units = shape.states * shape.hidden, shape.groups * shape.hidden
-    chained = units if structure.chained else 0
+    gate_dependent = units if structure.gate_dependent else 0
     return Memory(
         np.zeros((streams, shape.parameters, size), shape.dtype),
-        np.zeros((streams, chained, size), shape.dtype),
-        np.zeros((streams, chained, size), shape.dtype),
+        np.zeros((streams, gate_dependent, size), shape.dtype),
+        np.zeros((streams, gate_dependent, size), shape.dtype),
         np.zeros((streams, *packed_shape(size, size, shape.dtype)), shape.dtype),
         np.array([get_threads()], np.int64),
         np.zeros(1, shape.dtype),
@@ -197,6 +197,7 @@ class RTRL(OnlineRule):
     1
     """
 
+    name = "rtrl"
     forces = True
 
     def __init__(self, every: int = 0, force: bool = False):

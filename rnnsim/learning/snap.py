@@ -5,9 +5,9 @@ sum_{i<n} J^i M with J = ds'/ds and M the influence within one tick; the others 
 
     P(t) = (J(t) P(t-1) + M(t)) masked by the pattern
 
-n = 1 keeps every parameter on its own unit and takes the unit's weight to itself into account (the whole tick's pattern where
-messages depend on gates). As soon as n ticks reach every unit from every parameter the rule is RTRL: for a fully connected
-network from n = 2 on. A cell whose carried state is element-wise (`elstm`) is served exactly for every n.
+n = 1 keeps every parameter on its own unit and takes the unit's weight to itself into account (the whole tick's pattern
+where recurrent inputs depend on gates). As soon as n ticks reach every unit from every parameter the rule is RTRL: for a fully
+connected network from n = 2 on. A cell whose carried state is element-wise (`elstm`) is served exactly for every n.
 """
 
 from rnnsim.core.registry import at_least
@@ -28,6 +28,7 @@ class SnAp(OnlineRule):
     2
     """
 
+    name = "snap"
     forces = True
 
     def __init__(self, every: int = 0, force: bool = False, n: int = 1):
@@ -39,7 +40,7 @@ class SnAp(OnlineRule):
         """(whether SnAp-1 can keep to its units, the pattern otherwise; None where the rule is RTRL)."""
         if carried_state(net) is not None:
             return False, None
-        if self.n == 1 and not structure.chained:
+        if self.n == 1 and not structure.gate_dependent:
             return True, None
         pattern = sparse.pattern_of(net, structure, shape, self.n)
         return False, None if pattern.full and net.trainable is None else pattern

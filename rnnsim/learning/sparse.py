@@ -52,15 +52,17 @@ def pattern_of(net, structure, shape, ticks=None):
         if structure.recurrent[g] >= 0:
             start = structure.recurrent[g] - first_parameter
             weights[g] = alive[start : start + hidden * hidden].reshape(hidden, hidden)
-    # Groups whose message depends on an earlier pre-activation: a tick in the middle of things shows which.
+    # Groups whose recurrent input depends on an earlier pre-activation: a tick in the middle of things shows which.
     rng = np.random.default_rng(0)
     state = rng.uniform(0.1, 0.9, (shape.states, hidden)).astype(shape.dtype)
     tick = cell.linearise(rng.normal(size=cell.n_inputs).astype(shape.dtype), state)
-    chained = [[bool((tick.message_gain[g, e] != 0).any()) for e in range(shape.groups)] for g in range(shape.groups)]
+    dependent = [
+        [bool((tick.recurrent_input_gain[g, e] != 0).any()) for e in range(shape.groups)] for g in range(shape.groups)
+    ]
     at_once = np.repeat(np.eye(hidden, dtype=bool)[None], shape.groups, axis=0)  # [e, j, i]: a_e of unit i moves unit j
     for g in range(shape.groups - 1, -1, -1):
         for e in range(g):
-            if chained[g][e] and g in weights:
+            if dependent[g][e] and g in weights:
                 at_once[e] |= at_once[g] @ weights[g]
     feeds = np.eye(hidden, dtype=bool)
     for g, block in weights.items():

@@ -7,32 +7,41 @@ states of unit j and the parameters w that act on it::
     ds_j(t)/dw ~ D_j ds_j(t-1)/dw + ds_j(t)/da(t) da(t)/dw
     dE(t)/dw   ~ dE(t)/dh_j(t) dh_j(t)/dw
 
-which is the exact gradient of a network whose messages h(t-1) are constants. An LSTM without forget gate has D = 1 for its
-cell state, the constant error carousel. A fully recurrent network without leak has D = 0: nothing of the past is left.
+which is the exact gradient of a network whose recurrent inputs h(t-1) are constants. An LSTM without forget gate has D = 1 for
+its cell state, the constant error carousel. A fully recurrent network without leak has D = 0: nothing of the past is left.
 Time and memory: one number a parameter and state.
 """
 
+from rnnsim.core.registry import at_least, require
 from rnnsim.learning import local
-from rnnsim.learning.interface import Learned
+from rnnsim.learning.interface import LearnResult, Rule
 from rnnsim.learning.online.streams import OnlineRule
 
 
 class Truncated(OnlineRule):
-    """The rule of 1997; equations at the top of the file.
+    """The truncated rule of the LSTM of 1997: RTRL with the direct term alone (Hochreiter & Schmidhuber 1997, eqs 12-28)::
 
-    Options as in `OnlineRule`, and `force`: teacher forcing. A network of memory blocks (`lstm1997`) brings its own kernels
-    for the rule, and learns once a batch.
+        ds_j(t)/dw ~ D_j ds_j(t-1)/dw + ds_j(t)/da(t) da(t)/dw,      dE(t)/dw ~ dE(t)/dh_j(t) dh_j(t)/dw
+
+    every   time steps between two updates; 0: one update a batch
+    force   teacher forcing, for readout=units
+    wait    sequences that the rest of a network learns before its memory cells are there, as in experiment 2a of 1997; for
+            `lstm1997` with every=1
+
+    A network of memory blocks (`lstm1997`) carries the rule out by itself: its gradient of a batch with every=0, with every=1 its
+    own learner, which changes the weights at every time step with an error. Raises `RnnsimError` for other values there.
 
     >>> from rnnsim.learning import RULES
     >>> RULES.build("truncated").every
     0
     """
 
+    name = "truncated"
     forces = True
 
-    def __init__(self, every: int = 0, force: bool = False):
+    def __init__(self, every: int = 0, force: bool = False, wait: int = 0):
         super().__init__(every)
-        self.force = force
+        self.force, self.wait = force, at_least("wait", wait, 0)
 
     def memory(self, net, structure, shape, streams):
         """See `rnnsim.learning.local.unit_memory`."""
@@ -42,14 +51,27 @@ class Truncated(OnlineRule):
         return local.advance_direct, local.credit_units, local.forget_units
 
     def check(self, net, task):
-        """See the contract in `rnnsim.learning.interface`."""
-        if not hasattr(net, "truncated_gradient"):
+        """See `rnnsim.learning.interface.Rule.check`."""
+        name = net.config["name"]
+        if self.name not in net.procedures:
+            require(not self.wait, f"wait={self.wait}: network '{name}' has no memory cells that could come later")
             super().check(net, task)
+            return
+        Rule.check(self, net, task)
+        require(not self.force, f"force=True: network '{name}' has no teacher forcing")
+        words = f"every={self.every}: network '{name}' learns by the rule truncated once a batch (0) or at every time step (1)"
+        require(self.every in (0, 1), words)
+        require(not self.wait or self.every == 1, f"wait={self.wait}: needs every=1")
+        kind = task.loss.kind if task else "squared_error"
+        fits = self.every == 0 or kind == "squared_error"
+        require(
+            fits, f"every=1: network '{name}' descends the squared error by the rule truncated, the task has {kind}"
+        )
 
-    def learn(self, net, batch, loss, apply, state=None):
-        """See the contract in `rnnsim.learning.interface`."""
-        if not hasattr(net, "truncated_gradient"):
-            return super().learn(net, batch, loss, apply, state)
-        found = net.truncated_gradient(batch, loss, state)
+    def learn(self, net, batch, loss, apply, state=None, memory=None):
+        """See `rnnsim.learning.interface.Rule.learn`."""
+        if self.name not in net.procedures:
+            return super().learn(net, batch, loss, apply, state, memory)
+        found = net.gradient_by(self.name, batch, loss, state)
         apply(found.gradient)
-        return Learned(found.loss, found.outputs, found.state)
+        return LearnResult(found.loss, found.outputs, found.state)

@@ -6,15 +6,14 @@ back at every tick. The activations inside a window are those of the current wei
 from its first state, so its gradient is exact up to the truncation.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.registry import at_least, require
-from rnnsim.learning.interface import Learned
+from rnnsim.learning.interface import GRADIENT, TIME, LearnResult, Rule
 
 
-class TruncatedBPTT:
+class TruncatedBPTT(Rule):
     """BPTT(h; h'): `horizon` = h ticks back, an update every `every` = h' ticks (None: h).
 
     Raises `RnnsimError` for h < 1, h' < 1, h' > h, bidirectional networks, and ragged sequences with a loss at their end.
@@ -24,16 +23,18 @@ class TruncatedBPTT:
     [(0, 0, 10), (0, 10, 20), (5, 20, 25)]
     """
 
+    name = "tbptt"
+    needs = frozenset({GRADIENT, TIME})
+
     def __init__(self, horizon: int = 20, every: int | None = None):
         self.horizon = at_least("horizon", horizon, 1)
         self.every = at_least("every", horizon if every is None else every, 1)
         require(self.every <= horizon, f"every={every}: expected at most the horizon, {horizon} ticks")
 
     def check(self, net, task):
-        """Bidirectional networks have no state in mid-sequence to start a window from."""
-        require(
-            getattr(net, "directions", 1) == 1, "rule tbptt: a bidirectional network needs whole sequences, use bptt"
-        )
+        """See `Rule.check`; bidirectional networks have no state in mid-sequence to start a window from."""
+        super().check(net, task)
+        require(net.directions == 1, "rule tbptt: a bidirectional network needs whole sequences, use bptt")
 
     def windows(self, steps):
         """(first tick of the window, first tick whose error counts, end) of every update in a batch of `steps` ticks."""
@@ -41,46 +42,44 @@ class TruncatedBPTT:
             end = min(counted + self.every, steps)
             yield max(0, end - self.horizon), counted, end
 
-    def learn(self, net, batch, loss, apply, state=None):
-        """One update a window; see the contract in `rnnsim.learning.interface`."""
-        steps, rows = batch.inputs.shape[:2]
+    def learn(self, net, batch, loss, apply, state=None, memory=None):
+        """See `Rule.learn`: one update a window."""
+        steps = batch.time_steps
         if loss.when == "last":
-            return self._learn_end(net, batch, loss, apply, state, steps)
-        weights = np.ones((steps, rows), net.dtype) if batch.weights is None else batch.weights
-        if batch.lengths is not None:
-            weights = weights * (np.arange(steps)[:, None] < batch.lengths)
+            return self._learn_end(net, batch, loss, apply, state)
+        weights = np.array(batch.counted(), copy=True)
         outputs, total, amount, first = None, 0.0, 0.0, 0
         for start, counted, end in self.windows(steps):
-            # The window before this one holds the state that this one starts from. While windows begin at the first tick,
-            # None stands for the network's initial state, which may be learned.
+            # The window before this one holds the state that this one starts from. While windows begin at the first time
+            # step, None stands for the network's initial state, which may be learned.
             state = net.state_after(start - first) if start > first else state
             first = start
-            inner = np.array(weights[start:end], copy=True)
-            inner[: counted - start] = 0
-            part = replace(batch, inputs=batch.inputs[start:end], targets=batch.targets[start:end], weights=inner)
-            if batch.lengths is not None:
-                part.lengths = np.clip(batch.lengths - start, 0, end - start)
+            part = batch.window(start, end)
+            part.weights = np.array(weights[start:end], copy=True)
+            part.weights[: counted - start] = 0
             result = net.loss_and_gradient(part, loss, state)
             if outputs is None:
                 outputs = np.empty((steps, *result.outputs.shape[1:]), result.outputs.dtype)
             outputs[counted:end] = result.outputs[counted - start :]
-            share = float(inner.sum()) if loss.per == "step" else 1.0
+            share = float(part.weights.sum()) if loss.per == "step" else 1.0
             total, amount = total + share * result.loss, amount + share
             final = result.state
-            if inner.any():
+            if part.weights.any():
                 apply(result.gradient)
         mean = total / amount if loss.per == "step" and amount else total
-        return Learned(mean, outputs, final)
+        return LearnResult(mean, outputs, final)
 
-    def _learn_end(self, net, batch, loss, apply, state, steps):
-        """The loss stands at the end: one window, the last h ticks."""
-        start = max(0, steps - self.horizon)
-        ragged = batch.lengths is not None and (np.asarray(batch.lengths) != steps).any()
+    def _learn_end(self, net, batch, loss, apply, state):
+        """The loss stands at the end: one window, the last h time steps."""
+        start = max(0, batch.time_steps - self.horizon)
+        ragged = batch.lengths is not None and (np.asarray(batch.lengths) != batch.time_steps).any()
         require(not (ragged and start), "rule tbptt: sequences of different length with a loss at their end, use bptt")
         if start:
-            before = replace(batch, inputs=batch.inputs[:start], lengths=None)
+            before, batch = (
+                Sequences(inputs, batch.targets, batch.weights)
+                for inputs in (batch.inputs[:start], batch.inputs[start:])
+            )
             state = net.evaluate(before, loss, state).state
-            batch = replace(batch, inputs=batch.inputs[start:], lengths=None)
         result = net.loss_and_gradient(batch, loss, state)
         apply(result.gradient)
-        return Learned(result.loss, result.outputs, result.state)
+        return LearnResult(result.loss, result.outputs, result.state)

@@ -29,7 +29,7 @@ from rnnsim.learning.stochastic import balance, fill_signs, square
 def pull_units(units, scratch, flow, v):
     """units (G, H) <- v (ds'/da) for a gradient v (k, H) of the new state; scratch (k, H) is overwritten."""
     gain = flow.linear.gain
-    if flow.structure.chained:
+    if flow.structure.gate_dependent:
         times_jacobian(scratch, units, flow, v)
         return
     for g in range(gain.shape[1]):
@@ -113,6 +113,7 @@ class UORO(OnlineRule):
     1e-07
     """
 
+    name = "uoro"
     forces = True
 
     def __init__(self, every: int = 0, force: bool = False, epsilon: float = 1e-7):

@@ -1,24 +1,7 @@
-"""The contract of a network: what the training loop, the learning rules and the shell know of it.
+"""The contract of a network: what training, learning rules and the shell know of it.
 
-1. Its parameters are the flat vector `theta`, named by `layout`; `gradient` is a vector like it. `trainable` is a Boolean array
-   over theta, False where an entry is frozen or absent, or None.
-2. `config` holds its name, sizes, dtype and options; `rnnsim.networks.from_config` makes the network anew from it.
-3. `forward(inputs, lengths, state, record, when)` gives outputs, the final state and what is to be recorded (`Forward`). Outputs
-   stand at "every" time step, or at the "last" one, as losses do: there a bidirectional network reads the end of both its
-   directions, the last state of the forward and that of the backward pass, which is at the first time step.
-   `predict(inputs, loss, lengths, state)` gives its answer, where the loss stands and as the loss reads it.
-4. `evaluate(batch, loss, state)` gives loss and outputs (`Evaluation`); `loss_and_gradient(batch, loss, state, theta)` also the
-   gradient (`Gradient`). `state` is a list of arrays whose second axis is the batch, None the state of `initial_state`.
-5. `state_after(ticks)` is the state inside the sequence that was walked last, like `initial_state(batch)`.
-6. `directions` is 2 if outputs depend on later inputs, else 1; `trace_names` are the names that can be recorded.
-7. `state_size`, `cost_per_step`, `n_parameters`, `n_recurrent_parameters` and `workspace_bytes` say how large it is.
-8. `not_finite()` names what went wrong first in the last pass, in words, or is None.
-9. `copy.copy`, `copy.deepcopy` and `pickle` give a network of its own with the same weights, made by `from_config`.
-10. Several Python threads may call `forward`, `evaluate` and `loss_and_gradient`: one call waits for the other, and its loss is
-    right. What `forward` gives belongs to the caller. Arrays that `evaluate` and `loss_and_gradient` give are the network's
-    own, and the next call overwrites them, also one from another thread: there, take a copy of the network for each thread.
-
-`Network` has what is the same for all; a network defines `_outputs` and `_backward`, `forward`, `initial_state`, `state_after`.
+`Network` is what all networks have in common, whatever they read; `SequenceNetwork` adds time. What more a network can do it
+declares in `capabilities` and `procedures`: nobody asks for its name.
 """
 
 import threading
@@ -27,11 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.core.batch import Batch, Sequences
 from rnnsim.core.layout import Layout
 from rnnsim.core.registry import require
 from rnnsim.core.threads import exclusive
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError, unknown
+from rnnsim.networks.candidates import Tested, evaluate_each, test_each
+
+GRADIENT = "gradient"
+TIME = "states over time"
+LINEARISATION = "a linearisation of its time steps"
+_NO_LENGTHS = np.zeros(0, np.int64)
 
 
 class Forward(NamedTuple):
@@ -46,8 +36,8 @@ class Evaluation(NamedTuple):
     """What an evaluation gives."""
 
     loss: float
-    outputs: np.ndarray  # (T, B, K) or (B, K), overwritten by the network's next call
-    state: list
+    outputs: np.ndarray  # as the loss reads them, such as (T, B, K) or (B, K); overwritten by the network's next call
+    state: list | None  # the final state of networks that have one
 
 
 class Gradient(NamedTuple):
@@ -55,36 +45,91 @@ class Gradient(NamedTuple):
 
     loss: float
     gradient: np.ndarray  # flat, like theta
-    outputs: np.ndarray  # (T, B, K) or (B, K)
-    state: list
+    outputs: np.ndarray
+    state: list | None
 
 
 class Network(ABC):
-    """A network with its parameters in one flat vector; the contract is at the top of the file."""
+    """A network with its parameters in one flat vector.
 
+    Attributes
+    ----------
+    takes : the class of the batches that it reads (`rnnsim.core.batch.Batch`)
+    theta, gradient : flat vectors of the parameters and of their last gradient
+    layout : `rnnsim.core.layout.Layout`, the names and shapes of their parts
+    trainable : bool array over theta, False where an entry is frozen or absent; None if all are trained
+    config : dict of name, sizes, dtype and options; `rnnsim.networks.from_config` makes the network again from it
+    n_inputs, n_outputs, tokens : as of the tasks that it can learn
+    capabilities : what it can do beyond `evaluate`, of `GRADIENT` (`loss_and_gradient`), `TIME` (it is a `SequenceNetwork` that
+        has a state at every time step) and `LINEARISATION` (it has `cells`, whose time steps are linearised)
+    procedures : names of the learning rules that it carries out by itself, with `gradient_by` and `learner_by`
+    directions : 2 if outputs depend on later inputs, else 1
+    n_parameters, n_recurrent_parameters, state_size, cost_per_step, workspace_bytes : how large it is
+    dropped_parameters : names that files of older versions hold, and that nothing reads
+
+    `copy.copy`, `copy.deepcopy` and `pickle` give a network of its own with the same weights. Several Python threads may use one
+    network: one call waits for the other. What `forward` gives belongs to the caller; arrays that `evaluate` and
+    `loss_and_gradient` give are overwritten by the next call, also one from another thread: there, take a copy of the network
+    for each thread.
+    """
+
+    takes: type[Batch] = Sequences
+    capabilities: frozenset = frozenset()
+    procedures: frozenset = frozenset()
     directions = 1
     learned_initial_state = False
-    dropped_parameters = ()  # names that files of older versions hold, and that nothing reads
+    trainable = None
+    tokens = False
+    dropped_parameters: tuple = ()
 
     @abstractmethod
-    def _outputs(self, batch, loss, state):
-        """(outputs, final state, features of the readout) of a batch."""
+    def evaluate(self, batch, loss, state=None):
+        """Loss and outputs of a batch, without a gradient (`Evaluation`).
 
-    @abstractmethod
-    def _backward(self, d_outputs, features, learn_state):
-        """Add to the gradient what the gradient of the outputs gives."""
+        state : of networks that have one, the state that the batch begins in; None: the initial one
+        """
 
-    @abstractmethod
-    def initial_state(self, batch):
-        """The state before the first tick: a list of arrays whose second axis is the batch."""
+    def loss_and_gradient(self, batch, loss, state=None, theta=None):
+        """Loss and outputs of a batch, and the gradient with respect to theta (`Gradient`).
 
-    @abstractmethod
-    def state_after(self, ticks):
-        """The state after so many ticks of the last pass, like `initial_state`."""
+        theta : if given, is copied into the network's own vector first
+        """
+        raise RnnsimError(f"network '{self.config['name']}' has no gradient")
 
-    @abstractmethod
-    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
-        """Outputs, final state and records (`Forward`)."""
+    def evaluate_many(self, candidates, batch, loss):
+        """(N,) float64: the loss of every candidate on a batch; theta stays as it is.
+
+        candidates : (N, P) array of thetas; or whatever has a length and gives a theta for ``candidates[n]``, such as
+            `rnnsim.networks.candidates.DrawnCandidates`; or a population of a form that the network takes besides
+
+        One parallel kernel where the network has one, else one evaluation after the other.
+        """
+        return evaluate_each(self, candidates, batch, loss)
+
+    def test_many(self, candidates, batch, loss, judge) -> Tested:
+        """How many examples of a batch every candidate has right before its first wrong one; theta stays as it is.
+
+        candidates : as of `evaluate_many`
+        judge : a task, or what else has its `correct`, `wanted`, `tolerance` and `inherits`
+
+        It may end with the first candidate that has all of them right. One parallel kernel where the network has one.
+        """
+        return test_each(self, candidates, batch, loss, judge)
+
+    def gradient_by(self, rule, batch, loss, state=None):
+        """The `Gradient` of a batch by a rule of `procedures`."""
+        raise RnnsimError(f"network '{self.config['name']}' does not carry out the rule {rule} by itself")
+
+    def learner_by(self, rule, optimizer):
+        """A `rnnsim.core.learner.Learner` that updates at every time step by a rule of `procedures`.
+
+        rule, optimizer : objects of the registries; their options count. Raises `RnnsimError` for options that do not fit.
+        """
+        raise RnnsimError(f"network '{self.config['name']}' has no learner of its own for {rule}")
+
+    def not_finite(self):
+        """What was not finite first in the last pass, in words; None if nothing more is known."""
+        return None
 
     def _lay_out(self, shapes):
         """Make theta, gradient and their named views."""
@@ -98,7 +143,6 @@ class Network(ABC):
         self._weights, self._gradients = self.layout.views(self.theta), self.layout.views(self.gradient)
         self._space = Workspace(self.dtype)
         self.turn = threading.RLock()  # of the methods that are `exclusive`
-        self._no_lengths = np.zeros(0, np.int64)
 
     @property
     def theta(self):
@@ -141,21 +185,68 @@ class Network(ABC):
 
     @property
     def workspace_bytes(self):
-        """Bytes of all buffers that are kept from step to step."""
+        """Bytes of all buffers that are kept from batch to batch."""
         return self._space.nbytes
+
+
+class SequenceNetwork(Network):
+    """A network that reads sequences, one time step after the other; T time steps, B sequences, K outputs.
+
+    `trace_names` are the names that can be recorded. A concrete network defines `forward`, `initial_state`, `state_after` and
+    the two passes `_outputs` and `_backward`.
+    """
+
+    capabilities = frozenset({GRADIENT, TIME})
+    trace_names: tuple = ()
+
+    @abstractmethod
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
+        """Run over sequences (`Forward`).
+
+        inputs : (T, B, n) numbers, or (T, B) tokens
+        lengths : (B,) whole numbers up to T; None: all have T
+        state : list of arrays like `initial_state`; None: that one
+        record : names of traces, or of groups of traces such as "gates"
+        when : "every": outputs of all time steps; "last": those at the end of every sequence, (B, K). A bidirectional network
+            reads there the last state of the forward pass and that of the backward pass, which is at the first time step
+
+        Raises `RnnsimError` for wrong shapes, numbers that are not finite, lengths beyond T and unknown traces.
+        """
+
+    @abstractmethod
+    def initial_state(self, batch):
+        """The state before the first time step of `batch` sequences: a list of arrays whose second axis is the batch."""
+
+    @abstractmethod
+    def state_after(self, time_steps):
+        """The state after so many time steps of the last pass, like `initial_state`.
+
+        Raises `RnnsimError` for networks whose outputs depend on later inputs.
+        """
+
+    @abstractmethod
+    def _outputs(self, batch, loss, state):
+        """(outputs, final state, features of the readout) of a batch: outputs of every time step, or of the last one only
+        where ``loss.when == "last"``."""
+
+    @abstractmethod
+    def _backward(self, d_outputs, features, learn_state):
+        """Add to `gradient` what the gradient of the outputs of the last pass gives.
+
+        learn_state : whether the gradient of the initial state goes to learned initial states
+        """
 
     @exclusive
     def evaluate(self, batch, loss, state=None):
-        """Loss and outputs of a batch, without gradient."""
+        """See `Network.evaluate`; `state` is a list like `initial_state`."""
         outputs, state, _ = self._outputs(batch, loss, state)
         return Evaluation(loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths), outputs, state)
 
     @exclusive
     def loss_and_gradient(self, batch, loss, state=None, theta=None):
-        """Loss of a batch and its gradient with respect to theta, back through all ticks of the batch.
+        """See `Network.loss_and_gradient`: back-propagation through all time steps of the batch.
 
-        `theta`, if given, is copied into the network's own vector first. The initial state is taken as a constant, unless it
-        is learned and none is given.
+        The initial state is taken as a constant, unless it is learned and none is given.
         """
         if theta is not None:
             self.theta = theta
@@ -185,10 +276,6 @@ class Network(ABC):
             mask_beyond(found, np.asarray(lengths))
         return found
 
-    def not_finite(self):
-        """What was not finite first in the last pass, in words; None if nothing more is known."""
-        return None
-
     def _checked(self, inputs, lengths):
         """Inputs as a contiguous array of the network's type, lengths as int64; one clear line if they do not fit."""
         inputs = as_array("inputs", inputs)
@@ -211,14 +298,16 @@ class Network(ABC):
                 place = tuple(int(i) for i in np.argwhere(~np.isfinite(inputs))[0])
                 raise RnnsimError(f"inputs: {inputs[place]} at (t, b, i) = {place}; expected finite numbers")
         steps, batch = inputs.shape[:2]
-        require(steps > 0 and batch > 0, f"inputs: shape {inputs.shape} has no sequence or no tick")
+        require(steps > 0 and batch > 0, f"inputs: shape {inputs.shape} has no sequence or no time step")
         if lengths is None:
-            return inputs, self._no_lengths
+            return inputs, _NO_LENGTHS
         lengths = as_array("lengths", lengths)
         fits = lengths.shape == (batch,) and lengths.dtype.kind in "iu"
         require(fits, f"lengths: expected {batch} whole numbers, got shape {lengths.shape} of {lengths.dtype}")
         inside = lengths.min() >= 0 and lengths.max() <= steps
-        require(inside, f"lengths: {lengths.min()}..{lengths.max()} given, expected 0..{steps}, the number of ticks")
+        require(
+            inside, f"lengths: {lengths.min()}..{lengths.max()} given, expected 0..{steps}, the number of time steps"
+        )
         return inputs, lengths.astype(np.int64)
 
     def _check_state(self, state, batch):

@@ -4,17 +4,6 @@ Layer k of any cell sees the outputs of layer k-1 (both directions side by side 
 
     y(t) = W_out h_last(t) + b_out
 
-Options
-    hidden, layers          units of a layer and direction; number of layers
-    bidirectional           every layer has a second direction that walks from the end of the sequence (Schuster & Paliwal
-                            1997); parameters of it end in ``_reverse``
-    embedding               size of the learned vector that stands for each input token; 0: tokens go in one-hot
-    skip                    the input goes to every layer and every layer to the readout (Graves 2013)
-    learned_initial_state   initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero. A state that no time step reads
-                            (the h of an `elstm`) has no parameter
-    readout                 "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989);
-                            "none": all its units are
-
 Parameters are named as in PyTorch: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ...
 """
 
@@ -24,12 +13,14 @@ import numpy as np
 
 from rnnsim.cells import CELLS
 from rnnsim.cells.interface import floating_type
+from rnnsim.core import plugins
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import WHEN
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, checked, one_of, require
 from rnnsim.core.threads import exclusive
-from rnnsim.networks.interface import Forward, Network, generator, mask_beyond
+from rnnsim.networks import recurrent_candidates
+from rnnsim.networks.interface import GRADIENT, LINEARISATION, TIME, Forward, SequenceNetwork, generator, mask_beyond
 
 
 @jit_exact
@@ -60,17 +51,30 @@ def _learned_states(cell):
     return [name for name in cell.state_names if name not in cell.unread_states]
 
 
-class Recurrent(Network):
-    """Stacked recurrent layers with a readout; structure and options at the top of the file.
+class Recurrent(SequenceNetwork):
+    """Stacked recurrent layers with a readout; the structure is at the top of the file.
 
-    `cell` is a name of the registry; `cell_options` are the options of its class. The parameters are the flat vector `theta`;
-    `layout` names its parts. Raises `RnnsimError` for unknown names and sizes below 1.
+    cell : a name of the registry, the place of a cell outside rnnsim or its class; `cell_options` are its options
+    hidden : units of a layer and direction
+    layers : number of layers
+    bidirectional : every layer has a second direction, from the end of the sequence to its start (Schuster & Paliwal 1997);
+        its parameters end in ``_reverse``
+    embedding : size of the learned vector that stands for each input token; 0: tokens go in one-hot
+    skip : the input goes to every layer and every layer to the readout (Graves 2013)
+    learned_initial_state : initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero
+    readout : "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989); "none": all its
+        units are
+
+    The parameters are the flat vector `theta`; `layout` names its parts. Raises `RnnsimError` for unknown names and sizes
+    below 1.
 
     >>> import numpy as np
     >>> net = Recurrent("gru", 3, 2, hidden=8, rng=1)
     >>> net.forward(np.zeros((5, 4, 3), np.float32)).outputs.shape, net.n_parameters
     ((5, 4, 2), 306)
     """
+
+    capabilities = frozenset({GRADIENT, TIME, LINEARISATION})
 
     def __init__(
         self,
@@ -102,19 +106,21 @@ class Recurrent(Network):
         )
         cls = CELLS.load(cell)
         cell_options = checked(f"cell '{cell}'", cls, cell_options, ("n_inputs", "hidden", "dtype"))
-        cell_options = getattr(cls, "kept", dict)(cell_options)
+        cell_options = cls.kept(cell_options)
         self.n_inputs, self.n_outputs, self.tokens = given["n_inputs"], given["n_outputs"], given["tokens"]
         self.hidden, self.layers, self.directions = given["hidden"], given["layers"], 1 + given["bidirectional"]
         self.embedding, self.skip, self.readout = given["embedding"], given["skip"], given["readout"]
         self.learned_initial_state, self.dtype = given["learned_initial_state"], floating_type(dtype)
         options = {key: given[key] for key in structure} | cell_options
+        source = plugins.source_of(cls)
         self.config = dict(
-            name=cell,
+            name=CELLS.name_of(cls),
             n_inputs=self.n_inputs,
             n_outputs=self.n_outputs,
             tokens=self.tokens,
             dtype=self.dtype.name,
             options=options,
+            **({"source": source} if source else {}),
         )
         width = self.directions * self.hidden
         first = self.embedding or self.n_inputs
@@ -166,7 +172,7 @@ class Recurrent(Network):
         """Boolean array over theta, False where a connection is frozen or absent; None if all are trained."""
         mask = np.ones(self.n_parameters, bool)
         for suffix, _, _, cell in self._each():
-            for name, trained in (getattr(cell, "trainable", lambda: None)() or {}).items():
+            for name, trained in cell.trainable().items():
                 self.layout.view(mask, name + suffix)[...] = trained
         return None if mask.all() else mask
 
@@ -181,7 +187,7 @@ class Recurrent(Network):
             for name in ("weight_out", "bias_out"):
                 self._weights[name][...] = rng.uniform(-bound, bound, self._weights[name].shape)
 
-    # -- what can be asked of a network -----------------------------------------------------------------------------
+    # -- what a network can do -----------------------------------------------------------------------------
 
     @property
     def state_size(self):
@@ -206,8 +212,27 @@ class Recurrent(Network):
         return {suffix: cell for suffix, _, _, cell in self._each()}
 
     @property
+    def one_plain_layer(self):
+        """Whether it is one layer of plain units (`Cell.plain_units`) that begins in zero states and sees vectors."""
+        one = self.layers == 1 and self.directions == 1 and not (self.skip or self.tokens or self.learned_initial_state)
+        return one and self._cells[0][0].plain_units
+
+    def evaluate_many(self, candidates, batch, loss):
+        """See `rnnsim.networks.interface.Network.evaluate_many`; one kernel for one layer of plain units."""
+        if recurrent_candidates.serves(self, batch, loss):
+            return recurrent_candidates.evaluate_candidates(self, candidates, batch, loss)
+        return super().evaluate_many(candidates, batch, loss)
+
+    def test_many(self, candidates, batch, loss, judge):
+        """See `rnnsim.networks.interface.Network.test_many`; one kernel for one layer of plain units."""
+        # A task with an idea of its own of what is right is asked sequence by sequence.
+        if recurrent_candidates.serves(self, batch, loss) and judge.inherits("correct"):
+            return recurrent_candidates.test_candidates(self, candidates, batch, judge)
+        return super().test_many(candidates, batch, loss, judge)
+
+    @property
     def workspace_bytes(self):
-        """Bytes of all buffers that are kept from step to step."""
+        """Bytes of all buffers that are kept from batch to batch."""
         return self._space.nbytes + sum(cell.space.nbytes for _, _, _, cell in self._each())
 
     def initial_state(self, batch):

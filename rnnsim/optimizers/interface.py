@@ -108,6 +108,11 @@ class Optimizer(abc.ABC):
         """The options, as they go into the manifest of a run; `type(opt)(**opt.config)` is an equal optimiser."""
         return dataclasses.asdict(self)
 
+    @property
+    def plain_rate(self):
+        """The learning rate, if an update is ``theta -= rate * gradient`` and nothing besides; else 0."""
+        return 0.0
+
     def rate(self, step):
         """The learning rate of the schedule at update `step`, counted from 0."""
         return self.learning_rate * self._factor(step)

@@ -9,6 +9,9 @@
     linear:n           1 - t / n until update n, then 0
     warmup:n           (t + 1) / n until update n, then 1
 
+    per-time-step:d    d^k, k the time steps since the sequence began       } for networks that learn at every time step by a
+    per-sequence:d     d^k, k the sequences so far                           } procedure of their own: see `time_decays`
+
 Parts joined by "+" are multiplied: "warmup:500+cosine:10000" is a cosine that starts softly.
 """
 
@@ -50,6 +53,10 @@ def _constant():
     return lambda t: 1.0
 
 
+def _counted_elsewhere(decay):
+    return lambda t: 1.0
+
+
 # name: (function, what each of its numbers must be)
 _SCHEDULES = {
     "constant": (_constant, ()),
@@ -60,6 +67,8 @@ _SCHEDULES = {
     "cosine": (_cosine, ("length",)),
     "linear": (_linear, ("length",)),
     "warmup": (_warmup, ("length",)),
+    "per-time-step": (_counted_elsewhere, ("factor",)),
+    "per-sequence": (_counted_elsewhere, ("factor",)),
 }
 _EXPECTED = {
     "factor": (lambda x: 0 < x <= 1, "a factor above 0 and at most 1"),
@@ -84,6 +93,29 @@ def parse(text):
     if len(parts) == 1:
         return parts[0]
     return lambda t: math.prod(part(t) for part in parts)
+
+
+def time_decays(text):
+    """(factor of every time step, factor of every sequence) of a schedule; 1 where it has none.
+
+    >>> time_decays("per-time-step:0.99"), time_decays("warmup:5")
+    ((0.99, 1.0), (1.0, 1.0))
+    """
+    parts = [part.strip().split(":") for part in str(text).split("+")]
+    return tuple(
+        math.prod(float(number) for name, *numbers in parts if name == kind for number in numbers)
+        for kind in ("per-time-step", "per-sequence")
+    )
+
+
+def counts_updates(text):
+    """Whether a schedule counts updates too, and not only time steps and sequences.
+
+    >>> counts_updates("per-sequence:0.9"), counts_updates("per-sequence:0.9+linear:50")
+    (False, True)
+    """
+    names = {part.strip().split(":")[0] for part in str(text).split("+")}
+    return not names <= {"constant", "per-time-step", "per-sequence"}
 
 
 def _part(text, whole):

@@ -30,6 +30,10 @@ class SGD(Optimizer):
 
     name: ClassVar[str] = "sgd"
 
+    @property
+    def plain_rate(self):
+        return self.learning_rate if self == SGD(self.learning_rate) else 0.0
+
     def init(self, theta):
         return {}
 

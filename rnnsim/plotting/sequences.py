@@ -148,7 +148,7 @@ def seen(net, task, batch, steps):
         wanted = np.asarray(batch.targets)[:1]
     else:
         wanted = np.asarray(batch.targets)[:steps, 0]
-        counted = task.counted(batch)[:steps, 0] != 0
+        counted = batch.counted()[:steps, 0] != 0
     if kind == "softmax" and wanted.ndim == 1:
         wanted = np.eye(outputs.shape[1])[wanted]
     targets[-len(wanted) :] = wanted

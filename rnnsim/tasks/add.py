@@ -18,11 +18,11 @@ import math
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import integer
-from rnnsim.tasks.interface import Batch
 from rnnsim.tasks.streams import StreamTask, entropy_of
 
 
@@ -98,7 +98,7 @@ class Add(StreamTask):
         inputs = np.zeros((self.steps, size, 2), np.float32)
         targets = np.zeros((self.steps, size, 2), np.float32)
         _draw(inputs, targets, key, tick, self.t1, self.t2, self.hold)
-        return Batch(inputs, targets)
+        return Sequences(inputs, targets)
 
     def correct(self, outputs, batch):
         """None: a probability is not right or wrong."""

@@ -23,11 +23,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of
 from rnnsim.core.rng import integer, uniform
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 _LENGTH, _FIRST, _SECOND, _VALUES = 0, 1, 2, 3  # draws of a sequence; value t is draw _VALUES + t
 
@@ -134,10 +135,10 @@ class Adding(GeneratedTask):
         if self.variant == "modern":
             inputs = np.zeros((self.length, size, 2), np.float32)
             _draw_modern(inputs, targets, key, first)
-            return Batch(inputs, targets)
+            return Sequences(inputs, targets)
         lengths, marks = np.empty(size, np.int64), np.empty((size, 2), np.int64)
         draw_lengths(lengths, key, first, self.length, self.length * 11 // 10)
         inputs = np.zeros((lengths.max(), size, 2), np.float32)
         draw_pairs(inputs, marks, key, first, lengths, self.length, -1.0)
         _sums(targets, inputs, marks)
-        return Batch(inputs, targets, lengths=lengths)
+        return Sequences(inputs, targets, lengths=lengths)

@@ -33,11 +33,11 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import KINDS, Loss
 from rnnsim.core.registry import at_least, one_of, require
-from rnnsim.data.arrays import finite, load_arrays, name_of, whole_numbers
+from rnnsim.data.arrays import finite, load_arrays, title, whole_numbers
 from rnnsim.tasks.examples import ExampleTask
-from rnnsim.tasks.interface import Batch
 
 _ORDER = 1797  # the seed of the order in which sequences are shuffled before some are held out
 
@@ -94,8 +94,8 @@ class Arrays(ExampleTask):
         require(test + validation < 1, f"test={test}, validation={validation}: nothing is left for training")
         self.tokens, self._steps = tokens, steps
         fields = self._collect(inputs, targets, target_columns)
-        self._file = name_of(inputs)
-        self._target_file = self._file if targets is None else name_of(targets)
+        self._file = title(inputs)
+        self._target_file = self._file if targets is None else title(targets)
         self._lengths = self._weights = None
         self._take_inputs(fields)
         if fields["targets"] is None:
@@ -117,8 +117,8 @@ class Arrays(ExampleTask):
         """The four arrays by name, None for an absent one."""
         found = load_arrays(inputs, "inputs", target_columns)
         if targets is not None:
-            more, already = load_arrays(targets, "targets"), f"{name_of(inputs)} has targets already"
-            require(found.get("targets") is None, f"targets={name_of(targets)}: {already}")
+            more, already = load_arrays(targets, "targets"), f"{title(inputs)} has targets already"
+            require(found.get("targets") is None, f"targets={title(targets)}: {already}")
             found["targets"] = more["targets"]
         return {name: found.get(name) for name in ("inputs", "targets", "lengths", "weights")}
 
@@ -290,14 +290,14 @@ class Arrays(ExampleTask):
         if self._series:
             places = self._starts[rows] + np.arange(self._steps)[:, np.newaxis]
             weights = None if self._weights is None else self._weights[places]
-            return Batch(self._inputs[places], self._targets[places], weights)
+            return Sequences(self._inputs[places], self._targets[places], weights)
         lengths = None if self._lengths is None else self._lengths[rows]
         ticks = self._ticks if lengths is None else lengths.max()
         inputs, targets, weights = (
             None if array is None else np.take(array[:ticks], rows, axis=1)
             for array in (self._inputs, self._targets if self._when == "every" else None, self._weights)
         )
-        return Batch(inputs, self._targets[rows] if targets is None else targets, weights, lengths)
+        return Sequences(inputs, self._targets[rows] if targets is None else targets, weights, lengths)
 
     # -- judging ----------------------------------------------------------------------------------------------------
 
@@ -338,7 +338,7 @@ class Arrays(ExampleTask):
             classes = batch.targets.argmax(axis=-1) if batch.targets.dtype != np.int32 else batch.targets
             right = outputs.argmax(axis=-1) == classes
             if self._when == "every":
-                counted = self.counted(batch) != 0
+                counted = batch.counted() != 0
                 right = (right & counted).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
             found["accuracy"] = right.astype(np.float64)
         return found

@@ -21,11 +21,11 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.registry import at_least
 from rnnsim.core.rng import integer
 from rnnsim.tasks.bit_vectors import BitVectorTask, bounds, fair_bits, reach
-from rnnsim.tasks.interface import Batch
 
 _ITEMS, _QUERY, _BITS = 0, 1, 2  # draws; item i has draws _BITS + i * (draws of an item) and on, 32 bits each
 
@@ -108,4 +108,4 @@ class AssociativeRecall(BitVectorTask):
         targets = np.zeros((steps, size, self.n_outputs), np.float32)
         weights = np.zeros((steps, size), np.float32)
         _draw(inputs, targets, weights, key, first, counts, self.item_length)
-        return Batch(inputs, targets, weights, lengths)
+        return Sequences(inputs, targets, weights, lengths)

@@ -88,7 +88,7 @@ class BitVectorTask(GeneratedTask):
 
 def wrong_bits(outputs, batch):
     """(B,) float64: counted outputs of a sequence, as logits, on the wrong side of 0."""
-    wrong = ((outputs > 0) != (batch.targets > 0.5)).sum(axis=-1) * (GeneratedTask.counted(batch) != 0)
+    wrong = ((outputs > 0) != (batch.targets > 0.5)).sum(axis=-1) * (batch.counted() != 0)
     return wrong.sum(axis=0).astype(np.float64)
 
 

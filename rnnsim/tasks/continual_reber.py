@@ -21,12 +21,13 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of
-from rnnsim.tasks.interface import Batch, Criterion
+from rnnsim.tasks.interface import Criterion
 from rnnsim.tasks.reber import CHOICES, LEGAL, SYMBOLS, go_on, visits
-from rnnsim.tasks.streams import StreamTask, entropy_of
+from rnnsim.tasks.streams import StreamTask, entropy_of, stream_end
 
 
 @jit_exact
@@ -50,6 +51,8 @@ class ContinualReber(StreamTask):
     ----------
     steps : ticks of a batch; the streams go on in the next one
     loss : "squared_error" or "bernoulli"
+    stop_error : a stream ends after the first time step with such an error, and the next one begins; None: errors end no stream
+    stream_length : and after so many time steps; 0: 100,000 with a stop_error, else never
 
     >>> task = ContinualReber(steps=14)
     >>> batch = task.training_batch(seed=0, step=0, size=1)
@@ -62,8 +65,15 @@ class ContinualReber(StreamTask):
     input_names = target_names = tuple(SYMBOLS)
     tolerance = 0.49
 
-    def __init__(self, steps: int = 100, loss: Literal["squared_error", "bernoulli"] = "squared_error"):
+    def __init__(
+        self,
+        steps: int = 100,
+        loss: Literal["squared_error", "bernoulli"] = "squared_error",
+        stop_error: float | None = None,
+        stream_length: int = 0,
+    ):
         self.steps = at_least("steps", steps, 1)
+        self.stream_end = stream_end(stop_error, stream_length)
         squared = one_of("loss", loss, ("squared_error", "bernoulli")) == "squared_error"
         self.loss = Loss(loss, when="every", per="step", unit="squared" if squared else "bits")
         self.criterion = Criterion(window=-(-(10**6) // steps), wrong=0)
@@ -79,7 +89,7 @@ class ContinualReber(StreamTask):
         inputs = np.zeros((self.steps, size, 7), np.float32)
         targets = np.empty((self.steps, size, 7), np.float32)
         _read(inputs, targets, *state, key, tick)
-        return Batch(inputs, targets)
+        return Sequences(inputs, targets)
 
     def right(self, outputs, batch):
         """(T, B) bool: predictions with all outputs within .49 of their targets."""

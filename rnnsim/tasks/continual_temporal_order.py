@@ -17,12 +17,13 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import integer
-from rnnsim.tasks.interface import Batch, Criterion
-from rnnsim.tasks.streams import StreamTask
+from rnnsim.tasks.interface import Criterion
+from rnnsim.tasks.streams import StreamTask, stream_end
 from rnnsim.tasks.temporal_order import ZONES, TemporalOrder
 
 _START, _END, _DISTRACTOR, _RELEVANT = 0, 1, 2, 6  # channels: E, B, a b c d, X Y
@@ -81,6 +82,8 @@ class ContinualTemporalOrder(StreamTask):
     length : the shortest length of a sequence, at least 20
     steps : ticks of a batch; the streams go on in the next one
     loss : "squared_error" or "softmax"
+    stop_error : a stream ends after the first time step with such an error, and the next one begins; None: errors end no stream
+    stream_length : and after so many time steps; 0: 100,000 with a stop_error, else never
 
     >>> task = ContinualTemporalOrder(steps=1000)
     >>> batch = task.training_batch(seed=0, step=0, size=1)
@@ -100,10 +103,13 @@ class ContinualTemporalOrder(StreamTask):
         length: int = 100,
         steps: int = 200,
         loss: Literal["squared_error", "softmax"] = "squared_error",
+        stop_error: float | None = None,
+        stream_length: int = 0,
     ):
         require(symbols in ZONES, f"symbols={symbols}: expected one of 2, 3, 4")
         self.symbols, self.length = symbols, at_least("length", length, 20)
         self.steps = at_least("steps", steps, 1)
+        self.stream_end = stream_end(stop_error, stream_length)
         self.loss = Loss(one_of("loss", loss, ("squared_error", "softmax")), when="every", per="step")
         one = TemporalOrder(symbols=symbols, length=length)
         self.n_outputs, self.target_names = one.n_outputs, one.target_names
@@ -119,6 +125,6 @@ class ContinualTemporalOrder(StreamTask):
         classes, weights = np.zeros((self.steps, size), np.int32), np.zeros((self.steps, size), np.float32)
         _read(inputs, classes, weights, *state, key, self.length, self._zones)
         if self.loss.kind == "softmax":
-            return Batch(inputs, classes, weights)
+            return Sequences(inputs, classes, weights)
         targets = np.eye(self.n_outputs, dtype=np.float32)[classes] * weights[..., None]
-        return Batch(inputs, targets, weights)
+        return Sequences(inputs, targets, weights)

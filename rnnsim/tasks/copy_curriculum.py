@@ -18,11 +18,12 @@ import math
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import integer, stream_key
-from rnnsim.tasks.interface import Batch, GeneratedTask
+from rnnsim.tasks.interface import GeneratedTask
 from rnnsim.tasks.streams import entropy_of
 
 START, WAIT = 2, 3
@@ -109,4 +110,4 @@ class CopyCurriculum(GeneratedTask):
         inputs = np.zeros((lengths.max(), size), np.int32)
         targets = np.zeros((lengths.max(), size), np.int32)
         _draw(inputs, targets, key, first, counts)
-        return Batch(inputs, targets, lengths=lengths)
+        return Sequences(inputs, targets, lengths=lengths)

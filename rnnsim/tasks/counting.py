@@ -12,11 +12,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import integer
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 _KIND, _START = 0, 1  # draws
 
@@ -76,4 +77,4 @@ class Counting(GeneratedTask):
         inputs = np.zeros((ends.max() + 1, size, 1), np.float32)
         rows = np.arange(size)
         inputs[starts, rows, 0] = inputs[ends, rows, 0] = 1
-        return Batch(inputs, targets, lengths=ends + 1)
+        return Sequences(inputs, targets, lengths=ends + 1)

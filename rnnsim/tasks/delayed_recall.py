@@ -16,11 +16,12 @@ import math
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least
 from rnnsim.core.rng import integer
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 
 @jit_exact
@@ -70,4 +71,4 @@ class DelayedRecall(GeneratedTask):
     def generate(self, key, first, size):
         inputs, classes = np.zeros((self.delay + 2, size, self.n_inputs), np.float32), np.empty(size, np.int32)
         _draw(inputs, classes, key, first, self.symbols, self.distractors)
-        return Batch(inputs, classes)
+        return Sequences(inputs, classes)

@@ -17,12 +17,13 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of
 from rnnsim.core.rng import integer
 from rnnsim.tasks.adding import draw_lengths
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 from rnnsim.tasks.two_sequence import VARIANCE, gaussian_line
 
 _PLACES, _SIGNS, _NOISE = 1, 3, 5  # draws behind that of the length
@@ -84,4 +85,4 @@ class DelayedXOR(GeneratedTask):
         inputs = np.zeros((lengths.max(), size, 2), np.float32)
         gaussian_line(inputs[..., 0], lengths, key, first, _NOISE, math.sqrt(VARIANCE))
         _mark(inputs, targets, key, first, self.length, self.noise)
-        return Batch(inputs, targets, lengths=lengths)
+        return Sequences(inputs, targets, lengths=lengths)

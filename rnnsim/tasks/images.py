@@ -14,9 +14,9 @@ With `validation=V` the last V training images are held out and never trained on
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.tasks.examples import ExampleTask, entropy
-from rnnsim.tasks.interface import Batch
 
 
 class ImageTask(ExampleTask):
@@ -43,7 +43,7 @@ class ImageTask(ExampleTask):
         chosen = chosen.transpose(1, 0, 2)
         inputs = np.empty(chosen.shape, np.float32)
         np.divide(chosen, self._white, out=inputs)
-        return Batch(inputs, self._labels[rows])
+        return Sequences(inputs, self._labels[rows])
 
     def metrics(self, outputs, batch):
         """``{"accuracy": (B,) of 0 and 1}``"""

@@ -10,10 +10,10 @@ per review. Trivial loss: the entropy of the labels of the training part, log 2 
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least
 from rnnsim.tasks.examples import ExampleTask, entropy
-from rnnsim.tasks.interface import Batch
 
 UNKNOWN = 0
 
@@ -81,7 +81,7 @@ class IMDB(ExampleTask):
         steps = np.arange(lengths.max())[:, np.newaxis]
         inside = steps < lengths
         inputs = np.where(inside, self._tokens[np.where(inside, self._first[rows] + steps, 0)], 0).astype(np.int32)
-        return Batch(inputs, self._labels[rows], lengths=lengths)
+        return Sequences(inputs, self._labels[rows], lengths=lengths)
 
     def metrics(self, outputs, batch):
         """``{"accuracy": (B,) of 0 and 1}``"""

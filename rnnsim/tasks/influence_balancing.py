@@ -18,11 +18,11 @@ Trivial loss: noise^2, that of the constant 1: the difficulty is the system, not
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import normal
-from rnnsim.tasks.interface import Batch
 from rnnsim.tasks.streams import StreamTask
 
 POSITIVE, NEGATIVE = 10, 13
@@ -123,4 +123,4 @@ class InfluenceBalancing(StreamTask):
     def stretch(self, key, tick, size, state):
         targets = np.empty((self.steps, size, 1), np.float32)
         _draw(targets, key, tick, self.noise)
-        return Batch(np.ones((self.steps, size, 1), np.float32), targets)
+        return Sequences(np.ones((self.steps, size, 1), np.float32), targets)

@@ -1,67 +1,20 @@
-"""The contract of a task: what a network is trained on, how it is judged, and what guessing would cost.
-
-A task
-1. has its options as annotated keyword arguments of its constructor, with defaults, checked there (`RnnsimError`); what
-   it was made with stands in `options`, so that a run on disk can make it again;
-2. says `n_inputs` and `n_outputs`; with `tokens` the inputs are int32 symbols below `n_inputs`, else float32 numbers;
-3. names its `loss` (`rnnsim.core.losses.Loss`), and in `trivial_loss` what the best predictor that ignores the inputs
-   costs under that same normalisation (None if there is no such figure);
-4. gives in `criterion` when it counts as solved (None: never), from the paper it comes from;
-5. makes `training_batch(seed, step, size)`, a function of these three and nothing else. Sequence number step * size + b
-   decides everything about sequence b; with `streams`, batch step+1 continues the sequences of batch step instead;
-6. yields `evaluation_batches(seed, size, count, split)`: the same sequences at every call, cut into batches of `size`
-   (the last one may be smaller), none of them a training sequence;
-7. judges outputs as the network gives them (logits for the cross-entropies) one sequence at a time: `correct` (B,) bool,
-   `error` (B,) float, either of them None if the task has no such idea, `metrics` a dict of (B,) arrays that an
-   evaluation averages. What they hold the outputs against is `wanted(batch)`: the targets, unless the paper judges by something
-   else, such as all symbols that a grammar allows;
-8. does not keep a batch that it has given away, so the receiver may change it;
-9. keeps no state of a training. If its batches depend on success, it has a `progress`, a dict of numbers that a training begins
-   with, gives in `advanced(progress, loss)` the progress after a batch, and takes it in
-   `training_batch(seed, step, size, progress)`, None standing for the begin. The training keeps it, in checkpoints as well.
-
-Arrays of a batch are C-contiguous, time first. T is the longest sequence of the batch; beyond a sequence's length inputs
-and targets are 0.
-"""
+"""The contract of a task: what a network is trained on, how it is judged, and the chance-level loss."""
 
 import abc
 import functools
 import inspect
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnsim.core.batch import Batch, Sequences
 from rnnsim.core.registry import as_python, at_least, require
 from rnnsim.errors import unknown
 
 SPLITS = ("test", "validation")
 TEST_SEQUENCES = 2560  # the size of the test sets of Hochreiter & Schmidhuber 1997
-
-
-@dataclass(slots=True)
-class Batch:
-    """Sequences for one training step.
-
-    inputs : (T, B, n) float32, or (T, B) int32 tokens
-    targets : a target a step, (T, B, K) float or (T, B) int32; or one a sequence, (B, K) float or (B,) int32
-    weights : (T, B) float32, 0 where a step is not counted; or None
-    lengths : (B,) integers; or None if all sequences have T steps
-
-    >>> Batch(inputs=np.zeros((5, 2, 1), np.float32), targets=np.zeros((2, 1), np.float32)).size
-    2
-    """
-
-    inputs: np.ndarray
-    targets: np.ndarray
-    weights: Any = None
-    lengths: Any = None
-
-    @property
-    def size(self):
-        """The number of sequences."""
-        return self.inputs.shape[1]
 
 
 @dataclass(frozen=True)
@@ -103,19 +56,57 @@ def _remembering(constructor):
     return remembering
 
 
-class Task(abc.ABC):
-    """What every task offers; the contract is at the top of the module.
+class StreamEnd(NamedTuple):
+    """When a stream of a task ends; the next one then begins, and is another one.
 
-    `correct` and `error` are defined here by the kind of the loss: for squared errors a sequence is right if every counted
-    output is nearer than `tolerance` to its target, for Bernoulli outputs likewise with probabilities, for softmax if the
-    right class is the most probable one at every counted step.
+    error       a stream ends after the first time step with an output so far from its target
+    time_steps  and after so many time steps
     """
 
+    error: float
+    time_steps: int
+
+
+class Task(abc.ABC):
+    """What every task offers. A task
+
+    - has its options as annotated keyword arguments of its constructor, with defaults, checked there (`RnnsimError`); it
+      keeps them in `options`, so that a run on disk can make the task again;
+    - depends in all its data on (seed, step, size) alone and keeps no state of a training;
+    - does not keep a batch that it has given away, so that the receiver may change it.
+
+    Attributes
+    ----------
+    makes : the class of its batches (`rnnsim.core.batch.Batch`); a network says in `takes` which one it reads
+    n_inputs, n_outputs : numbers in an input and in an output vector
+    tokens : whether inputs are int32 symbols below `n_inputs`, and not float32 vectors
+    loss : `rnnsim.core.losses.Loss`
+    trivial_loss : the chance-level loss: that of the best predictor that ignores the inputs, under the normalisation of
+        `loss`; None if there is no such figure
+    criterion : `Criterion` of success, from the paper that the task comes from; None: there is none
+    tolerance : an output nearer than this to its target is right
+    streams : whether batch step + 1 continues the sequences of batch step
+    stream_end : `StreamEnd`, if its streams end; None: they have no end, or the task has no streams
+    sequence_stop : a sequence ends after the first time step with such an error; infinity: at its last time step. Rules that
+        learn at every time step obey it
+    fixed_sets : whether it has a training set and a test set of fixed size, the splits "training" and "test"
+    progress : dict of numbers that a training begins with, for a task whose batches depend on success; else None
+    input_names, target_names : what inputs and outputs are called in pictures, or None
+
+    Arrays of a batch are C-contiguous. `correct` and `error` are defined here by the kind of the loss: for squared errors an
+    example is right if every counted output is nearer than `tolerance` to its target, for Bernoulli outputs likewise with
+    probabilities, for softmax if the right class is the most probable one at every counted time step.
+    """
+
+    makes: type[Batch] = Sequences
     n_inputs: int
     n_outputs: int
     loss: Any
     tokens = False
     streams = False
+    stream_end: StreamEnd | None = None
+    sequence_stop = float("inf")
+    fixed_sets = False
     trivial_loss = None
     criterion = None
     progress = None
@@ -130,11 +121,19 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def training_batch(self, seed, step, size):
-        """The batch (`Batch`) of `size` sequences for training step 0, 1, 2, ... of a seed."""
+        """The batch of `size` examples for training step 0, 1, 2, ... of a seed.
+
+        Example number step * size + b of the seed decides everything about example b; with `streams` batch step + 1 continues
+        the sequences of batch step instead. A task with a `progress` takes it as a fourth argument; None stands for its begin.
+        """
 
     @abc.abstractmethod
     def evaluation_batches(self, seed, size, count=None, split="test"):
-        """Iterator over batches of a fixed set of `count` sequences; `RnnsimError` for an unknown split."""
+        """Iterator over batches of a fixed set of `count` examples (None: as many as the task gives).
+
+        The same examples at every call with a seed, cut into batches of `size` (the last one may be smaller), none of them a
+        training example. Raises `RnnsimError` for an unknown split.
+        """
 
     def example(self, number=0):
         """Sequence `number` of the evaluation set of seed 0, as a batch of size 1; `RnnsimError` if there are not so many."""
@@ -144,11 +143,17 @@ class Task(abc.ABC):
         return found
 
     def wanted(self, batch):
-        """What outputs are judged against, of the shape of the targets: these themselves, if a task has no other idea."""
+        """What outputs are judged against, of the shape of the targets; by default the targets.
+
+        Another one where the paper judges by something else, such as all symbols that a grammar allows.
+        """
         return batch.targets
 
     def correct(self, outputs, batch):
-        """(B,) bool: sequences that are right in the sense of the task."""
+        """(B,) bool: the examples that are right in the sense of the task; None if it has no such idea.
+
+        outputs : as the network gives them, logits for the cross-entropies
+        """
         targets, predictions = self.wanted(batch), self.loss.predictions(outputs)
         if self.loss.kind == "softmax":
             if targets.shape == outputs.shape:
@@ -158,10 +163,13 @@ class Task(abc.ABC):
             right = (np.abs(predictions - targets) < self.tolerance).all(axis=-1)
         if self.loss.when == "last":
             return right
-        return (right | (self.counted(batch) == 0)).all(axis=0)
+        return (right | (batch.counted() == 0)).all(axis=0)
 
     def error(self, outputs, batch):
-        """(B,) float64: mean absolute error of the counted outputs; for softmax, mean probability of wrong classes."""
+        """(B,) float64: mean absolute error of the counted outputs; for softmax, mean probability of wrong classes.
+
+        None if the task has no such idea.
+        """
         targets, predictions = self.wanted(batch), self.loss.predictions(outputs)
         if self.loss.kind != "softmax":
             errors = np.abs(predictions - targets).mean(axis=-1, dtype=np.float64)
@@ -171,21 +179,21 @@ class Task(abc.ABC):
             errors = 1 - np.take_along_axis(predictions, targets[..., None], -1)[..., 0].astype(np.float64)
         if self.loss.when == "last":
             return errors
-        counted = self.counted(batch) != 0
+        counted = batch.counted() != 0
         return np.where(counted, errors, 0).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
 
-    def metrics(self, outputs, batch):
-        """Figures to average in an evaluation: ``{"correct": (B,), "error": (B,)}``."""
-        return {"correct": self.correct(outputs, batch).astype(np.float64), "error": self.error(outputs, batch)}
+    @classmethod
+    def inherits(cls, *names):
+        """Whether these methods are those that `Task` defines, so that a kernel may compute the same by itself."""
+        return all(getattr(cls, name) is getattr(Task, name) for name in names)
 
-    @staticmethod
-    def counted(batch):
-        """(T, B) float32: the weights of a batch with the steps beyond its lengths at 0."""
-        steps, size = batch.inputs.shape[:2]
-        weights = np.ones((steps, size), np.float32) if batch.weights is None else batch.weights
-        if batch.lengths is None:
-            return weights
-        return np.where(np.arange(steps)[:, None] < batch.lengths, weights, 0).astype(np.float32)
+    def advanced(self, progress, loss):
+        """The progress after a batch of this training loss; for a task that has a `progress`."""
+        raise NotImplementedError
+
+    def metrics(self, outputs, batch):
+        """Figures that an evaluation averages, (B,) each: ``{"correct": ..., "error": ...}``."""
+        return {"correct": self.correct(outputs, batch).astype(np.float64), "error": self.error(outputs, batch)}
 
 
 class GeneratedTask(Task):

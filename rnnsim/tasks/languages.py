@@ -24,12 +24,13 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import integer
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
-from rnnsim.tasks.streams import entropy_of
+from rnnsim.tasks.interface import Criterion, GeneratedTask
+from rnnsim.tasks.streams import entropy_of, sequence_stop
 
 # By language, the blocks of a string: its letter, which number it has (n or m), and whether that is free to be chosen.
 LANGUAGES = {
@@ -81,6 +82,7 @@ class Languages(GeneratedTask):
     min_n, max_n : bounds of the numbers, 1 <= min_n <= max_n
     n : every number exactly, instead of the bounds; None for the bounds
     loss : "squared_error" or "bernoulli"
+    stop_error : a rule that learns at every time step ends a sequence after the first one with such an error; None: never
 
     >>> task = Languages("anbn", n=2)
     >>> batch = task.training_batch(seed=0, step=0, size=1)
@@ -103,9 +105,10 @@ class Languages(GeneratedTask):
         max_n: int = 10,
         n: int | None = None,
         loss: Literal["squared_error", "bernoulli"] = "squared_error",
+        stop_error: float | None = None,
     ):
         blocks = LANGUAGES[one_of("language", language, tuple(LANGUAGES))]
-        self.language = language
+        self.language, self.sequence_stop = language, sequence_stop(stop_error)
         at_least("min_n", min_n, 1)
         require(min_n <= max_n <= 10**6, f"max_n={max_n}: expected a value between min_n={min_n} and 1000000")
         require(n is None or 1 <= n <= 10**6, f"n={n}: expected a value between 1 and 1000000")
@@ -136,4 +139,4 @@ class Languages(GeneratedTask):
         shape = (lengths.max(), size, self.n_inputs)
         inputs, targets = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         _write(inputs, targets, numbers, self._blocks)
-        return Batch(inputs, targets, lengths=lengths)
+        return Sequences(inputs, targets, lengths=lengths)

@@ -21,12 +21,13 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import bits, integer
 from rnnsim.tasks.adding import draw_lengths
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 from rnnsim.tasks.two_sequence import VARIANCE, gaussian_line
 
 _CLASS, _NOISE = 1, 2  # draws behind that of the length
@@ -104,4 +105,4 @@ class Latch(GeneratedTask):
             gaussian_line(inputs[..., 0], lengths, key, first, _NOISE, math.sqrt(VARIANCE))
         _begin(inputs[..., 0], classes, key, first)
         targets = np.where(classes == 0, 1, self._other).astype(np.float32)[:, None]
-        return Batch(inputs, targets, lengths=lengths)
+        return Sequences(inputs, targets, lengths=lengths)

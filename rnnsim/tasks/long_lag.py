@@ -32,11 +32,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of
 from rnnsim.core.rng import integer
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 from rnnsim.tasks.streams import entropy_of
 
 _KIND, _MIDDLE, _ENDS = 0, 0, 1 << 40  # draws: x or y; symbol t is draw _MIDDLE + t, t > 0; ends of 2c from _ENDS on
@@ -163,7 +164,7 @@ class LongLag(GeneratedTask):
             targets = np.eye(2, dtype=np.float32)[classes]
         else:
             targets = self._vectors(classes, lengths)
-        return Batch(inputs, targets, lengths=lengths if self._recall else None)
+        return Sequences(inputs, targets, lengths=lengths if self._recall else None)
 
     def _vectors(self, symbols, lengths):
         vectors = np.zeros((*symbols.shape, self.n_inputs), np.float32)
@@ -180,4 +181,4 @@ class LongLag(GeneratedTask):
         """Outputs and batch cut to the steps that are judged."""
         if self.experiment != "2b":
             return outputs, batch
-        return outputs[-1:], Batch(batch.inputs[-1:], batch.targets[-1:])
+        return outputs[-1:], Sequences(batch.inputs[-1:], batch.targets[-1:])

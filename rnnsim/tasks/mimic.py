@@ -16,12 +16,12 @@ import functools
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least
 from rnnsim.core.rng import integer, normal, stream_key
 from rnnsim.core.vmath import tanh
-from rnnsim.tasks.interface import Batch
 from rnnsim.tasks.streams import StreamTask
 
 _BEFORE = 30  # ticks before the first one: the target network has forgotten that it began at 0
@@ -120,7 +120,7 @@ class Mimic(StreamTask):
         inputs = np.empty((self.steps, size, self.n_inputs), np.float32)
         targets = np.empty((self.steps, size, self.n_outputs), np.float32)
         _run(inputs, targets, *state, key, tick, *self._parts)
-        return Batch(inputs, targets)
+        return Sequences(inputs, targets)
 
     @functools.cached_property
     def trivial_loss(self):

@@ -14,11 +14,12 @@ variance (1 - q)/9 + q/3 - m^2: .0592 for T = 100. With both marks visible it is
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
 from rnnsim.tasks.adding import draw_lengths, draw_pairs, first_pair_marked
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 
 @jit_exact
@@ -69,4 +70,4 @@ class Multiplication(GeneratedTask):
         inputs, targets = np.zeros((lengths.max(), size, 2), np.float32), np.empty((size, 1), np.float32)
         draw_pairs(inputs, marks, key, first, lengths, self.length, 0.0)
         _products(targets, inputs, marks)
-        return Batch(inputs, targets, lengths=lengths)
+        return Sequences(inputs, targets, lengths=lengths)

@@ -32,12 +32,13 @@ import math
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import require
 from rnnsim.core.rng import uniform
 from rnnsim.tasks.bit_vectors import wrong_bits
-from rnnsim.tasks.interface import Batch, GeneratedTask
+from rnnsim.tasks.interface import GeneratedTask
 
 _LARGEST = 16  # n; the counts of a sequence are a table of 2^n numbers
 
@@ -122,7 +123,7 @@ class DynamicNGrams(GeneratedTask):
         inputs = np.zeros((self.length, size, 1), np.float32)
         targets = np.empty((self.length, size, 1), np.float32)
         _draw(inputs, targets, key, first, self.n)
-        return Batch(inputs, targets)
+        return Sequences(inputs, targets)
 
     def correct(self, outputs, batch):
         """None: a sequence of chances is not right or wrong as a whole."""

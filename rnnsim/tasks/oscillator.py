@@ -20,11 +20,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of
 from rnnsim.core.rng import integer
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 _PATTERNS = {"01": (0, 1), "0011": (0, 0, 1, 1)}
 
@@ -86,4 +87,4 @@ class Oscillator(GeneratedTask):
     def generate(self, key, first, size):
         targets = np.empty((self.length, size, 1), np.float32)
         _draw(targets, key, first, self.wave, self._anywhere)
-        return Batch(np.ones((self.length, size, 1), np.float32), targets)
+        return Sequences(np.ones((self.length, size, 1), np.float32), targets)

@@ -33,11 +33,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import integer, uniform
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 from rnnsim.tasks.streams import entropy_of
 
 OPEN, CLOSE, MARK, END = 0, 1, 2, 3
@@ -233,4 +234,4 @@ class ParenthesisTuring(GeneratedTask):
         targets = np.zeros((steps, size, 8), np.float32)
         weights = np.zeros((steps, size), np.float32)
         _draw(inputs, targets, weights, key, first, self.max_length, self.delay)
-        return Batch(inputs, targets, weights, lengths)
+        return Sequences(inputs, targets, weights, lengths)

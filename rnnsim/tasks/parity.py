@@ -10,10 +10,11 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import one_of
 from rnnsim.tasks.adding import draw_lengths
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 from rnnsim.tasks.latch import length_range, signs_line
 
 _BITS = 1  # draws behind that of the length
@@ -58,4 +59,4 @@ class Parity(GeneratedTask):
         inputs = np.zeros((lengths.max(), size, 1), np.float32)
         signs_line(inputs[..., 0], lengths, key, first, _BITS)
         odd = np.count_nonzero(inputs[..., 0] > 0, axis=0) % 2
-        return Batch(inputs, odd.astype(np.float32)[:, None], lengths=lengths)
+        return Sequences(inputs, odd.astype(np.float32)[:, None], lengths=lengths)

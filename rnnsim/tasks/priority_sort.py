@@ -21,11 +21,11 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import uniform
 from rnnsim.tasks.bit_vectors import BitVectorTask, fair_bits, reach
-from rnnsim.tasks.interface import Batch
 
 _ITEMS, _PRIORITIES = 0, 1  # draws; the priority of item i is draw _PRIORITIES + i, behind all of them come the bits
 
@@ -109,4 +109,4 @@ class PrioritySort(BitVectorTask):
         targets = np.zeros((steps, size, self.n_outputs), np.float32)
         weights = np.zeros((steps, size), np.float32)
         _draw(inputs, targets, weights, key, first, counts, wanted, self.items)
-        return Batch(inputs, targets, weights, lengths)
+        return Sequences(inputs, targets, weights, lengths)

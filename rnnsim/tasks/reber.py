@@ -28,12 +28,13 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import integer, stream_key
 from rnnsim.errors import unknown
-from rnnsim.tasks.interface import Batch, Criterion, Task
+from rnnsim.tasks.interface import Criterion, Task
 from rnnsim.tasks.streams import entropy_of
 
 SYMBOLS = "BTPSXVE"
@@ -188,6 +189,7 @@ class EmbeddedReber(Task):
     n_inputs = n_outputs = len(SYMBOLS)
     input_names = target_names = tuple(SYMBOLS)
     criterion = Criterion(window=2000, wrong=0)
+    fixed_sets = True
 
     def __init__(self, loss: Literal["squared_error", "bernoulli", "softmax"] = "squared_error", strings: int = 256):
         one_of("loss", loss, ("squared_error", "bernoulli", "softmax"))
@@ -248,7 +250,7 @@ class EmbeddedReber(Task):
         shape = (sizes.max() - 1, len(rows), 7)
         inputs, targets = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         _write(inputs, targets, symbols, sizes)
-        return Batch(inputs, targets, lengths=sizes - 1)
+        return Sequences(inputs, targets, lengths=sizes - 1)
 
     def training_batch(self, seed, step, size):
         rows = np.full(at_least("batch", size, 1), self.strings)
@@ -277,9 +279,9 @@ class EmbeddedReber(Task):
         return weakest > np.where(there, -np.inf, outputs).max(axis=-1)
 
     def correct(self, outputs, batch):
-        return (self.right(outputs, batch) | (self.counted(batch) == 0)).all(axis=0)
+        return (self.right(outputs, batch) | (batch.counted() == 0)).all(axis=0)
 
     def error(self, outputs, batch):
         """(B,) float64: the share of the predictions that are not right."""
-        counted = self.counted(batch)
+        counted = batch.counted()
         return (counted * ~self.right(outputs, batch)).sum(axis=0, dtype=np.float64) / counted.sum(axis=0)

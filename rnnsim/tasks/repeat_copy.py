@@ -26,11 +26,11 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.registry import at_least
 from rnnsim.core.rng import integer
 from rnnsim.tasks.bit_vectors import BitVectorTask, bounds, constant_loss, fair_bits, reach
-from rnnsim.tasks.interface import Batch
 
 _LENGTH, _REPEATS, _BITS = 0, 1, 2  # draws; the bits are draws _BITS + i, 32 bits each
 
@@ -120,4 +120,4 @@ class RepeatCopy(BitVectorTask):
         targets = np.zeros((steps, size, self.n_outputs), np.float32)
         weights = np.zeros((steps, size), np.float32)
         _draw(inputs, targets, weights, key, first, counts, repeats, self._mean, self._deviation)
-        return Batch(inputs, targets, weights, lengths)
+        return Sequences(inputs, targets, weights, lengths)

@@ -17,11 +17,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import integer
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 from rnnsim.tasks.streams import entropy_of
 
 
@@ -87,4 +88,4 @@ class SequenceRecognition(GeneratedTask):
         inputs = np.zeros((self.length, size, self.n_inputs), np.float32)
         targets = np.zeros((self.length, size, 1), np.float32)
         _draw(inputs, targets, key, first, self.delay)
-        return Batch(inputs, targets)
+        return Sequences(inputs, targets)

@@ -18,11 +18,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import uniform
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 
 @jit_exact
@@ -88,4 +89,4 @@ class Sine(GeneratedTask):
         inputs = np.zeros((self.length, size, 1), np.float32)
         targets = np.empty((self.length, size, 1), np.float32)
         _draw(inputs, targets, key, first, self.period, self.spread, self.input == "constant")
-        return Batch(inputs, targets)
+        return Sequences(inputs, targets)

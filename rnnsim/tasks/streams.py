@@ -10,16 +10,19 @@ tick, and a rule may learn from every one.
 import abc
 import collections
 import functools
+import math
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
-from rnnsim.core.registry import at_least
+from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import stream_key
 from rnnsim.errors import unknown
-from rnnsim.tasks.interface import SPLITS, Batch, Task
+from rnnsim.tasks.interface import SPLITS, StreamEnd, Task
 
 TEST_BATCHES = 1000
+STREAM_LENGTH = 100_000  # time steps of a stream that ends, if only the error is given
 _KEPT = 64  # trainings that may take turns without walking from the first tick
 
 
@@ -73,6 +76,20 @@ class StreamTask(Task):
             yield self.stretch(key, number * self.steps, size, state)
 
 
+def stream_end(stop_error, stream_length):
+    """The `StreamEnd` of two options: None if both are left out. Raises `RnnsimError` for values out of range."""
+    error = sequence_stop(stop_error)
+    if stop_error is None and not at_least("stream_length", stream_length, 0):
+        return None
+    return StreamEnd(error, stream_length or STREAM_LENGTH)
+
+
+def sequence_stop(stop_error):
+    """`Task.sequence_stop` of an option: infinity for None. Raises `RnnsimError` for a value out of range."""
+    require(stop_error is None or stop_error > 0, f"stop_error={stop_error}: expected a number above 0")
+    return math.inf if stop_error is None else stop_error
+
+
 class TextStream(StreamTask):
     """Predict the next character of a text without an end, in bits a character.
 
@@ -92,7 +109,7 @@ class TextStream(StreamTask):
     def stretch(self, key, tick, size, state):
         tokens = np.empty((self.steps + 1, size), np.int32)
         self.read(tokens, key, *state)
-        return Batch(tokens[:-1].copy(), tokens[1:].copy())
+        return Sequences(tokens[:-1].copy(), tokens[1:].copy())
 
     def correct(self, outputs, batch):
         """None: a prediction of text is not right or wrong as a whole."""

@@ -26,11 +26,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import integer
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 ZONES = {2: (10, 50), 3: (10, 33, 66), 4: (10, 29, 47, 66)}  # first place of a zone; the last one is 10 further
 _START, _END, _DISTRACTOR, _RELEVANT = 0, 1, 2, 6  # channels: E, B, a b c d, X Y
@@ -110,4 +111,4 @@ class TemporalOrder(GeneratedTask):
         inputs = np.zeros((lengths.max(), size, 8), np.float32)
         _draw(inputs, classes, key, first, lengths, self._zones)
         targets = classes if self.loss.kind == "softmax" else np.eye(self.n_outputs, dtype=np.float32)[classes]
-        return Batch(inputs, targets, lengths=lengths)
+        return Sequences(inputs, targets, lengths=lengths)

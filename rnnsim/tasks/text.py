@@ -15,11 +15,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
 from rnnsim.errors import unknown
 from rnnsim.tasks.examples import entropy
-from rnnsim.tasks.interface import Batch, Task
+from rnnsim.tasks.interface import Task
 
 
 class Text(Task):
@@ -52,13 +53,14 @@ class Text(Task):
         test: float = 0.1,
         validation: float = 0.0,
     ):
-        from rnnsim.data.text import Vocabulary, named_text, read_text
+        from rnnsim.core.reading import at_home, read_text
+        from rnnsim.data.text import Vocabulary, named_text
 
         at_least("steps", steps, 1)
         at_least("test", test, 0)
         at_least("validation", validation, 0)
         require(test + validation < 1, f"test={test}, validation={validation}: nothing is left for training")
-        content = named_text(text) if path is None else read_text(path)
+        content = named_text(text) if path is None else read_text(at_home(path))
         self.vocabulary = Vocabulary(content)
         tokens = self.vocabulary.encode(content)
         held, kept = round(test * tokens.size), round(validation * tokens.size)
@@ -121,4 +123,4 @@ class Text(Task):
     def _batch(tokens, places, steps):
         inputs = tokens[places + np.arange(steps)[:, np.newaxis]]
         targets = tokens[places + np.arange(1, steps + 1)[:, np.newaxis]]
-        return Batch(inputs, targets)
+        return Sequences(inputs, targets)

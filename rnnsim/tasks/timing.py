@@ -36,12 +36,13 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import integer
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
-from rnnsim.tasks.streams import entropy_of
+from rnnsim.tasks.interface import Criterion, GeneratedTask
+from rnnsim.tasks.streams import entropy_of, sequence_stop
 
 _LONG_RUN = 1000  # spikes, or periods, of the paper's tests
 
@@ -105,8 +106,10 @@ class SpikeTask(GeneratedTask):
         values: int = 2,
         spikes: int = 100,
         loss: Literal["squared_error", "bernoulli"] = "squared_error",
+        stop_error: float | None = None,
     ):
         at_least("interval", interval, 1)
+        self.sequence_stop = sequence_stop(stop_error)
         require(1 <= values <= 10**6, f"values={values}: expected a value between 1 and 1000000")
         at_least("spikes", spikes, 1)
         self.interval, self.values, self.spikes = interval, values, spikes
@@ -138,6 +141,7 @@ class SpikeDelays(SpikeTask):
     values : how many values I(n) may have, from 0 on
     spikes : N, delays a sequence
     loss : "squared_error" or "bernoulli"
+    stop_error : a rule that learns at every time step ends a sequence after the first one with such an error; None: never
 
     >>> batch = SpikeDelays(interval=2, spikes=3).training_batch(seed=1, step=0, size=1)
     >>> for part in (batch.inputs[:, 0, 0], batch.targets[:, 0, 0], batch.weights[:, 0]):
@@ -160,7 +164,7 @@ class SpikeDelays(SpikeTask):
         delays, lengths, inputs, targets = self.arrays(key, first, size)
         weights = np.zeros(inputs.shape[:2], np.float32)
         _measure(inputs, targets, weights, delays, self.interval)
-        return Batch(inputs, targets, weights, lengths)
+        return Sequences(inputs, targets, weights, lengths)
 
 
 class TimedSpikes(SpikeTask):
@@ -174,6 +178,7 @@ class TimedSpikes(SpikeTask):
     values : how many values I(n) may have, from 0 on
     spikes : N, spikes a sequence
     loss : "squared_error" or "bernoulli"
+    stop_error : a rule that learns at every time step ends a sequence after the first one with such an error; None: never
 
     >>> batch = TimedSpikes(interval=2, spikes=3).training_batch(seed=1, step=0, size=1)
     >>> batch.inputs[:, 0, 0].astype(int).tolist(), batch.targets[:, 0, 0].astype(int).tolist()
@@ -191,7 +196,7 @@ class TimedSpikes(SpikeTask):
     def generate(self, key, first, size):
         delays, lengths, inputs, targets = self.arrays(key, first, size)
         _generate(inputs, targets, delays, self.interval)
-        return Batch(inputs, targets, lengths=lengths)
+        return Sequences(inputs, targets, lengths=lengths)
 
 
 class PeriodicFunction(GeneratedTask):
@@ -205,6 +210,7 @@ class PeriodicFunction(GeneratedTask):
     period : F, steps; at least 2
     periods : of a sequence, at least 1
     phase : "fixed", or "random": a sequence begins somewhere in the period, which it cannot tell before it is told the targets
+    stop_error : a rule that learns at every time step ends a sequence after the first one with such an error; None: never
 
     >>> for form in ("triangle", "rectangle"):
     ...     print(PeriodicFunction(form, period=4, periods=2).training_batch(seed=0, step=0, size=1).targets[:, 0, 0].tolist())
@@ -225,7 +231,9 @@ class PeriodicFunction(GeneratedTask):
         period: int = 10,
         periods: int = 100,
         phase: Literal["fixed", "random"] = "fixed",
+        stop_error: float | None = None,
     ):
+        self.sequence_stop = sequence_stop(stop_error)
         one_of("form", form, ("cosine", "triangle", "rectangle"))
         self.period, self.periods = at_least("period", period, 2), at_least("periods", periods, 1)
         self._anywhere = one_of("phase", phase, ("fixed", "random")) == "random"
@@ -241,4 +249,4 @@ class PeriodicFunction(GeneratedTask):
         shape = (self.period * self.periods, size, 1)
         targets = np.empty(shape, np.float32)
         _repeat(targets, key, first, self.wave, self._anywhere)
-        return Batch(np.zeros(shape, np.float32), targets)
+        return Sequences(np.zeros(shape, np.float32), targets)

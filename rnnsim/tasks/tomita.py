@@ -25,11 +25,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import one_of, require
 from rnnsim.core.rng import integer, uniform
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 from rnnsim.tasks.latch import length_range
 
 # By language: the next state for 0 and for 1 of every state, and the states that accept. State 0 is the first.
@@ -149,4 +150,4 @@ class Tomita(GeneratedTask):
         _draw_lengths(kinds, lengths, key, first, self._choices, self._counts)
         inputs = np.zeros((lengths.max(), size, 1), np.float32)
         _draw(inputs, kinds, lengths, key, first, self._steps, self._ones)
-        return Batch(inputs, kinds.astype(np.float32)[:, None], lengths=lengths)
+        return Sequences(inputs, kinds.astype(np.float32)[:, None], lengths=lengths)

@@ -25,12 +25,13 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import bits, integer, normal
 from rnnsim.tasks.adding import draw_lengths
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 VARIANCE = 0.2
 _CLASS, _TARGET, _NOISE = 1, 2, 3  # draws behind that of the length
@@ -134,7 +135,7 @@ class TwoSequence(GeneratedTask):
         targets = self._clean(classes == 0)
         if self.variant == "3c":
             _disturb(targets, key, first, math.sqrt(0.1))
-        return Batch(inputs, targets, lengths=lengths)
+        return Sequences(inputs, targets, lengths=lengths)
 
     def _clean(self, first_class):
         """(B, 1) float32: the targets without noise."""

@@ -14,11 +14,12 @@ from typing import Literal
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import integer
-from rnnsim.tasks.interface import Batch, Criterion, GeneratedTask
+from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 
 @jit_exact
@@ -71,4 +72,4 @@ class XOR(GeneratedTask):
         targets = np.zeros((self.length, size, 1), np.float32)
         weights = np.zeros((self.length, size), np.float32)
         _draw(inputs, targets, weights, key, first, self.delay)
-        return Batch(inputs, targets, weights)
+        return Sequences(inputs, targets, weights)

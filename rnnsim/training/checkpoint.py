@@ -3,32 +3,66 @@
     <parameter>           every array of the layout under its own name: other programs read the weights as they are
     optimizer.<name>      the state of the optimiser
     state.<i>             the state that streams carry on, one array a layer and direction
+    memory.<name>         what the learning rule carries on, such as a population
     window.<name>         the last sequences that the criterion looks at
 
-The metadata are texts: ``network`` (JSON of `net.config`), ``progress`` (JSON of step, seconds, ...) and ``digest`` (SHA-256
-over names and bytes of all arrays). A file that was cut off or changed is found out by its digest. Nothing is pickled.
+The metadata are texts: ``format``, ``network`` (JSON of `net.config`), ``progress`` (JSON of step, seconds, ...), ``states`` and
+``digest`` (SHA-256 over the other texts and over names and bytes of all arrays). A file that was cut off or changed is found
+out by its digest; what it holds is read through `rnnsim.core.reading`. Nothing is pickled.
 
 Every file is written beside its place and moved there: whoever looks sees the old file or the new one, never a part.
 """
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, NotRequired
 
 import numpy as np
 
+from rnnsim.core import plugins
+from rnnsim.core.reading import Damaged, cannot, name_of, parse_json, read_tensors
 from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
 
-FORMAT = "rnnsim 1"
-_PARTS = ("optimizer", "state", "window")
+FORMAT = "rnnsim 2"
+_BEFORE = "rnnsim 1"  # its digest covers the arrays alone
+_PARTS = ("optimizer", "state", "memory", "window")
+_METADATA = {"format", "network", "progress", "states", "digest"}
+NETWORK = {
+    "name": str,
+    "n_inputs": int,
+    "n_outputs": int,
+    "options": NotRequired[dict[str, Any]],
+    "dtype": NotRequired[Literal["float32", "float64"]],
+    "tokens": NotRequired[bool],
+    "source": NotRequired[dict[str, Any]],
+}
+_NUMBER = int | float | None
+PROGRESS = {
+    "step": NotRequired[int],
+    "updates": NotRequired[int],
+    "seconds": NotRequired[int | float],
+    "loss": NotRequired[_NUMBER],
+    "solved_at": NotRequired[int | None],
+    "figures": NotRequired[dict],
+    "learner": NotRequired[dict],
+    "numbers": NotRequired[dict],
+}
 
 
-class Damaged(RnnsimError):
-    """A checkpoint that is cut off, changed or no checkpoint at all."""
+class Part(dict):
+    """A part of a checkpoint. A name that is not in it is one clear line: `Damaged`."""
+
+    def __init__(self, what, entries):
+        super().__init__(entries)
+        self._what = what
+
+    def __missing__(self, name):
+        raise Damaged(f"{self._what} has no '{name}'")
 
 
 class Checkpoint(NamedTuple):
@@ -38,6 +72,7 @@ class Checkpoint(NamedTuple):
     weights: dict  # parameter name -> array
     optimizer: dict  # name -> array
     state: list | None  # what streams carry on
+    memory: dict  # name -> array
     window: dict  # name -> array
     progress: dict  # step, updates, seconds, ...
 
@@ -47,12 +82,12 @@ def write_atomically(path, data):
 
     Raises `RnnsimError`, one line, if the system refuses; the old file is intact then and nothing else is left.
     """
-    path = Path(path)
+    path, data = Path(path), data.encode() if isinstance(data, str) else data
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         try:
             with open(beside, "wb") as file:
-                file.write(data.encode() if isinstance(data, str) else data)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, path)
@@ -61,8 +96,21 @@ def write_atomically(path, data):
                 beside.unlink()
             raise
         sync_folder(path.parent)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise cannot("write", path, error) from None
+
+
+def make_folder(path):
+    """Make a folder and those above it that are missing. Raises `RnnsimError`, one line, if the system refuses."""
+    path = Path(path)
+    try:
+        # `Path.mkdir` calls itself for every folder above.
+        missing = itertools.takewhile(lambda folder: not os.path.lexists(folder), (path, *path.parents))
+        for folder in reversed(list(missing)):
+            folder.mkdir(exist_ok=True)
+        path.mkdir(exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise cannot("make the folder", path, error) from None
 
 
 def sync_folder(folder):
@@ -78,28 +126,24 @@ def sync_folder(folder):
         os.close(handle)
 
 
-def cannot(act, path, error):
-    """The one line for an `OSError`."""
-    return RnnsimError(f"cannot {act} {path}: {error.strerror or error}")
-
-
-def save(path, net, optimizer=None, state=None, window=None, progress=None, theta=None):
+def save(path, net, optimizer=None, state=None, memory=None, window=None, progress=None, theta=None):
     """Write a checkpoint; `theta` instead of the network's own weights, if given. Raises `RnnsimError` if it cannot."""
     from safetensors.numpy import save as encoded
 
+    from rnnsim.networks import config_of
+
     arrays = dict(net.layout.views(net.theta if theta is None else theta))
-    for part, named in (("optimizer", optimizer), ("window", window)):
+    for part, named in (("optimizer", optimizer), ("memory", memory), ("window", window)):
         arrays |= {f"{part}.{name}": array for name, array in (named or {}).items()}
     arrays |= {f"state.{i}": array for i, array in enumerate(state or [])}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
-        "network": json.dumps(as_python(net.config)),
+        "network": json.dumps(as_python(config_of(net))),
         "progress": json.dumps(as_python(progress or {})),
         "states": str(-1 if state is None else len(state)),
-        "digest": _digest(arrays),
     }
-    write_atomically(path, encoded(arrays, metadata))
+    write_atomically(path, encoded(arrays, metadata | {"digest": _digest(arrays, metadata)}))
 
 
 def save_weights(net, path):
@@ -108,28 +152,20 @@ def save_weights(net, path):
 
 
 def load(path):
-    """The `Checkpoint` in a file. Raises `Damaged`, one line, if the file is not whole, `RnnsimError` if it cannot be read."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as decoded
-
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise cannot("read", path, error) from None
-    try:
-        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-        if metadata["format"] != FORMAT:
-            raise Damaged(f"{path}: format '{metadata['format']}', this version of rnnsim reads '{FORMAT}'")
-        arrays = decoded(data)
-        if _digest(arrays) != metadata["digest"]:
-            raise Damaged(f"{path} is damaged: its arrays do not fit their digest")
-        network, progress = json.loads(metadata["network"]), json.loads(metadata["progress"])
-        states = int(metadata["states"])
-    except Damaged:
-        raise
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
-        raise Damaged(f"{path} is damaged, or not a file of weights that rnnsim wrote") from None
-    parts = {part: {} for part in _PARTS}
+    """The `Checkpoint` in a file. Raises `Damaged`, one line, if the file is not whole, `Unreadable` if it cannot be read."""
+    where = name_of(path)
+    arrays, metadata = read_tensors(path)
+    if not _METADATA <= set(metadata):
+        raise Damaged(f"{where} is damaged, or not a file of weights that rnnsim wrote")
+    form, digest = metadata["format"], metadata.pop("digest")
+    if form not in (FORMAT, _BEFORE):
+        raise Damaged(f"{where}: format '{name_of(form)}', this version of rnnsim reads '{FORMAT}'")
+    if digest != _digest(arrays, {} if form == _BEFORE else metadata):
+        raise Damaged(f"{where} is damaged: its content does not fit its digest")
+    network = parse_json(metadata["network"], f"{where}: network", NETWORK, finite=False)
+    progress = parse_json(metadata["progress"], f"{where}: progress", PROGRESS, finite=False)
+    states = parse_json(metadata["states"], f"{where}: states", int)
+    parts = {part: Part(f"{where}: {part}", {}) for part in _PARTS}
     weights = {}
     for name, array in arrays.items():
         part, _, inner = name.partition(".")
@@ -137,8 +173,11 @@ def load(path):
             parts[part][inner] = array
         else:
             weights[name] = array
+    if len(parts["state"]) != max(states, 0):
+        raise Damaged(f"{where} is damaged: it has {len(parts['state'])} states, not {states}")
     state = None if states < 0 else [parts["state"][str(i)] for i in range(states)]
-    return Checkpoint(network, weights, parts["optimizer"], state, parts["window"], progress)
+    progress = Part(f"{where}: progress", progress)
+    return Checkpoint(network, weights, parts["optimizer"], state, parts["memory"], parts["window"], progress)
 
 
 def restore(net, checkpoint, path):
@@ -146,7 +185,9 @@ def restore(net, checkpoint, path):
 
     Parameters that an older version had and that nothing read (`net.dropped_parameters`) are left out.
     """
-    different = difference(checkpoint.network, net.config)
+    from rnnsim.networks import config_of
+
+    different = difference(comparable(checkpoint.network), comparable(config_of(net)))
     for entry in net.layout:
         if different:
             break
@@ -164,6 +205,13 @@ def restore(net, checkpoint, path):
         raise RnnsimError(f"{path} holds another network: {different}")
     for entry in net.layout:
         net.layout.view(net.theta, entry.name)[...] = checkpoint.weights[entry.name]
+
+
+def comparable(config):
+    """A part of a configuration without what may change: where code from outside is, and the digest of its source."""
+    if "source" not in config:
+        return config
+    return {**{key: value for key, value in config.items() if key != "source"}, "name": plugins.title(config["name"])}
 
 
 def difference(stored, given, path=""):
@@ -187,8 +235,8 @@ def difference(stored, given, path=""):
     return ""
 
 
-def _digest(arrays):
-    digest = hashlib.sha256()
+def _digest(arrays, metadata):
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode() if metadata else b"")
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
         digest.update(np.ascontiguousarray(arrays[name]).data.cast("B") if arrays[name].size else b"")

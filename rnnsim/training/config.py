@@ -12,17 +12,16 @@
 
     [evaluation]                  options of `rnnsim.evaluate` for evaluations on the way
 
-    [online]                      one sequence after the other by the truncated rule; see `rnnsim.training.sequences`
-
 The `config.toml` of a run is such a configuration with nothing left out, so it can be given again as it is.
 """
 
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from rnnsim.core import plugins
+from rnnsim.core.reading import name_of, read_toml
 from rnnsim.core.registry import at_least, convert, option_table
 from rnnsim.errors import RnnsimError, unknown
-from rnnsim.training import goal
+from rnnsim.training import earlier, goal
 
 PARTS = ("task", "network", "rule", "optimizer")
 SETTINGS = {
@@ -35,21 +34,12 @@ SETTINGS = {
     "evaluate_every": int,
     "checkpoint_every": int,
     "report_every": int,
-}
-ONLINE = {
-    "learning_rate": float,
-    "momentum": float,
-    "decay": float,
-    "sequence_decay": float,
-    "stop": float,
-    "stream_ticks": int,
-    "test": Literal["none", "sets", "fresh", "streams"],
+    "test": Literal["none", "sets", "fresh", "streams"],  # on the way, see `rnnsim.training.testing`
     "test_every": int,
-    "test_ticks": int,
-    "wait": int,
+    "test_length": int,
 }
 EVALUATION = {"seed": int, "count": int | None, "batch": int, "split": str}
-TABLES = {"evaluation": EVALUATION, "online": ONLINE}
+TABLES = {"evaluation": EVALUATION}
 # What a part is where nothing is said. Gradients of recurrent networks explode: Adam comes with its norm clipped.
 DEFAULTS = {
     "rule": {"name": "bptt", "options": {}},
@@ -89,15 +79,7 @@ def options_of(part, name):
 
 def load(path):
     """The configuration in a TOML file. Raises `RnnsimError` if it cannot be read or is not TOML."""
-    from rnnsim.training import toml
-
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise RnnsimError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise RnnsimError(f"{path}: not a text file") from None
-    return check(toml.loads(text, path), f"{path}: ")
+    return check(earlier.translated(read_toml(path)), f"{name_of(path)}: ")
 
 
 def check(config, source=""):
@@ -110,12 +92,14 @@ def check(config, source=""):
         if key in SETTINGS:
             convert(value, SETTINGS[key], f"{source}{key}")
     for part in PARTS:
-        known = ("name", "options") + (("n_inputs", "n_outputs", "tokens", "dtype") if part == "network" else ())
+        known = ("name", "options", "source") + (
+            ("n_inputs", "n_outputs", "tokens", "dtype") if part == "network" else ()
+        )
         for key, value in config.get(part, {}).items():
             if key not in known:
                 raise RnnsimError(f"{source}{part}: {unknown('key', key, known)}")
-            if (key == "options") != isinstance(value, dict):
-                raise RnnsimError(f"{source}{part}.{key}: expected {'a table' if key == 'options' else 'a value'}")
+            if (key in ("options", "source")) != isinstance(value, dict):
+                raise RnnsimError(f"{source}{part}.{key}: expected {'a value' if key == 'name' else 'a table'}")
             if key == "name":
                 convert(value, str, f"{source}{part}.name")
     for name, known in TABLES.items():
@@ -136,6 +120,7 @@ def with_names(config, **names):
     for part, default in DEFAULTS.items():
         config.setdefault(part, {**default, "options": dict(default["options"])})
     for part, name in names.items():
+        name = plugins.absolute(name)
         if name is not None and config.get(part, {}).get("name", name) != name:
             config[part] = {"name": name, "options": {}}
         elif name is not None:
@@ -153,9 +138,6 @@ def with_options(config, options):
     known = {part: options_of(part, name) for part, name in names.items()}
     for key, value in options.items():
         part, dot, inner = key.partition(".")
-        if dot and part == "online":
-            config["online"] = {**config.get("online", {}), inner: value}
-            continue
         if dot and part in PARTS:
             if part not in names:
                 raise RnnsimError(f"{key}: no {part} is named")
@@ -174,7 +156,7 @@ def with_options(config, options):
 
 def build(config):
     """The `Setup` of a configuration. Raises `RnnsimError` for whatever is unknown, mistyped, missing or does not fit."""
-    config = check(with_names(config))
+    config = check(with_names(earlier.translated(config)))
     for part in PARTS:
         if "name" not in config.get(part, {}):
             raise RnnsimError(f"no {part} is named: expected one of {', '.join(registry(part).names())}")
@@ -187,8 +169,7 @@ def build(config):
     parts["rule"].check(net, task)
     if config.get("evaluation"):
         settings["evaluation"] = {k: convert(v, EVALUATION[k], k) for k, v in config["evaluation"].items()}
-    if config.get("online"):
-        settings["online"] = {k: convert(v, ONLINE[k], k) for k, v in config["online"].items()}
+    if parts["rule"].every == 1 and parts["rule"].name in net.procedures:
         settings.setdefault("batch", 1)
     return Setup(net, task, {**settings, **parts, "rng": seed})
 

@@ -21,8 +21,8 @@ import signal
 import threading
 import time
 
+from rnnsim.core.learner import NotFinite
 from rnnsim.core.registry import is_true
-from rnnsim.errors import RnnsimError
 from rnnsim.training.goal import Goal
 
 _FREE = ("steps", "until", "time_limit", "checkpoint_every")  # what may differ when a run goes on
@@ -40,10 +40,12 @@ class TrainResult(dict):
     interrupted, message        whether Ctrl-C ended it, and in words why it ended
     seconds                     of all sittings together
     figures                     what the rule counted besides, such as the trials of weight guessing
+    right_at                    after how many sequences a window of the criterion had no more wrong ones than it may, whatever
+                                their mean error
+    best_time_steps, time_steps of a learner that learns sequence after sequence: the best mean length of a test on streams, and
+                                the time steps of the whole training
     history                     the reports, one dict each
     out                         the folder of the run, or None
-
-    Online training has no figures but right_at, best_ticks and ticks; see `rnnsim.training.sequences`.
     """
 
     def __getattr__(self, name):
@@ -79,12 +81,6 @@ class Progress:
         return f"<step {self.step} of {self.steps}, loss {self.loss:.6g}>"
 
 
-class NotFinite(RnnsimError):
-    """NaN or infinity in the loss, the gradient or the weights."""
-
-    untouched = False  # see point 2 of the contract
-
-
 def crossed(count, before, now):
     """Whether a multiple of `count` lies between two steps, the second one included; never for 0.
 
@@ -94,7 +90,7 @@ def crossed(count, before, now):
     return bool(count) and now // count > before // count
 
 
-def drive(training, limits, every, callback, evaluation, out, resume, config):
+def drive(training, limits, every, callback, evaluation, out, resume, config, accept_source=False):
     """Train until a limit is reached; gives a `TrainResult`.
 
     Parameters
@@ -102,7 +98,7 @@ def drive(training, limits, every, callback, evaluation, out, resume, config):
     training : what keeps the contract at the top of the file
     limits : steps, goal and time_limit; the goal is what `rnnsim.training.goal.until` gives
     every : steps between evaluate, checkpoint and report; 0: none but the last
-    callback, out, resume, evaluation : see `rnnsim.train`
+    callback, out, resume, evaluation, accept_source : see `rnnsim.train`
     config : function that gives the effective configuration, asked if there is a folder to write it to
 
     Raises `RnnsimError` for a folder that is in use, not empty or another run's, `NotFinite` with the training's message.
@@ -111,7 +107,7 @@ def drive(training, limits, every, callback, evaluation, out, resume, config):
         return _Sitting(training, limits, every, evaluation, None).run(callback)
     from rnnsim.training.run import Writer
 
-    with Writer(out, config(), resume, _FREE) as writer:
+    with Writer(out, config(), resume, _FREE, accept_source) as writer:
         stored, path = writer.latest()
         if stored:
             training.restore(stored, path)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from rnnsim.core.registry import at_least, checked, require
+from rnnsim.learning.interface import require_fit
 
 
 def evaluate(net, task, seed=0, count=None, batch=100, split="test"):
@@ -24,25 +25,21 @@ def evaluate(net, task, seed=0, count=None, batch=100, split="test"):
 
     Raises `RnnsimError` if network and task do not fit or the split is unknown or empty.
     """
-    from rnnsim.training.loop import _fit
-
     at_least("batch", batch, 1)
     at_least("seed", seed, 0)
     if count is not None:
         at_least("count", count, 1)
-    _fit(net, task)
+    require_fit(net, task)
     loss_sum, loss_weight, sequences = 0.0, 0.0, 0
     right, sums = None, {}
-    state = None
+    state, size = None, 0
     for part in task.evaluation_batches(seed, batch, count, split):
-        rows = np.asarray(part.inputs).shape[1]
         # Streams go on from batch to batch, as long as there are as many of them.
-        if not task.streams or (state is not None and state[0].shape[1] != rows):
+        if not task.streams or size != part.size:
             state = None
         result = net.evaluate(part, task.loss, state)
-        state = result.state
-        weight = rows if task.loss.per == "sequence" else counted_steps(part, task.loss)
-        loss_sum, loss_weight, sequences = loss_sum + weight * result.loss, loss_weight + weight, sequences + rows
+        state, size, weight = result.state, part.size, part.amount(task.loss)
+        loss_sum, loss_weight, sequences = loss_sum + weight * result.loss, loss_weight + weight, sequences + part.size
         correct = task.correct(result.outputs, part)
         if correct is not None:
             right = (right or 0) + int(np.count_nonzero(correct))
@@ -87,8 +84,7 @@ def generalisation(net, task, sweep, **settings):
 
 def varied(task, options):
     """The task made anew with some other `options`; `RnnsimError` if they do not fit."""
-    name = getattr(task, "name", type(task).__name__)
-    return type(task)(**checked(f"task '{name}'", type(task), {**task.options, **options}))
+    return type(task)(**checked(f"task '{type(task).__name__}'", type(task), {**task.options, **options}))
 
 
 def trained_range(task, option):
@@ -103,13 +99,3 @@ def trained_range(task, option):
         (task.options.get(f"min_{option}"), task.options.get(f"max_{option}")) if exactly is None else (exactly,) * 2
     )
     return found if all(isinstance(value, (int, float)) for value in found) else None
-
-
-def counted_steps(batch, loss):
-    """What a loss per step is divided by: the summed weights of the steps that count."""
-    steps, rows = np.asarray(batch.inputs).shape[:2]
-    shape = (rows,) if loss.when == "last" else (steps, rows)
-    weights = np.ones(shape) if batch.weights is None else np.asarray(batch.weights, np.float64)
-    if batch.lengths is not None and loss.when == "every":
-        weights = weights * (np.arange(steps)[:, None] < batch.lengths)
-    return float(weights.sum())

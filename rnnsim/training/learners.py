@@ -5,19 +5,28 @@ reads weights reads it; what the learner carries stands in ``window.*`` and its 
 """
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NotRequired
 
 from rnnsim.core.losses import Loss
+from rnnsim.core.reading import name_of, number, typed
 from rnnsim.core.registry import require
 from rnnsim.learning import RULES
-from rnnsim.learning.online.learner import Learner
+from rnnsim.learning.online.learner import OnlineLearner
 from rnnsim.optimizers import OPTIMIZERS
 from rnnsim.training import checkpoint
-from rnnsim.training.run import described
+from rnnsim.training.code import Code
+from rnnsim.training.run import described, network_of
+
+_BUILT = {"name": str, "options": dict[str, Any], "source": NotRequired[dict[str, Any]]}
+_LEARNER = {"rule": _BUILT, "optimizer": _BUILT, "loss": Loss, "streams": int, "own": bool, "rng": int}
+_NUMBERS = {"items": int, "updates": int, "pending": int, "loss": str}
 
 
 def save(learner, path):
     """Write a learner, whole or not at all. Raises `RnnsimError` if the system refuses."""
-    arrays, numbers = learner.parts()
+    parts = learner.parts()
+    numbers = parts["numbers"]
     settings = {
         "rule": described(RULES, learner.rule),
         "optimizer": described(OPTIMIZERS, learner.optimizer),
@@ -27,26 +36,28 @@ def save(learner, path):
         "rng": learner.seed,
     }
     numbers |= {"loss": repr(numbers["loss"])}  # NaN is no JSON
-    checkpoint.save(path, learner.net, window=arrays, progress={"learner": settings, "numbers": numbers})
+    checkpoint.save(path, learner.net, window=parts["optimizer"], progress={"learner": settings, "numbers": numbers})
 
 
-def learner_from(path):
+def learner_from(path, code=(), accept_source=False):
     """The learner in a file that `Learner.save` wrote; it goes on bit for bit.
+
+    `code` and `accept_source` are as for `rnnsim.open_run`.
 
     Raises `RnnsimError` if the file is damaged or holds no learner.
     """
-    from rnnsim.networks import from_config
-
     stored = checkpoint.load(path)
-    settings = stored.progress.get("learner")
-    require(settings, f"{path} holds weights, but no learner: Learner.save writes one")
-    net = from_config(stored.network)
-    checkpoint.restore(net, stored, path)
+    require(stored.progress.get("learner"), f"{path} holds weights, but no learner: Learner.save writes one")
+    settings = typed(stored.progress["learner"], _LEARNER, name_of(path), "learner")
+    numbers = typed(stored.progress["numbers"], _NUMBERS, name_of(path), "numbers")
+    numbers["loss"] = number(numbers["loss"])
+    net = network_of(stored, path, code, accept_source)
+    allowed = Code(Path(path).resolve().parent, code, accept_source)
     rule, optimizer = (
-        registry.build(settings[key]["name"], settings[key]["options"])
+        registry.build(allowed.name(registry, settings[key]), settings[key]["options"])
         for key, registry in (("rule", RULES), ("optimizer", OPTIMIZERS))
     )
     given = {key: settings[key] for key in ("streams", "rng", "own")}
-    learner = Learner(net, rule, optimizer, Loss(**settings["loss"]), **given)
-    learner.restore(stored.window, stored.progress["numbers"])
+    learner = OnlineLearner(net, rule, optimizer, settings["loss"], **given)
+    learner.restore(stored._replace(progress={"numbers": numbers}), path)
     return learner

@@ -22,45 +22,54 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any, NotRequired
 
+from rnnsim.core import plugins
+from rnnsim.core.reading import Damaged, Missing, cannot, name_of, parse_json, read_json, read_json_lines, read_toml
 from rnnsim.core.registry import as_python, option_table
 from rnnsim.errors import RnnsimError
-from rnnsim.training import checkpoint, toml
-from rnnsim.training.checkpoint import Damaged, cannot, write_atomically
+from rnnsim.training import checkpoint, code, toml
+from rnnsim.training.checkpoint import make_folder, write_atomically
+from rnnsim.training.code import Code
 
 KEPT = 2  # checkpoints
 _LEFT_OVER = re.compile(r"\..*\.tmp|lock")
 _STEP = re.compile(r"step-(\d+)\.safetensors")
-_CONFIG = dict(steps=int, batch=int, seed=int, task=dict, network=dict, rule=dict, optimizer=dict)
+_BUILT = {"name": str, "options": dict[str, Any], "source": NotRequired[dict[str, Any]]}
+_CONFIG = {"steps": int, "batch": int, "seed": int, "task": _BUILT, "rule": _BUILT}
+_CONFIG |= {"optimizer": NotRequired[_BUILT]}  # a rule that sets the weights by itself asks none
+_CONFIG |= {"network": {**checkpoint.NETWORK, "options": dict[str, Any]}}
+_MANIFEST = {"versions": NotRequired[dict[str, str]], "cpu": NotRequired[str], "threads": NotRequired[int]}
+_MANIFEST |= {"resumed": NotRequired[list[dict]]}
+_NUMBER = int | float | None
+_EVALUATION = {"split": str, "unit": str, "sequences": int, "metrics": dict[str, _NUMBER]}
+_EVALUATION |= {"loss": _NUMBER, "trivial_loss": _NUMBER, "correct": _NUMBER}
+_RESULT = {"message": str, "solved": bool, "solved_at": NotRequired[int | None], "evaluation": _EVALUATION}
+_REPORT = {"step": int, "evaluation": NotRequired[_EVALUATION], "test": NotRequired[dict]}
+_REPORT |= {name: NotRequired[_NUMBER] for name in ("sequences", "seconds", "loss", "correct", "error", "solved_at")}
+_HOLDER = {"pid": int, "started": int | None}
 
 
 class Run:
     """What a run has left on disk; made by `open_run`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, code=(), accept_source=False):
         self.folder = Path(folder)
+        self.code = Code(self.folder, code, accept_source)
         try:
-            text = (self.folder / "config.toml").read_text(encoding="utf-8")
-            manifest = (self.folder / "manifest.json").read_text(encoding="utf-8")
-            self.config, self.manifest = toml.loads(text, self.folder / "config.toml"), json.loads(manifest)
-        except FileNotFoundError as error:
-            raise RnnsimError(f"{folder} is not a run: there is no {Path(error.filename).name}") from None
-        except OSError as error:
-            raise cannot("read", folder, error) from None
-        except RnnsimError:
-            raise
-        except ValueError as error:
-            raise RnnsimError(f"{self.folder / 'manifest.json'} is damaged ({error})") from None
-        if not isinstance(self.manifest, dict):
-            raise RnnsimError(f"{self.folder / 'manifest.json'} is damaged")
-        for name, kind in _CONFIG.items():
-            if not isinstance(self.config.get(name), kind):
-                raise RnnsimError(f"{self.folder / 'config.toml'}: '{name}' is missing or damaged")
-            if kind is dict and not {"name", "options"} <= set(self.config[name]):
-                raise RnnsimError(f"{self.folder / 'config.toml'}: [{name}] needs a name and options")
+            self.config = read_toml(self.folder / "config.toml", _CONFIG)
+            self.manifest = read_json(self.folder / "manifest.json", _MANIFEST)
+        except Missing:
+            missing = "manifest.json" if (self.folder / "config.toml").exists() else "config.toml"
+            raise RnnsimError(f"{name_of(folder)} is not a run: there is no {missing}") from None
 
     def __repr__(self):
-        return f"<run {self.folder}: {self.config['network']['name']} on {self.config['task']['name']}>"
+        return f"<run {self.folder}: {self.title}>"
+
+    @property
+    def title(self):
+        """Network and task in a few words, for pictures."""
+        return " on ".join(plugins.title(self.config[part]["name"]) for part in ("network", "task"))
 
     def metrics(self):
         """All reports, one dict each."""
@@ -76,9 +85,9 @@ class Run:
 
     def net(self):
         """The network of the configuration, rebuilt, with the weights of the newest checkpoint."""
-        from rnnsim.networks import from_config
+        from rnnsim.networks import NETWORKS, from_config
 
-        net = from_config(self.config["network"])
+        net = from_config(_named(self.code, NETWORKS, self.config["network"]))
         checkpoint.restore(net, *_newest(self.folder))
         return net
 
@@ -86,34 +95,32 @@ class Run:
         """The task, rebuilt from its name and options."""
         from rnnsim.tasks import TASKS
 
-        return TASKS.build(self.config["task"]["name"], self.config["task"]["options"])
+        return self._built(TASKS, "task")
 
     def result(self):
         """What the training ended with (`write_result`), or None if it has not ended."""
-        path = self.folder / "result.json"
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            return read_json(self.folder / "result.json", _RESULT, finite=False)
+        except Missing:
             return None
-        except OSError as error:
-            raise cannot("read", path, error) from None
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or "message" not in found:
-            raise RnnsimError(f"{path} is damaged")
-        return found
 
     def rule(self):
         """The learning rule, rebuilt from its name and options."""
         from rnnsim.learning import RULES
 
-        return RULES.build(self.config["rule"]["name"], self.config["rule"]["options"])
+        return self._built(RULES, "rule")
 
     def optimizer(self):
-        """The optimiser, rebuilt from its name and options."""
+        """The optimizer, rebuilt from its name and options; None for a rule that sets the weights by itself."""
+        if "optimizer" not in self.config:
+            return None
         from rnnsim.optimizers import OPTIMIZERS
 
-        return OPTIMIZERS.build(self.config["optimizer"]["name"], self.config["optimizer"]["options"])
+        return self._built(OPTIMIZERS, "optimizer")
+
+    def _built(self, registry, part):
+        table = self.config[part]
+        return registry.build(self.code.name(registry, table), table["options"])
 
     @property
     def figures(self):
@@ -121,12 +128,15 @@ class Run:
         return self.folder / "figures"
 
 
-def open_run(folder):
+def open_run(folder, code=(), accept_source=False):
     """The run in a folder, to read: ``.config``, ``.manifest``, ``.metrics()``, ``.net()``, ``.task()``.
+
+    code, accept_source : source files for parts that are not rnnsim's own, and whether sources may differ from the recorded
+        ones; see `rnnsim.training.code`
 
     Raises `RnnsimError` if the folder is no run.
     """
-    return Run(folder)
+    return Run(folder, code, accept_source)
 
 
 def write_result(folder, result):
@@ -134,37 +144,41 @@ def write_result(folder, result):
     write_atomically(Path(folder) / "result.json", json.dumps(as_python(result), indent=2) + "\n")
 
 
-def load_weights(path):
+def load_weights(path, code=(), accept_source=False):
     """The network in a .safetensors file that rnnsim wrote, or in the newest checkpoint of a run.
 
-    Raises `RnnsimError` if the file is not there, damaged or of another program.
+    `code` and `accept_source` are as for `open_run`. Raises `RnnsimError` if the file is not there, damaged or of another
+    program.
     """
     if Path(path).is_dir():
-        return open_run(path).net()
-    return _network(checkpoint.load(path), path)
+        return open_run(path, code, accept_source).net()
+    return network_of(checkpoint.load(path), path, code, accept_source)
 
 
-def _network(stored, path):
-    from rnnsim.networks import from_config
+def network_of(stored, path, code=(), accept_source=False):
+    """The network of a checkpoint that was loaded from a path."""
+    from rnnsim.networks import NETWORKS, from_config
 
-    net = from_config(stored.network)
+    folder = Path(path).resolve().parent
+    folder = folder.parent if folder.name == "checkpoints" else folder
+    net = from_config(_named(Code(folder, code, accept_source), NETWORKS, stored.network))
     checkpoint.restore(net, stored, path)
     return net
+
+
+def _named(code, registry, table):
+    """The table of a part, under the name that it is loaded by."""
+    return {**table, "name": code.name(registry, table)} if "name" in table else table
 
 
 def described(registry, thing):
     """``{"name": ..., "options": {...}}`` of a task, rule or optimiser; the name is the registry's if it is there."""
     cls = type(thing)
-    for name in registry:
-        # Not `registry.load`: it would import every class there is.
-        if registry._entries[name][0] == f"{cls.__module__}:{cls.__qualname__}":
-            break
-    else:
-        name = f"{cls.__module__}:{cls.__qualname__}"
     known = getattr(thing, "config", None) or getattr(thing, "options", None)
     if not isinstance(known, dict):
         known = {key: getattr(thing, key) for key in option_table(cls) if hasattr(thing, key)}
-    return {"name": name, "options": as_python(known)}
+    source = plugins.source_of(cls)
+    return {"name": registry.name_of(cls), "options": as_python(known), **({"source": source} if source else {})}
 
 
 def manifest():
@@ -214,20 +228,19 @@ def _cpu():
 class Writer:
     """The one process that writes a run; a context manager that holds the lock.
 
-    `config` is the effective configuration; the keys `free` may differ from those of the run that is resumed. Raises
-    `RnnsimError` if the folder is in use, is not empty and `resume` is not asked for, or holds another run.
+    `config` is the effective configuration; the keys `free` may differ from those of the run that is resumed, the sources of
+    code from outside only with `accept_source`. Raises `RnnsimError` if the folder is in use, is not empty and `resume` is not
+    asked for, or holds another run.
     """
 
-    def __init__(self, folder, config, resume=False, free=()):
+    def __init__(self, folder, config, resume=False, free=(), accept_source=False):
         self.folder = Path(folder)
         self._config, self._resume, self._free = config, resume, free
+        self._accept_source = accept_source
 
     def __enter__(self):
         self._look()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot("make the folder", self.folder, error) from None
+        make_folder(self.folder)
         self._lock = Lock(self.folder / "lock")
         try:
             self._look()  # somebody may have begun a run here while we waited
@@ -268,13 +281,19 @@ class Writer:
         written = toml.loads(toml.dumps(self._config))
         if (self.folder / "config.toml").exists():
             before = open_run(self.folder)
+            changed = code.changed(before.config, written, ("task", "network", "rule", "optimizer"))
+            if changed and not self._accept_source:
+                raise RnnsimError(f"{self.folder}: {changed}; --accept-source goes on with it (accept_source=True)")
             fixed = [{k: v for k, v in c.items() if k not in self._free} for c in (before.config, written)]
+            fixed = [{k: checkpoint.comparable(v) if isinstance(v, dict) else v for k, v in c.items()} for c in fixed]
             different = checkpoint.difference(*fixed)
             if different:
                 raise RnnsimError(f"{self.folder} is another run: {different}")
             done = max((int(_STEP.fullmatch(path.name)[1]) for path in self.checkpoints()), default=0)
             if done > self._config["steps"]:
                 raise RnnsimError(f"steps={self._config['steps']}: {self.folder} has done {done} already")
+            if changed:
+                here["source_changed"] = changed
             here = {**before.manifest, "resumed": [*before.manifest.get("resumed", []), here]}
         else:
             here = {**here, "seed": self._config["seed"]}
@@ -301,7 +320,7 @@ class Writer:
 
     def _cut_back(self, step):
         path = self.folder / "metrics.jsonl"
-        kept = "".join(line for report, line in _reports(path) if report["step"] <= step)
+        kept = b"".join(line for report, line in _reports(path) if report["step"] <= step)
         write_atomically(path, kept)
 
     def report(self, report):
@@ -369,21 +388,17 @@ class NoCheckpoint(RnnsimError, FileNotFoundError):
 
 
 def _reports(path):
-    """(report, line) of every whole line; a last line that was cut off is passed over."""
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise cannot("read", path, error) from None
-    found = []
-    for line in data.decode("utf-8", "replace").splitlines(keepends=True):
-        try:
-            report = json.loads(line)
-            if line.endswith("\n") and isinstance(report, dict) and isinstance(report.get("step"), int):
+    """(report, line) of every whole line. A last line that was cut off is passed over, damaged ones with a warning."""
+    found, damaged = [], []
+    with contextlib.suppress(Missing):
+        for report, line in read_json_lines(path, _REPORT, finite=False):
+            if isinstance(report, Damaged):
+                damaged.append(report)
+            else:
                 found.append((report, line))
-        except ValueError:
-            break
+    if damaged:
+        more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
+        warnings.warn(f"{damaged[0]}; this line{more} is left out", stacklevel=3)
     return found
 
 
@@ -431,9 +446,9 @@ class Lock:
         except OSError:  # a file system without locks
             pass
         try:
-            holder = json.loads(os.pread(self._file, 1000, 0))
-            pid, started = int(holder["pid"]), holder["started"]
-        except (ValueError, KeyError, TypeError):
+            holder = parse_json(os.pread(self._file, 1000, 0), "lock", _HOLDER)
+            pid, started = holder["pid"], holder["started"]
+        except Damaged:
             return "unknown" if locked else 0
         if locked:
             return pid

@@ -1,4 +1,4 @@
-"""TOML as the configuration of a run needs it: written here, read with the standard library's `tomllib`.
+"""TOML as the configuration of a run needs it: written here, read through `rnnsim.core.reading`.
 
 TOML has no null: None is written as the text "none", which every option that may be None reads back as None.
 """
@@ -6,8 +6,8 @@ TOML has no null: None is written as the text "none", which every option that ma
 import json
 import math
 import re
-import tomllib
 
+from rnnsim.core.reading import name_of, parse_toml
 from rnnsim.errors import RnnsimError
 
 _MANY = 1000  # numbers of an array that people still read; larger ones belong into a file of their own
@@ -35,10 +35,7 @@ def dumps(table):
 
 def loads(text, source="configuration"):
     """The dict that a TOML text describes; `RnnsimError` names the `source` and the line that is wrong."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RnnsimError(f"{source}: {error}") from None
+    return parse_toml(text, name_of(source))
 
 
 def _table(lines, path, table):

@@ -130,7 +130,7 @@ class Tick:
             if array.ndim != axes or array.dtype != types[kind] or not array.flags.c_contiguous:
                 return None
             row[0], row[1 : 1 + axes] = array.ctypes.data, array.shape
-        flags = [structure.first, structure.readout, structure.chained, structure.delayed, *engine.calls]
+        flags = [structure.first, structure.readout, structure.gate_dependent, structure.delayed, *engine.calls]
         self._flags = np.array([*flags, KINDS.index(self.kind), self.forced], np.int64)
         return table
 

@@ -7,14 +7,14 @@ form of the influence ds(t)/dw forward in time and meets it with the gradient of
 
 A tick of the engine, in one kernel for all cells, rules and losses:
 
-1. the cell's `tick` gives the new state and its linearisation (`rnnsim.cells.interface.Linearised`);
+1. the cell's `time_step` gives the new state and its linearisation (`rnnsim.cells.interface.Linearised`);
 2. the rule's `advance` takes its influence through the linearisation;
 3. the readout gives y, the loss, and with it dE/ds; the readout's own gradient is exact and added at once;
 4. the rule's `credit` adds its gradient of the cell's parameters.
 
 Cells and rules are called through pointers, so the engine is compiled once. Parameters are told by two tables: parameter i is
 the weight of `source[i]` in the pre-activation `unit[i]`, so that da[unit]/dw_i is the source's value. Sources are the input
-(I), the messages of all groups (G*H), what peepholes see, and a constant 1.
+(I), the recurrent inputs of all groups (G*H), the peephole inputs, and a constant 1.
 
 A rule is a class with numbered duties, at `OnlineRule`.
 """
@@ -38,15 +38,15 @@ class Structure(NamedTuple):
     unit: np.ndarray  # (P) int32: pre-activation g*H + j that parameter i of the cell acts on
     source: np.ndarray  # (P) int32: which source it weighs
     recurrent: np.ndarray  # (G) offset in theta of the group's (H, H) recurrent block, -1 for none
-    own_group: np.ndarray  # (rows of the peephole parameter) the group that each acts on
+    peephole_group: np.ndarray  # (rows of the peephole parameter) the group that each acts on
     places: (
         np.ndarray
     )  # (10) offsets in theta of weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole, -1: none; sizes
-    options: np.ndarray  # (8) of the cell's tick, whole numbers
-    numbers: np.ndarray  # (4) of the cell's tick
+    options: np.ndarray  # (8) of the cell's time step, whole numbers
+    numbers: np.ndarray  # (4) of the cell's time step
     first: int  # offset in theta of the cell's parameters
     readout: int  # offset in theta of weight_out, bias_out; -1: the first units are the outputs
-    chained: bool  # whether a message depends on another pre-activation
+    gate_dependent: bool  # whether a recurrent input depends on another pre-activation
     delayed: bool  # whether the readout sees the state before the tick
 
 
@@ -236,10 +236,10 @@ def flow_of(streams, every, structure, s):
         every.state[s],
         every.direct[s],
         every.gain[s],
-        every.message[s],
-        every.message_direct[s],
-        every.message_gain[s],
-        every.own_source[s],
+        every.recurrent_input[s],
+        every.recurrent_input_direct[s],
+        every.recurrent_input_gain[s],
+        every.peephole_input[s],
     )
     return Flow(
         linear,

@@ -1,32 +1,34 @@
-"""Learning from data that arrive one item at a time.
-
-A `Learner` holds a network, an online rule, an optimiser and what they carry from tick to tick. An item is an input x(t) and
-perhaps a target; a step predicts, learns and goes on::
-
-    y(t), s(t) = net(x(t), s(t-1));    theta <- optimizer(theta, dE(t)/dtheta)       after every item, or every `every` of them
-
-With several streams, one learner sees them side by side and learns from their mean; with ``own=True`` every stream is a
-learner with parameters of its own. Nothing is made anew in a step: outputs are overwritten by the next one.
-"""
+"""A learner for data that arrive one item at a time."""
 
 import copy
+import math
 from dataclasses import replace
 
 import numpy as np
 
+from rnnsim.core.learner import Learner, LearnResult
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
+from rnnsim.core.rng import seed_of
 from rnnsim.core.threads import exclusive
 from rnnsim.core.vmath import all_finite
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
+from rnnsim.learning.interface import LINEARISATION
 from rnnsim.learning.online.direct import GOOD, WRONG_INPUT, Tick
-from rnnsim.learning.online.streams import Engine, OnlineRule, check_forcing, check_paths
+from rnnsim.learning.online.streams import Engine, OnlineRule, check_forcing, check_paths, stream_arrays
 from rnnsim.optimizers import OPTIMIZERS, SGD, Adam
 
 
-class Learner:
+class OnlineLearner(Learner):
     """A network that learns one item at a time; made by `online`.
+
+    An item is an input x(t) and perhaps a target; a step predicts, learns and goes on::
+
+        y(t), s(t) = net(x(t), s(t-1));    theta <- optimizer(theta, dE(t)/dtheta)       every item, or every `every` of them
+
+    With several streams, one learner sees them side by side and learns from their mean; with ``own=True`` every stream is a
+    learner with parameters of its own. A step allocates nothing: outputs are overwritten by the next one.
 
     theta       (1, P), the network's own vector, or with own=True (S, P)
     loss        of the last item that had a target, the mean over streams
@@ -44,13 +46,17 @@ class Learner:
             isinstance(rule, OnlineRule),
             f"rule {_name(RULES, rule)}: looks back over a batch; a learner needs a rule that goes forward, such as rtrl",
         )
+        require(
+            LINEARISATION in net.capabilities or rule.name not in net.procedures,
+            f"network '{net.config['name']}' learns whole sequences, not items: see its learner_by",
+        )
         optimizer = OPTIMIZERS.build(optimizer) if isinstance(optimizer, str) else optimizer
         self.optimizer = optimizer = Adam(1e-3, clip_norm=1.0) if optimizer is None else optimizer
         require(optimizer.weight_noise == 0, f"weight_noise={optimizer.weight_noise:g}: a learner adds no weight noise")
         loss = "squared_error" if loss is None else loss
         self.criterion = loss = Loss(loss) if isinstance(loss, str) else replace(loss, when="every")
         self.streams, self.own = at_least("streams", streams, 1), bool(own)
-        self.seed = _seed(rng)
+        self.seed = seed_of(rng)
         self._engine = Engine(net, rule, self.streams, self.own, self.seed)
         check_paths(net, rule.force)
         check_forcing(rule, net, loss)
@@ -103,7 +109,8 @@ class Learner:
 
     def __reduce__(self):
         settings = (self.net, self.rule, self.optimizer, self.criterion, self.streams, self.seed, self.own)
-        return _restored, (settings, *self.parts())
+        parts = self.parts()
+        return _restored, (settings, parts["optimizer"], parts["numbers"])
 
     def __copy__(self):
         return copy.deepcopy(self)  # not two learners of one network
@@ -127,16 +134,20 @@ class Learner:
         else:
             self._take_target(target)
             tick.weights.fill(1)
-        verdict = tick()
+        self._advance(target is not None)
+        return self._single if single else self._outputs
+
+    def _advance(self, counted):
+        """One time step with everything in its place; `counted` is whether there is a target."""
+        verdict = self._tick()
         if verdict != GOOD:
             raise RnnsimError(f"{'x' if verdict == WRONG_INPUT else 'target'}: expected finite numbers")
         self.items += 1
-        if target is not None:
+        if counted:
             self.loss = float(self.losses[0] if self.streams == 1 else self.losses.sum() * self._mean)
             self._pending += 1
         if self._pending and self.items % self.every == 0:
             self._update()
-        return self._single if single else self._outputs
 
     def _take_input(self, x):
         if self.net.tokens:
@@ -198,7 +209,29 @@ class Learner:
             f"item {self.items}: {what} is {value}; the learner has diverged, take a smaller learning rate"
         )
 
-    # -- many items --------------------------------------------------------------------------------------------------------
+    # -- a batch, many items ----------------------------------------------------------------------------------------
+
+    def learn(self, batch, loss=None, going_on=False, number=None, stop=math.inf, outputs=True):
+        """Learn from a batch of as many sequences as there are streams, time step by time step.
+
+        See `rnnsim.core.learner.Learner.learn`; `loss` is the learner's own if it is not given. Where a weight is 0 nothing is
+        learned.
+        """
+        require(loss is None or loss.kind == self.criterion.kind, f"loss: this learner has {self.criterion.kind}")
+        require(stop == math.inf, "stop: this learner does not end a sequence early")
+        require(batch.size == self.streams, f"a batch of {batch.size} sequences: expected {self.streams}, one a stream")
+        if not going_on:
+            self.reset()
+        loss = self.criterion if loss is None else loss
+        xs, targets, weights = stream_arrays(self.net, batch, loss)
+        found, total, amount = np.zeros((batch.time_steps, *self._outputs.shape), self.net.dtype), 0.0, 0.0
+        for t in range(batch.time_steps):
+            self._x[...], self._target[...], self._tick.weights[:, 0] = xs[:, t], targets[:, t], weights[:, t]
+            counted = float(weights[:, t].sum())
+            self._advance(counted > 0)
+            total, amount = total + (float(self.losses.sum()) if counted else 0.0), amount + counted
+            found[t] = self._outputs
+        return LearnResult(total / amount if amount else 0.0, found, state=[self.state.swapaxes(0, 1)])
 
     @exclusive
     def run(self, xs, targets=None):
@@ -277,23 +310,27 @@ class Learner:
         save(self, path)
 
     @exclusive
-    def parts(self):
-        """(arrays by name, numbers by name): what a learner that goes on needs beside its settings."""
+    def parts(self, going_on=True):
+        """See `rnnsim.core.learner.Learner.parts`: what a learner that goes on needs beside its settings."""
         arrays = {"gradient": self._engine.gradient, "theta": self.theta}
         arrays |= {f"carried{i}": array for i, array in enumerate(self._engine.carried())}
         for s, state in enumerate(self._optimizer_states):
             arrays |= {f"optimizer{s}.{name}": array for name, array in state.items()}
         numbers = dict(items=self.items, updates=self.updates, pending=self._pending, loss=self.loss)
-        return arrays, numbers
+        return {"theta": self.net.theta, "optimizer": arrays, "memory": None, "state": None, "numbers": numbers}
+
+    def restore(self, stored, path):
+        """See `rnnsim.core.learner.Learner.restore`; the arrays stand in the window of a file that `save` wrote."""
+        self.go_on(stored.window, stored.progress["numbers"], f"{path}: ")
 
     @exclusive
-    def restore(self, arrays, numbers):
-        """Go on from what `parts` gave; raises `RnnsimError` if it is another learner's."""
-        mine, _ = self.parts()
+    def go_on(self, arrays, numbers, where=""):
+        """Go on from the arrays and numbers of another learner's `parts`; `RnnsimError` if they do not fit."""
+        mine = self.parts()["optimizer"]
         for name, array in mine.items():
             given = arrays.get(name)
             fits = given is not None and given.shape == array.shape and given.dtype == array.dtype
-            require(fits, f"this is another learner: its array '{name}' does not fit")
+            require(fits, f"{where}this is another learner: its array '{name}' does not fit")
         for name, array in mine.items():
             array[...] = arrays[name]
         self.items, self.updates, self._pending = (int(numbers[key]) for key in ("items", "updates", "pending"))
@@ -325,13 +362,13 @@ def online(net, rule="rtrl", optimizer=None, loss=None, streams=1, rng=0, own=Fa
     >>> y.shape, learner.items, learner.loss < 0.1
     ((1,), 800, True)
     """
-    return Learner(net, rule, optimizer, loss, streams, rng, own)
+    return OnlineLearner(net, rule, optimizer, loss, streams, rng, own)
 
 
 def _restored(settings, arrays, numbers):
     """A learner that goes on from what another one carried."""
-    learner = Learner(*settings)
-    learner.restore(arrays, numbers)
+    learner = OnlineLearner(*settings)
+    learner.go_on(arrays, numbers)
     return learner
 
 
@@ -364,14 +401,4 @@ def _check_classes(name, classes, count, size):
 
 def _name(registry, thing):
     """The name under which the class of a thing is entered, or that of the class."""
-    place = f"{type(thing).__module__}:{type(thing).__name__}"
-    return next((name for name in registry if registry.place(name) == place), type(thing).__name__)
-
-
-def _seed(rng):
-    """A whole number from what stands for a seed."""
-    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0:
-        return int(rng)
-    fits = isinstance(rng, (np.random.SeedSequence, np.random.Generator))
-    require(fits, f"rng={rng}: expected a whole number of at least 0, a SeedSequence or a Generator")
-    return int(np.random.default_rng(rng).integers(2**63))
+    return registry.name_of(type(thing)).rpartition(":")[2]

@@ -14,7 +14,7 @@ def fill_sources(flow):
     place = flow.x.size
     for i in range(place):
         flow.sources[i] = flow.x[i]
-    for array in (flow.linear.message, flow.linear.own_source):
+    for array in (flow.linear.recurrent_input, flow.linear.peephole_input):
         for row in range(array.shape[0]):
             for j in range(array.shape[1]):
                 flow.sources[place] = array[row, j]
@@ -36,10 +36,10 @@ def jacobian_times(out, work, flow, v):
         for i in range(hidden):
             moved = v.dtype.type(0)
             for q in range(states):
-                moved += linear.message_direct[g, q, i] * v[q, i]
-            if structure.chained:
+                moved += linear.recurrent_input_direct[g, q, i] * v[q, i]
+            if structure.gate_dependent:
                 for e in range(g):
-                    moved += linear.message_gain[g, e, i] * work[e, i]
+                    moved += linear.recurrent_input_gain[g, e, i] * work[e, i]
             out[0, i] = moved
         weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
         change = out[0]
@@ -86,10 +86,10 @@ def times_jacobian(out, work, flow, v):
             for j in range(hidden):
                 total += work[g, j] * weights[j, i]
             for q in range(states):
-                out[q, i] += total * linear.message_direct[g, q, i]
-            if structure.chained:
+                out[q, i] += total * linear.recurrent_input_direct[g, q, i]
+            if structure.gate_dependent:
                 for e in range(g):
-                    work[e, i] += total * linear.message_gain[g, e, i]
+                    work[e, i] += total * linear.recurrent_input_gain[g, e, i]
 
 
 @jit_borrowed
@@ -102,7 +102,7 @@ def immediate_times(out, d_units, flow, scale):
 
 @jit_borrowed
 def fill_jacobian(panels, flow, chain):
-    """panels <- (ds'/ds) transposed and packed; chain (G*H, k*H) <- da/ds, used where messages depend on pre-activations."""
+    """panels <- (ds'/ds) transposed and packed; chain (G*H, k*H) <- da/ds, used where recurrent inputs depend on gates."""
     linear, structure = flow.linear, flow.structure
     states, groups, hidden = linear.gain.shape
     lanes = panels.shape[2]
@@ -120,14 +120,16 @@ def fill_jacobian(panels, flow, chain):
         if place < 0:
             continue
         weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)
-        if structure.chained:
+        if structure.gate_dependent:
             for j in range(hidden):
                 for old in range(states * hidden):
-                    total = linear.message_direct[g, old // hidden, old % hidden] * weights[j, old % hidden]
+                    total = linear.recurrent_input_direct[g, old // hidden, old % hidden] * weights[j, old % hidden]
                     for e in range(g):
                         if structure.recurrent[e] >= 0:
                             for i in range(hidden):
-                                total += weights[j, i] * linear.message_gain[g, e, i] * chain[e * hidden + i, old]
+                                total += (
+                                    weights[j, i] * linear.recurrent_input_gain[g, e, i] * chain[e * hidden + i, old]
+                                )
                     chain[g * hidden + j, old] = total
         for p in range(states):
             for j in range(hidden):
@@ -135,20 +137,20 @@ def fill_jacobian(panels, flow, chain):
                 panel, lane, slope = panels[new // lanes], new % lanes, linear.gain[p, g, j]
                 if slope == 0:
                     continue
-                if structure.chained:
+                if structure.gate_dependent:
                     for old in range(states * hidden):
                         panel[old, lane] += slope * chain[g * hidden + j, old]
                     continue
                 row = weights[j]
                 for q in range(states):
-                    seen = linear.message_direct[g, q]
+                    seen = linear.recurrent_input_direct[g, q]
                     for i in range(hidden):
                         panel[q * hidden + i, lane] += slope * seen[i] * row[i]
 
 
 @jit_borrowed
 def fill_immediate(units, flow):
-    """units (G*H, k*H) <- ds'/da transposed, through the messages that depend on a as well."""
+    """units (G*H, k*H) <- ds'/da transposed, through the recurrent inputs that depend on a as well."""
     linear, structure = flow.linear, flow.structure
     states, groups, hidden = linear.gain.shape
     for u in range(groups * hidden):
@@ -160,7 +162,7 @@ def fill_immediate(units, flow):
             for p in range(states):
                 row[p * hidden + j] = linear.gain[p, g, j]
             for later in range(g + 1, groups):
-                slope, place = linear.message_gain[later, g, j], structure.recurrent[later]
+                slope, place = linear.recurrent_input_gain[later, g, j], structure.recurrent[later]
                 if slope == 0 or place < 0:
                     continue
                 weights = flow.theta[place : place + hidden * hidden].reshape(hidden, hidden)

@@ -1,7 +1,7 @@
 """A network and an online rule on many streams: the Python side of the engine, and what every rule inherits."""
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,8 @@ from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import stream_key
 from rnnsim.core.threads import get_threads, parallel_region
 from rnnsim.errors import RnnsimError
-from rnnsim.learning.interface import Learned
+from rnnsim.learning.interface import LINEARISATION, TIME, Apply, LearnResult, Rule
 from rnnsim.learning.online.engine import (
-    Memory,
     Streams,
     Structure,
     flow_of,
@@ -39,8 +38,7 @@ class Shape(NamedTuple):
 
 def structure_of(net):
     """The `Structure` of a network of one layer. Raises `RnnsimError` if the engine cannot serve it."""
-    cells = getattr(net, "cells", None)
-    if cells is None:
+    if LINEARISATION not in net.capabilities:
         need = size_in_words(net.n_parameters * net.state_size * net.dtype.itemsize)
         raise RnnsimError(
             f"a network '{net.config['name']}' is no cell with a readout: online rules do not serve it, and the influence of its "
@@ -50,7 +48,7 @@ def structure_of(net):
     require(net.layers == 1, f"layers={net.layers}: online rules serve one layer")
     require(not net.embedding, f"embedding={net.embedding}: online rules take symbols one-hot")
     require(not net.learned_initial_state, "learned_initial_state=True: online rules start from a given state")
-    (cell,) = cells.values()
+    (cell,) = net.cells.values()
     hidden, inputs, layout = net.hidden, cell.n_inputs, net.layout
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_peephole")
     there = {name: layout[f"{name}_l0"] for name in names if f"{name}_l0" in layout}
@@ -59,9 +57,9 @@ def structure_of(net):
     first = min(entry.offset for entry in there.values())
     count = sum(entry.size for entry in there.values())
     unit, source = np.full(count, -1, np.int32), np.full(count, -1, np.int32)
-    messages = inputs
-    own = messages + len(cell.groups) * hidden
-    constant = own + len(cell.own_groups) * hidden
+    recurrent_inputs = inputs
+    own = recurrent_inputs + len(cell.groups) * hidden
+    constant = own + len(cell.peephole_groups) * hidden
 
     def enter(name, block, width, g, sources):
         """Rows block*H.. of an array act on the units of group g; its columns weigh `sources`."""
@@ -76,30 +74,30 @@ def structure_of(net):
         if group.weight_ih is not None:
             enter("weight_ih", group.weight_ih, inputs, g, np.arange(inputs))
         if group.weight_hh is not None:
-            enter("weight_hh", group.weight_hh, hidden, g, messages + g * hidden + np.arange(hidden))
+            enter("weight_hh", group.weight_hh, hidden, g, recurrent_inputs + g * hidden + np.arange(hidden))
             recurrent[g] = there["weight_hh"].offset + group.weight_hh * hidden * hidden
         for name, block in group.biases:
             enter(name, block, 1, g, constant)
-    for row, g in enumerate(cell.own_groups):
+    for row, g in enumerate(cell.peephole_groups):
         start = there["weight_peephole"].offset - first + row * hidden
         unit[start : start + hidden] = g * hidden + np.arange(hidden)
         source[start : start + hidden] = own + row * hidden + np.arange(hidden)
     assert (unit >= 0).all()
-    whole, numbers = cell.tick_options()
+    whole, numbers = cell.time_step_options()
     readout = layout["weight_out"].offset if net.readout == "linear" else -1
     empty = cell.linearise(np.zeros(inputs, net.dtype), np.zeros((len(cell.state_names), hidden), net.dtype))
     structure = Structure(
         unit,
         source,
         recurrent,
-        np.array(cell.own_groups, np.int64),
+        np.array(cell.peephole_groups, np.int64),
         np.array(places, np.int64),
         np.array([*whole, *[0] * (8 - len(whole))], np.int64),
         np.array([*numbers, *[0] * (4 - len(numbers))], net.dtype),
         first,
         readout,
-        getattr(cell, "after", True) is False,
-        bool(getattr(cell, "input_delay", False)),
+        cell.gate_dependent,
+        cell.input_delay,
     )
     return structure, Shape(len(empty.state), hidden, len(cell.groups), constant + 1, count, net.dtype)
 
@@ -131,7 +129,7 @@ class Engine:
         def zeros(*sizes):
             return np.zeros((streams, *sizes), dtype)
 
-        sizes = Linearised.empty(k, groups, n, len(cell.own_groups), dtype)
+        sizes = Linearised.empty(k, groups, n, len(cell.peephole_groups), dtype)
         self.theta = np.repeat(net.theta[None], streams, axis=0) if own else net.theta[None]
         self.gradient = zeros(net.n_parameters)
         memory = rule.memory(net, structure, shape, streams)
@@ -152,7 +150,7 @@ class Engine:
         )
         self.state = self.streams.state
         flow, carried = flow_of(self.streams, self.linear, structure, 0), memory_of(self.memory, 0)
-        tick = pointer(cell.tick, flow.linear, flow.theta, flow.x, flow.before, flow.work, structure)
+        tick = pointer(cell.time_step, flow.linear, flow.theta, flow.x, flow.before, flow.work, structure)
         duties = [pointer(kernel, flow, carried) for kernel in (*rule.kernels(net, structure, shape), nothing)[:4]]
         self.calls = (tick, *duties)
 
@@ -204,6 +202,20 @@ class Engine:
         memory = self.memory
         return [self.state.swapaxes(0, 1), memory.a, memory.b, memory.c, memory.clock]
 
+    def remembered(self):
+        """What the rule carries on to a new sequence, by name, not copied."""
+        memory = self.memory
+        return {"a": memory.a, "b": memory.b, "c": memory.c, "clock": memory.clock}
+
+    def remember(self, arrays):
+        """Begin new sequences with what `remembered` gave."""
+        for name, mine in self.remembered().items():
+            if arrays[name] is not mine:
+                mine[...] = arrays[name]
+        self._seed = None
+        self.state[...] = 0
+        self.rule.clear(self.memory)
+
     def resume(self, carried):
         """Go on from what `carried` gave, or from a state alone with the influence cleared."""
         state, *parts = carried
@@ -221,7 +233,7 @@ class Engine:
         self.state[...] = state
 
 
-class OnlineRule(ABC):
+class OnlineRule(Rule):
     """What a rule that learns while the sequence runs is made of. A rule
 
     1. gives in ``memory(net, structure, shape, streams)`` the arrays that it carries, with the stream as first axis, as a
@@ -242,12 +254,8 @@ class OnlineRule(ABC):
     `force`. Units that have a target at a tick are set to it for the next one, and depend on nothing then.
     """
 
+    needs = frozenset({LINEARISATION})
     forces = False
-    force = False
-    randomness = (
-        0,
-        0,
-    )  # seed of the random numbers that a rule draws, and the batch that comes next; a training sets both
     remembers = False
     cells = ()  # names of the cells that the rule serves, if not all
 
@@ -271,25 +279,19 @@ class OnlineRule(ABC):
         for part in (memory.a, memory.b, memory.c):
             part[...] = 0
 
-    def begin(self, carried):
-        """What goes on to a new sequence from what `Learned.state` gave: None, or with `remembers` what the rule has learned."""
-        if not self.remembers:
-            return None
-        state, a, b, c, clock = carried
-        self.clear(Memory(a, b, c, None, None, None, clock))
-        state[...] = 0
-        return [state, a, b, c, clock]
-
     def check(self, net, task):
-        """See the contract in `rnnsim.learning.interface`."""
+        """See `rnnsim.learning.interface.Rule.check`."""
+        if TIME not in net.capabilities:
+            super().check(net, task)
         structure, shape = structure_of(net)
+        super().check(net, task)
         check_paths(net, self.force)
         self.check_network(net, structure, shape)
         if task is not None:
             check_forcing(self, net, task.loss)
 
-    def learn(self, net, batch, loss, apply, state=None):
-        """One update every `every` ticks, or one at the end; see the contract in `rnnsim.learning.interface`."""
+    def learn(self, net, batch, loss, apply, state=None, memory=None):
+        """See `rnnsim.learning.interface.Rule.learn`: one update every `every` time steps, or one at the end."""
         xs, targets, weights = stream_arrays(net, batch, loss)
         check_forcing(self, net, loss, targets, weights)
         if state is None and self.remembers:
@@ -297,15 +299,21 @@ class OnlineRule(ABC):
         engine = self._engine_for(net, len(xs))
         seed, number = self.randomness
         self.randomness = seed, number + 1
-        if state is None:
+        if state is not None:
+            engine.resume(state)
+        elif memory:
+            engine.remember(memory)
+        else:
             engine.reset()
             engine.begin_noise(seed, number)
-        else:
-            engine.resume(state)
         steps = xs.shape[1]
         factor = 1 / np.log(2) if loss.unit == "bits" else 1.0
         # Plain descent at every tick stays in the kernel: one call instead of one a tick, and the same bits.
-        rate = getattr(apply, "rate", 0.0) if self.every == 1 and len(xs) == 1 and net.trainable is None else 0.0
+        rate = (
+            apply.rate
+            if isinstance(apply, Apply) and self.every == 1 and len(xs) == 1 and net.trainable is None
+            else 0.0
+        )
         rate = rate if loss.per == "sequence" or ((weights == 0) | (weights == 1)).all() else 0.0
         length = steps if rate else self.every or steps
         total, amount, parts = 0.0, 0.0, []
@@ -327,7 +335,8 @@ class OnlineRule(ABC):
         if loss.when == "last":
             ends = np.full(len(xs), steps) if batch.lengths is None else np.asarray(batch.lengths)
             outputs = outputs[np.maximum(ends, 1) - 1, np.arange(len(xs))]
-        return Learned(mean, np.ascontiguousarray(outputs), engine.carried())
+        memory = engine.remembered() if self.remembers else None
+        return LearnResult(mean, np.ascontiguousarray(outputs), engine.carried(), memory)
 
     def __getstate__(self):
         # An engine has addresses of this process and views of its network; a copied rule makes one of its own.
@@ -372,7 +381,7 @@ def check_paths(net, forced=False):
     With teacher forcing the targets come in at the outputs, so an oscillator may do without inputs.
     """
     (cell,) = net.cells.values()
-    table = getattr(cell, "connections", None)
+    table = cell.connections
     if table is None or forced:
         return
     there = np.asarray(table) >= 0

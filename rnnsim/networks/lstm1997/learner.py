@@ -25,16 +25,15 @@ cost of a tick with one-hot inputs does not grow with their number (unless there
 
 import copy
 import threading
-from typing import NamedTuple
 
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed
+from rnnsim.core.learner import Learner, LearnResult, NotFinite
 from rnnsim.core.registry import require
 from rnnsim.core.simd import item, put
 from rnnsim.core.threads import exclusive
 from rnnsim.core.workspace import Workspace
-from rnnsim.errors import RnnsimError
 from rnnsim.networks.lstm1997.traces import activate, carry_over, carry_partials, carry_peepholes
 from rnnsim.networks.lstm1997.unroll import take_inputs, tick
 from rnnsim.networks.lstm1997.update import (
@@ -43,10 +42,13 @@ from rnnsim.networks.lstm1997.update import (
     SEQUENCE_DECAY,
     START,
     STRETCH,
-    Learner,
+    LearnerArrays,
     Lesson,
     correct,
 )
+from rnnsim.optimizers.schedule import counts_updates, time_decays
+
+_SILENT = -100.0  # weights into a cell that nothing enters
 
 
 @jit_borrowed
@@ -179,67 +181,96 @@ def learn_on_the_way(worst, mean, ticks, outputs, learner, lesson, stop, going_o
             break
 
 
-class Learnt(NamedTuple):
-    """What a lesson showed, a number a sequence."""
-
-    worst: np.ndarray  # largest distance between an output and its target at a tick that counts
-    mean: np.ndarray  # mean distance
-    ticks: np.ndarray  # ticks done
-
-
-class OnlineLearner:
-    """A network that learns online by the truncated rule; equations at the top of the file.
+class BlockLearner(Learner):
+    """A network of memory blocks that learns online by the truncated rule; equations at the top of the file.
 
     Parameters
     ----------
-    net : `rnnsim.networks.lstm1997.LSTM1997`, whose structure and type are taken
-    theta : where the weights begin; a copy is changed
-    learning_rate, momentum
-    decay : the learning rate times this at every tick; it is whole again when a sequence begins
+    net : `rnnsim.networks.lstm1997.network.LSTM1997`; it learns in place
+    rate : the learning rate as the papers have it, of half the squared error
+    momentum : the last change of every weight times this is added to the next
+    decay : the rate times this at every time step; it is whole again when a sequence begins
     sequence_decay : what it begins with, times this at every sequence
+    wait : sequences that the rest of the network learns before the memory cells are there, as in experiment 2a of 1997; with
+        g=logistic, whose cell inputs can be held at zero, and without biases of cells
 
-    Raises `RnnsimError` for numbers out of range.
+    `worst`, `errors` and `time_steps` of what `learn` gives are one number a sequence. Raises `RnnsimError` for numbers out of
+    range.
 
     >>> from rnnsim.networks.lstm1997.network import LSTM1997
     >>> from rnnsim.tasks.adding import Adding
     >>> task = Adding()
-    >>> learner = LSTM1997(2, 1, dtype="float64").online(learning_rate=0.5)
-    >>> learner.learn(task.training_batch(0, 0, 20), task.loss).mean.shape
+    >>> learner = BlockLearner(LSTM1997(2, 1, dtype="float64"), rate=0.5)
+    >>> learner.learn(task.training_batch(0, 0, 20), task.loss).errors.shape
     (20,)
     """
 
-    def __init__(self, net, theta, learning_rate, momentum=0.0, decay=1.0, sequence_decay=1.0):
-        require(0 <= learning_rate < np.inf, f"learning_rate={learning_rate}: expected a finite number of at least 0")
+    sequential = True
+
+    def __init__(self, net, rate, momentum=0.0, decay=1.0, sequence_decay=1.0, wait=0):
+        require(0 <= rate < np.inf, f"rate={rate}: expected a finite number of at least 0")
         require(0 <= momentum < 1, f"momentum={momentum}: expected a number from 0 up to 1")
         for name, value in (("decay", decay), ("sequence_decay", sequence_decay)):
             require(0 < value <= 1, f"{name}={value}: expected a number above 0, 1 at most")
+        silent = net.g == "logistic" and net.bias != "all"
+        require(not wait or silent, "wait: needs g=logistic and cells without biases")
+        self._options = rate, momentum, decay, sequence_decay, wait
         self.net, shape, space = net, net.shape, Workspace(net.dtype)  # vectors begin on cache lines
         self.turn = threading.RLock()  # of the methods that are `exclusive`
         sources, free = shape.recurrent + 1 + shape.inputs, self._biased()
-        row = shape.kinds * shape.lanes  # of partial derivatives, those by a source
+        row = shape.kinds * shape.lanes  # of eligibility traces, those by a source
         sizes = dict(w=net.origin.size, velocity=net.origin.size if momentum else 0, rates=5)
         sizes |= dict(tape=(STRETCH + 1) * shape.tick, factors=STRETCH * row)
         sizes |= dict(partial=sources * row, present=sources, values=shape.inputs)
         sizes |= dict(peephole_partial=2 * shape.size * shape.lanes, e=shape.columns, y=shape.columns)
         sizes |= dict(d=shape.tick, change=shape.lanes, free=free.size)
-        self.parts = Learner(
+        self._parts = LearnerArrays(
             sources=np.arange(sources),
             active=np.arange(sources),
             known=np.zeros(sources, np.int8),
             place=np.array([shape.recurrent + 1, 0]),
             **{name: space.array(name, (size,)) for name, size in sizes.items()},
         )
-        self.parts.w[...] = net.packed(theta)
-        self.parts.rates[...] = learning_rate, learning_rate, decay, sequence_decay, momentum
-        self.parts.present[shape.recurrent] = 1  # the bias
-        self.parts.free[...] = free
+        self._parts.w[...] = net.packed(net.theta)
+        self._parts.rates[...] = rate, rate, decay, sequence_decay, momentum
+        self._parts.present[shape.recurrent] = 1  # the bias
+        self._parts.free[...] = free
+        self.wait, self.sequences, self.updates = wait, 0, 0
+        self._cells = net.layout.view(net.theta, "weight_cell").copy()  # those that come later
+        if wait:
+            self._put_cells(_SILENT)
+
+    @classmethod
+    def by(cls, net, rule, optimizer):
+        """The learner of a rule "truncated" and of `sgd` or `momentum`, whose learning rates belong to the squared error itself.
+
+        The schedule of the optimizer may have the parts per-time-step and per-sequence. Raises `RnnsimError` for all other
+        optimizers and options, which this kernel does not know.
+        """
+        plain = {"learning_rate", "momentum", "schedule"}
+        known, kind = optimizer.config, type(optimizer)
+        default = kind().config
+        other = [key for key in known if key not in plain and known[key] != default[key]]
+        words = f"optimizer {optimizer.name}: network 'lstm1997' learns at every time step by sgd or momentum, "
+        require(optimizer.name in ("sgd", "momentum"), f"{words}not by {optimizer.name}")
+        require(not other, f"{words}without {other and other[0]}")
+        schedule = known["schedule"]
+        require(
+            not counts_updates(schedule), f"schedule={schedule}: expected per-time-step:d, per-sequence:d or both here"
+        )
+        rate, momentum = 2 * optimizer.learning_rate, known.get("momentum", 0.0)
+        return cls(net, rate, momentum, *time_decays(schedule), wait=rule.wait)
+
+    def _put_cells(self, weights):
+        """The weights that lead into the cells."""
+        self.net.layout.view(self.net.theta, "weight_cell")[...] = weights
+        self._parts.w[...] = self.net.packed(self.net.theta)
 
     def __copy__(self):
         return copy.deepcopy(self)  # not two learners with one set of weights
 
     def __reduce__(self):
-        _, learning_rate, decay, sequence_decay, momentum = self.parts.rates.tolist()
-        return _restored, (self.net, (learning_rate, momentum, decay, sequence_decay), self.snapshot())
+        return _restored, (self.net, self._options, self.snapshot(), self.updates, self._cells)
 
     def _biased(self):
         """(row,) 1 where a unit has a bias, else 0; (0,) if all have one."""
@@ -250,29 +281,48 @@ class OnlineLearner:
     @property
     def theta(self):
         """The weights as they are now, flat like those of the network."""
-        return self.parts.w[self.net.slot]
+        return self._parts.w[self.net.slot]
 
     def snapshot(self):
-        """All that it is now, for `restore`."""
-        return [part.copy() for part in self.parts]
+        """All that it is now, for `go_back`."""
+        return [part.copy() for part in self._parts], self.sequences
 
-    def restore(self, snapshot):
+    def go_back(self, snapshot):
         """Back to a snapshot."""
-        for part, kept in zip(self.parts, snapshot):
-            part[...] = kept
+        parts, self.sequences = snapshot
+        for mine, kept in zip(self._parts, parts):
+            mine[...] = kept
+        self.net.theta[...] = self.theta
 
     @exclusive
-    def learn(self, batch, loss, going_on=False, stop=np.inf, outputs=None):
-        """Learn from the sequences of a batch, one after the other (`Learnt`).
+    def learn(self, batch, loss, going_on=False, number=None, stop=np.inf, outputs=True):
+        """See `rnnsim.core.learner.Learner.learn`; the sequences of a batch are learned from one after the other.
 
-        `loss` says where the targets stand, "every" tick or the "last"; the error is half the squared one. `going_on`: the first
-        sequence goes on from where the last one ended. `stop`: a sequence ends after a tick with such an error. `outputs`, an
-        array (T, B, K) or (B, K) of the network's type, receives the outputs at the ticks that count.
-
-        Raises `RnnsimError` for arrays that do not fit and as soon as an error is not finite; it names the sequence.
+        `loss` says where the targets stand, at "every" time step or the "last". `stop`: a sequence ends after a time step with
+        such an error.
         """
-        net = self.net
         require(loss.kind == "squared_error", f"the truncated rule online descends the squared error, not {loss.kind}")
+        before = self.snapshot()
+        try:
+            if self.sequences < self.wait < self.sequences + batch.size:  # the cells come within this batch
+                first = self.wait - self.sequences
+                parts = [batch.take(slice(first)), batch.take(slice(first, None))]
+            else:
+                parts = [batch]
+            found = [self._learn(part, loss, going_on and k == 0, stop, outputs) for k, part in enumerate(parts)]
+            theta = self.theta
+            if not np.isfinite(theta).all():
+                index = int(np.argmin(np.isfinite(theta)))
+                raise NotFinite(f"{self.net.layout.at(index)} is {theta[index]}")
+        except NotFinite as error:
+            self.go_back(before)
+            error.untouched = True
+            raise
+        self.net.theta[...] = theta
+        return found[0] if len(found) == 1 else _joined(found)
+
+    def _learn(self, batch, loss, going_on, stop, outputs):
+        net = self.net
         x, tokens, lengths = self._inputs(batch)
         steps, size = x.shape[:2]
         last = loss.when == "last"
@@ -281,16 +331,39 @@ class OnlineLearner:
         if batch.weights is not None:
             weights = _targets(batch.weights, (1 if last else steps, size), net.dtype, "weights")
         lesson = Lesson(x, tokens, lengths, targets, weights)
-        out = np.zeros((0, 0, 0), net.dtype) if outputs is None else outputs.reshape(targets.shape)
-        found = Learnt(np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
+        out = np.zeros(targets.shape if outputs else (0, 0, 0), net.dtype)
+        worst, errors, done = np.zeros(size), np.zeros(size), np.zeros(size, np.int64)
         if last:
-            learn_at_the_end(*found, out, self.parts, lesson, going_on, net.wiring, net.shape)
+            learn_at_the_end(worst, errors, done, out, self._parts, lesson, going_on, net.wiring, net.shape)
         else:
-            learn_on_the_way(*found, out, self.parts, lesson, stop, going_on, net.wiring, net.shape)
-        wrong = np.flatnonzero(~np.isfinite(found.mean))
+            learn_on_the_way(worst, errors, done, out, self._parts, lesson, stop, going_on, net.wiring, net.shape)
+        wrong = np.flatnonzero(~np.isfinite(errors))
         if wrong.size:
-            raise RnnsimError(f"the error of sequence {wrong[0]} of the lesson is {found.mean[wrong[0]]}")
-        return found
+            raise NotFinite(f"the error of sequence {self.sequences + wrong[0] + 1} is {errors[wrong[0]]}")
+        self.sequences += size
+        reached = np.arange(1 if last else steps)[:, None] < done
+        self.updates += int(np.count_nonzero(reached & (weights != 0) if weights.size else reached))
+        if self.sequences == self.wait:
+            self.net.theta[...] = self.theta
+            self._put_cells(self._cells)
+        out = (out[0] if last else out) if outputs else None
+        return LearnResult(float(errors.mean()), out, worst=worst, errors=errors, time_steps=done)
+
+    def parts(self, going_on):
+        """See `rnnsim.core.learner.Learner.parts`."""
+        numbers = {"updates": self.updates, "learned": self.sequences}
+        arrays = dict(zip(LearnerArrays._fields, self._parts)) | {"cells": self._cells}
+        return {"theta": self.theta, "optimizer": arrays, "memory": None, "state": None, "numbers": numbers}
+
+    def restore(self, stored, path):
+        """See `rnnsim.core.learner.Learner.restore`."""
+        mine = self.parts(True)["optimizer"]
+        for name, array in mine.items():
+            given = stored.optimizer.get(name)
+            fits = given is not None and given.shape == array.shape and given.dtype == array.dtype
+            require(fits, f"{path} holds another run: its array '{name}' does not fit")
+            array[...] = given
+        self.updates, self.sequences = stored.progress["updates"], stored.progress["learned"]
 
     def _inputs(self, batch):
         """(vectors, tokens, lengths) of a batch; one of the first two is empty.
@@ -311,9 +384,11 @@ class OnlineLearner:
         return np.ascontiguousarray(inputs), np.zeros((0, 0), np.int32), lengths
 
 
-def _restored(net, rates, snapshot):
-    learner = OnlineLearner(net, net.theta, *rates)
-    learner.restore(snapshot)
+def _restored(net, options, snapshot, updates, cells):
+    learner = BlockLearner(net, *options)
+    learner.go_back(snapshot)
+    learner.updates = updates
+    learner._cells[...] = cells
     return learner
 
 
@@ -321,3 +396,19 @@ def _targets(values, shape, dtype, name):
     values = np.asarray(values)
     require(values.size == np.prod(shape), f"{name} of shape {list(values.shape)}: expected {list(shape)}")
     return np.ascontiguousarray(values, dtype).reshape(shape)
+
+
+def _joined(results):
+    """One `LearnResult` of two batches after each other."""
+    first, second = results
+    end = max(part.outputs.shape[0] for part in results) if first.outputs is not None and first.outputs.ndim == 3 else 0
+    outputs = first.outputs
+    if outputs is not None and outputs.ndim == 2:
+        outputs = np.concatenate([part.outputs for part in results])
+    elif outputs is not None:
+        padded = [np.pad(part.outputs, ((0, end - len(part.outputs)), (0, 0), (0, 0))) for part in results]
+        outputs = np.concatenate(padded, axis=1)
+    worst, errors, done = (
+        np.concatenate([getattr(part, name) for part in results]) for name in ("worst", "errors", "time_steps")
+    )
+    return LearnResult(float(errors.mean()), outputs, worst=worst, errors=errors, time_steps=done)

@@ -13,11 +13,11 @@ from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.simd import broadcast, insert, item, load, mask, put, store, width, xor_lanes
 from rnnsim.networks.lstm1997.unroll import _ALL, OUTPUT, H, curve_slope, dot, mates_of, read
 
-RATE, START, DECAY, SEQUENCE_DECAY, MOMENTUM = range(5)  # places in `Learner.rates`
+RATE, START, DECAY, SEQUENCE_DECAY, MOMENTUM = range(5)  # places in `LearnerArrays.rates`
 STRETCH = 64  # ticks on the tape where only the last one of a sequence counts; they fit into a first cache
 
 
-class Learner(NamedTuple):
+class LearnerArrays(NamedTuple):
     """All that changes while a network learns online."""
 
     w: np.ndarray  # the packed weights

@@ -1,0 +1,130 @@
+"""Batches: what a task hands to a network and a learning rule.
+
+A batch is a number of independent examples with their targets. Its class says what kind of example they are: sequences (here),
+trees, episodes. A task says in `makes` which class its batches have, a network in `takes` which one it reads; everything
+between them (training, evaluation, checkpoints) knows a batch by this contract alone.
+"""
+
+import abc
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+
+class Batch(abc.ABC):
+    """A number of examples with their targets; the contract that every kind of batch keeps.
+
+    kind     what the examples are called, in the plural, for messages: "sequences"
+    targets  the targets, as the loss of the task reads them
+    weights  the weight of every target, 0 where it is not counted; None if all count once
+    """
+
+    __slots__ = ()
+    kind: ClassVar[str]
+    targets: Any
+    weights: Any
+
+    @property
+    @abc.abstractmethod
+    def size(self):
+        """The number of examples."""
+
+    @abc.abstractmethod
+    def take(self, which):
+        """A batch of some of the examples, with arrays of its own.
+
+        which : a slice, or an array of indices
+        """
+
+    @property
+    def work(self):
+        """What reading the batch costs: the time steps of all sequences; for other examples, how many there are."""
+        return self.size
+
+    def amount(self, loss):
+        """What the mean of `loss` is over: the number of examples, or the summed weights of the targets (a float)."""
+        if loss.per == "sequence":
+            return float(self.size)
+        return float(len(self.targets) if self.weights is None else np.sum(self.weights, dtype=np.float64))
+
+
+@dataclass(slots=True)
+class Sequences(Batch):
+    """Sequences, time first; the batch of recurrent networks.
+
+    inputs : (T, B, n) float32, or (T, B) int32 tokens
+    targets : a target a time step, (T, B, K) float or (T, B) int32; or one a sequence, (B, K) float or (B,) int32
+    weights : (T, B) float32, or (B,) with a target a sequence; 0 where a target is not counted; or None
+    lengths : (B,) integers; or None if all sequences have T time steps
+
+    >>> batch = Sequences(inputs=np.zeros((5, 2, 1), np.float32), targets=np.zeros((2, 1), np.float32))
+    >>> batch.size, batch.time_steps, batch.take(slice(1)).size
+    (2, 5, 1)
+    """
+
+    kind: ClassVar[str] = "sequences"
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    weights: Any = None
+    lengths: Any = None
+
+    @property
+    def size(self):
+        """The number of sequences."""
+        return np.shape(self.inputs)[1]
+
+    @property
+    def time_steps(self):
+        """T, the number of time steps of the longest sequence."""
+        return len(self.inputs)
+
+    @property
+    def work(self):
+        """See `Batch.work`."""
+        return self.time_steps * self.size if self.lengths is None else int(np.sum(self.lengths))
+
+    @property
+    def target_a_sequence(self):
+        """Whether there is one target a sequence, and not one a time step."""
+        targets = np.asarray(self.targets)
+        return targets.ndim == (1 if targets.dtype.kind in "iu" else 2)
+
+    def counted(self):
+        """(T, B) float32: the weight of every time step, 0 beyond the length of its sequence."""
+        shape = np.shape(self.inputs)[:2]
+        weights = np.ones(shape, np.float32) if self.weights is None else self.weights
+        if self.lengths is None:
+            return weights
+        return np.where(np.arange(shape[0])[:, None] < self.lengths, weights, 0).astype(np.float32)
+
+    def amount(self, loss):
+        """See `Batch.amount`; a time step beyond the length of its sequence is not counted."""
+        if loss.per == "sequence":
+            return float(self.size)
+        if loss.when == "last":
+            return float(self.size if self.weights is None else np.sum(self.weights, dtype=np.float64))
+        weights = np.ones(np.shape(self.inputs)[:2]) if self.weights is None else np.asarray(self.weights, np.float64)
+        if self.lengths is not None:
+            weights = weights * (np.arange(self.time_steps)[:, None] < self.lengths)
+        return float(weights.sum())
+
+    def take(self, which):
+        """See `Batch.take`; T becomes the longest length that is left."""
+        lengths = None if self.lengths is None else np.asarray(self.lengths)[which]
+        end = self.time_steps if lengths is None or not lengths.size else max(1, int(lengths.max()))
+
+        def cut(array, of_sequences):
+            if array is None:
+                return None
+            return np.ascontiguousarray(array[which] if of_sequences else array[:end, which])
+
+        whole = self.target_a_sequence
+        return Sequences(cut(self.inputs, False), cut(self.targets, whole), cut(self.weights, whole), lengths)
+
+    def window(self, start, end):
+        """Time steps start .. end - 1 of a batch with a target a time step; the arrays are views."""
+        lengths = None if self.lengths is None else np.clip(np.asarray(self.lengths) - start, 0, end - start)
+        weights = None if self.weights is None else self.weights[start:end]
+        return Sequences(self.inputs[start:end], self.targets[start:end], weights, lengths)
