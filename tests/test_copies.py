@@ -210,8 +210,12 @@ def fed(learner, first, count):
 
 
 @pytest.mark.parametrize("way", (copy.copy, WAYS["pickle"]), ids=("copy", "pickle"))
-@pytest.mark.parametrize("settings", (dict(), dict(streams=2), dict(streams=2, own=True), dict(optimizer=SGD(0.05))))
-@pytest.mark.parametrize("rule", ONLINE)
+@pytest.mark.parametrize(
+    "rule, settings",
+    [(rule, {}) for rule in ONLINE]
+    + [("rtrl", settings) for settings in (dict(streams=2), dict(streams=2, own=True), dict(optimizer=SGD(0.05)))],
+    ids=str,
+)
 def test_copied_learners_go_on(rule, settings, way):
     net = build("rnn", 2, 1, {"hidden": 4}, "float64", seed=1)
     try:

@@ -38,6 +38,9 @@ class OnlineLearner(Learner):
 
     def __init__(self, net, rule="rtrl", optimizer=None, loss=None, streams=1, rng=0, own=False):
         self.net = net
+        self.turn = (
+            net.turn
+        )  # the network's lock: what other threads do with the network waits for a step, and it for them
         self.rule = rule = RULES.build(rule) if isinstance(rule, str) else rule
         require(
             isinstance(rule, OnlineRule),
@@ -85,11 +88,6 @@ class OnlineLearner(Learner):
         )
 
     # -- copies and threads ----------------------------------------------------------------------------------------------
-
-    @property
-    def turn(self):
-        """The lock of the network: a step waits for whatever another thread does with the network, and the other way round."""
-        return self.net.turn
 
     @property
     def theta(self):
