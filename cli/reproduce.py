@@ -1,4 +1,4 @@
-"""`rnnsim reproduce`: an experiment of a paper over seeds; published figures beside ours, and whether it passes."""
+"""`rnnsim reproduce`: run an experiment of a paper over seeds, print the published figures beside ours, judge its claims."""
 
 import sys
 import time
@@ -13,24 +13,33 @@ _QUIET = 10.0  # seconds between two lines about one seed
 
 @click.command("reproduce", short_help="Run an experiment of a paper.")
 @click.argument("name", metavar="EXPERIMENT", required=False)
-@click.option("--seeds", type=int, help="Seeds 1..N of every arm. [default: the experiment's]")
+@click.option("--seeds", type=int, help="Number of seeds for every arm. [default: the experiment's]")
 @click.option(
-    "--jobs", type=int, default=1, show_default=True, help="Trainings side by side; they share the processors."
+    "--first-seed",
+    type=int,
+    help="First seed of every arm. [default: 1; 101 for arms whose settings were tuned on lower seeds]",
 )
-@click.option("--quick", is_flag=True, help="Smaller settings that take minutes.")
 @click.option(
-    "--arms", metavar="NAMES", help="Only these arms, by commas; all for all. [default: all but the extra ones]"
+    "--jobs",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Number of trainings side by side; they share the processors.",
 )
-@click.option("--out", metavar="DIR", help="Where runs and results are kept. [default: runs/reproduce/EXPERIMENT]")
-@click.option("--show", is_flag=True, help="Say what the experiment is, and run nothing.")
+@click.option("--quick", is_flag=True, help="Use smaller settings, which take minutes.")
+@click.option(
+    "--arms", metavar="NAMES", help="Arms to run, separated by commas, or all. [default: all but the extra ones]"
+)
+@click.option("--out", metavar="DIR", help="Folder for runs and results. [default: runs/reproduce/EXPERIMENT]")
+@click.option("--show", is_flag=True, help="Describe the experiment and run nothing.")
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw the learning curves of all seeds.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Print no progress.")
 @as_json
-def command(name, seeds, jobs, quick, arms, out, show, figures, quiet, json_wanted):
+def command(name, seeds, first_seed, jobs, quick, arms, out, show, figures, quiet, json_wanted):
     """Run an EXPERIMENT of a paper over seeds and print the published figures beside ours.
 
-    NAME-all stands for all experiments whose names begin with NAME-. What has ended is kept: the same command again goes
-    on where it was stopped, and a larger --seeds adds to it. Falling short of a criterion is a result, not an error.
+    NAME-all runs all experiments whose names begin with NAME-. Results are stored: the same command resumes where it was
+    stopped, and a larger --seeds adds seeds. An experiment that falls short of its claims is a result, not an error.
 
     \b
     rnnsim list experiments
@@ -56,9 +65,9 @@ def command(name, seeds, jobs, quick, arms, out, show, figures, quiet, json_want
         display = _Display(each, None if quiet else sys.stderr if json_wanted else sys.stdout)
         folder = out if out is None or names == (name,) else Path(out, each)
         try:
-            found = reproduce(each, seeds, jobs, quick, folder, chosen, display, figures)
+            found = reproduce(each, seeds, jobs, quick, folder, chosen, display, figures, first_seed)
         except Interrupted as interrupt:
-            click.echo(f"rnnsim: {interrupt}; the same command goes on", err=True)
+            click.echo(f"rnnsim: {interrupt}; the same command resumes them", err=True)
             click.get_current_context().exit(130)
         data.append(_plain(found))
         if not json_wanted:
@@ -73,7 +82,7 @@ def command(name, seeds, jobs, quick, arms, out, show, figures, quiet, json_want
 
 
 class _Display:
-    """A line for every training that begins or ends, and one every few seconds for one that goes on."""
+    """Prints a line when a training begins or ends, and one every few seconds in between."""
 
     def __init__(self, name, stream):
         self._name, self._stream, self._last = name, stream, {}
@@ -105,7 +114,7 @@ class _Display:
 
 
 def _plain(found):
-    """Everything about a reproduction, for --json and for the table."""
+    """A `Reproduction` as plain values, for --json and for the table."""
     experiment, results = found.experiment, found.results
     return {
         "experiment": experiment.name,
@@ -132,10 +141,12 @@ def _verdict(data):
 
 
 def _lines(data):
-    """The table, its notes, and the verdict."""
+    """The lines of the table, its notes, and the verdict."""
     settings = "quick settings" if data["quick"] else "full settings"
     yield f"{data['experiment']}: {data['about']}"
     yield f"{settings}, {data['seeds']} seed{'s' * (data['seeds'] > 1)}"
+    for first in sorted({arm["first_seed"] for arm in data["arms"]} - {1}):
+        yield f"seeds from {first} on: {', '.join(arm['name'] for arm in data['arms'] if arm['first_seed'] == first)}"
     yield ""
     rows, notes = [], []
     for arm in data["arms"]:
@@ -143,8 +154,8 @@ def _lines(data):
         for measure in arm["measures"]:
             rows += _rows(arm, measure, data, notes)
     published = "published, full settings" if data["quick"] else "published"
-    titles = ("what", published, "ours: median [quartiles]", "seeds", "criterion", "")
-    # The long line that names an arm is no cell of the first column.
+    titles = ("what", published, "ours: median [quartiles]", "seeds", "claim", "")
+    # The long line that names an arm does not widen the first column.
     body = [row if any(row[1:]) else None for row in rows]
     printed = iter(table([row for row in body if row], titles))
     yield from (next(printed), next(printed))
@@ -154,9 +165,9 @@ def _lines(data):
     yield from notes
     for arm in data["arms"]:
         yield from (f"{arm['name']}, seed {entry['seed']} failed: {entry['message']}" for entry in arm["failed"])
-    yield from (f"lost, to be run again: {text}" for text in data["lost"])
-    met = sum(bool(entry["passes"]) for entry in data["criteria"])
-    yield f"{_verdict(data)}: {met} of {len(data['criteria'])} criteria are met"
+    yield from (f"lost, the same command runs it again: {text}" for text in data["lost"])
+    hold = sum(bool(entry["passes"]) for entry in data["claims"])
+    yield f"{_verdict(data)}: {hold} of {len(data['claims'])} claims hold"
     seconds = [(arm["name"], arm["measures"][-1]["median"]) for arm in data["arms"]]
     each = ", ".join(f"{name} {number(value and round(value, 1))} s" for name, value in seconds)
     yield f"time: {each} a seed (median); {data['seconds_of_all_trainings']:.0f} s of training, {data['seconds']:.0f} s this call"
@@ -165,7 +176,7 @@ def _lines(data):
 
 
 def _closing(data):
-    """One table over several experiments: the first measure of every arm, beside the published figure."""
+    """One table of several experiments: the first measure of every arm beside the published figure."""
     rows = []
     for entry in data:
         for number_, arm in enumerate(entry["arms"]):
@@ -189,7 +200,7 @@ def _closing(data):
 
 
 def _rows(arm, measure, data, notes):
-    """The rows of one measure: one for every criterion that is about it, at least one."""
+    """The rows of one measure: one for every claim about it, at least one."""
     published, text = measure["published"], "-"
     if published:
         text = f"{_exact(published['value'])} ({published['tag']})"
@@ -198,9 +209,9 @@ def _rows(arm, measure, data, notes):
     unit = f" ({measure['unit']})" if measure["unit"] else ""
     there = sum(value is not None for value in measure["values"])
     first = (f"  {measure['about']}{unit}", text, _spread(measure), f"{there}/{len(measure['values'])}")
-    criteria = [c for c in data["criteria"] if (c["arm"], c["measure"]) == (arm["name"], measure["name"])]
+    claims = [c for c in data["claims"] if (c["arm"], c["measure"]) == (arm["name"], measure["name"])]
     words = {True: "passes", False: "falls short", None: "not judged"}
-    judged = [(c["criterion"], f"{words[c['passes']]}: {c['found']}") for c in criteria] or [("", "")]
+    judged = [(c["claim"], f"{words[c['passes']]}: {c['found']}") for c in claims] or [("", "")]
     return [(*(first if k == 0 else ("", "", "", "")), *cells) for k, cells in enumerate(judged)]
 
 
@@ -212,7 +223,7 @@ def _spread(measure):
 
 
 def _short(value):
-    """Four digits, or all digits of a large whole number.
+    """Four significant digits; all digits of a number from 1000 on.
 
     >>> _short(17312.5), _short(0.0123456), _short(74000)
     ('17,312', '0.01235', '74,000')
@@ -221,7 +232,7 @@ def _short(value):
 
 
 def _exact(value):
-    """A published figure, as it was published.
+    """A published figure with all its digits.
 
     >>> _exact(133.75), _exact(1273000), _exact(0.5)
     ('133.75', '1,273,000', '0.5')
@@ -238,6 +249,7 @@ def _described(experiment, quick):
             "name": arm.name,
             "about": arm.words,
             "extra": arm.extra,
+            "first_seed": arm.first_seed,
             "settings": arm.settings(quick),
             "first_weights": _first_line(arm.first_weights),
             "published": {name: vars(figure) for name, figure in arm.published.items()},
@@ -252,13 +264,13 @@ def _described(experiment, quick):
         "seeds": experiment.quick_seeds if quick else experiment.seeds,
         "arms": arms,
         "measures": [{"name": m.name, "about": m.words, "unit": m.unit} for m in experiment.all_measures],
-        "criteria": [{"arm": c.arm, "measure": c.measure, "criterion": c.words} for c in experiment.criteria],
+        "claims": [{"arm": c.arm, "measure": c.measure, "claim": c.words} for c in experiment.claims],
         "notes": list(experiment.notes),
     }
 
 
 def _first_line(function):
-    """What a function says about itself; None for no function."""
+    """The first line of the docstring of a function; None for None."""
     return function and function.__doc__.splitlines()[0]
 
 
@@ -269,19 +281,21 @@ def _description(data):
     yield from ("", *table([("paper", data["paper"]), ("seeds", data["seeds"])]))
     measures = [(entry["name"], entry["about"], entry["unit"]) for entry in data["measures"]]
     yield from ("", *table(measures, ("measure", "what it is", "unit")))
-    criteria = [(entry["arm"], entry["measure"], entry["criterion"]) for entry in data["criteria"]]
-    yield from ("", *table(criteria, ("arm", "measure", "criterion")))
+    claims = [(entry["arm"], entry["measure"], entry["claim"]) for entry in data["claims"]]
+    yield from ("", *table(claims, ("arm", "measure", "claim")))
     figures = [
         (arm["name"], name, f"{_exact(figure['value'])} {figure['unit']}", figure["tag"], figure["note"])
         for arm in data["arms"]
         for name, figure in arm["published"].items()
     ]
     if figures:
-        yield from ("", *table(figures, ("arm", "measure", "published", "known by", "note")))
+        yield from ("", *table(figures, ("arm", "measure", "published", "provenance", "note")))
     for arm in data["arms"]:
-        extra = f" (extra: is run with --arms {arm['name']})" if arm["extra"] else ""
+        extra = f" (extra: runs with --arms {arm['name']})" if arm["extra"] else ""
         yield from ("", f"arm {arm['name']}: {arm['about']}{extra}")
         yield from ("  " + line for line in toml.dumps(arm["settings"]).splitlines() if line)
+        if arm["first_seed"] > 1:
+            yield f"  first seed: {arm['first_seed']}; the settings were tuned on lower seeds"
         if arm["first_weights"]:
             yield f"  first weights: {arm['first_weights']}"
     if data["notes"]:

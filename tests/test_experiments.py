@@ -1,6 +1,7 @@
 """Experiments: every one of the registry keeps the contract; one of seconds runs, resumes, fails and is told about."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -17,8 +18,8 @@ import tiny_experiments
 
 from rnnsim.errors import RnnsimError
 from rnnsim.experiments import EXPERIMENTS, members
-from rnnsim.experiments.criteria import median_below, median_meets, seeds_meet, seeds_reach
-from rnnsim.experiments.interface import TAGS, Experiment, Outcome, Published, merged
+from rnnsim.experiments.claims import median_below, median_meets, seeds_meet, seeds_reach
+from rnnsim.experiments.interface import FRESH, TAGS, Experiment, Outcome, Published, merged
 from rnnsim.experiments.results import Results, quartiles
 from rnnsim.experiments.running import reproduce
 from rnnsim.training import config as configuration
@@ -71,11 +72,11 @@ def test_entries_keep_the_contract(name):
     assert (
         isinstance(experiment, Experiment) and experiment.name == name and experiment.about == EXPERIMENTS.summary(name)
     )
-    assert experiment.paper and experiment.criteria and experiment.chosen()
+    assert experiment.paper and experiment.claims and experiment.chosen()
     names = [measure.name for measure in experiment.all_measures]
     assert len(set(names)) == len(names) and all(re.fullmatch(r"[a-z]\w*", each) for each in names)
     assert all(measure.words and callable(measure.of) for measure in experiment.all_measures)
-    assert all(criterion.words and criterion.arm in experiment.chosen() for criterion in experiment.criteria)
+    assert all(claim.words and claim.arm in experiment.chosen() for claim in experiment.claims)
     for arm in experiment.arms:
         assert arm.words and all(figure.tag in TAGS and figure.unit for figure in arm.published.values())
         assert "seed" not in arm.config
@@ -127,7 +128,7 @@ def test_contract_is_checked():
     with pytest.raises(RnnsimError, match="tag=sure: expected one of read"):
         Published(1.0, "bits", "sure")
     good = tiny_experiments.TINY
-    for bad in (dict(criteria=(median_meets("tame", "los<1"),)), dict(criteria=(median_meets("tme", "loss<1"),))):
+    for bad in (dict(claims=(median_meets("tame", "los<1"),)), dict(claims=(median_meets("tme", "loss<1"),))):
         with pytest.raises(RnnsimError, match="did you mean"):
             Experiment(**{**{key: getattr(good, key) for key in ("name", "about", "paper", "arms", "measures")}, **bad})
 
@@ -164,7 +165,7 @@ def test_quartiles():
 
 
 @pytest.mark.parametrize(
-    "criterion, values, passes, found",
+    "claim, values, passes, found",
     [
         (seeds_meet("a", "loss<1", at_least=0.9), [0.5] * 9 + [2.0], True, "9 of 10"),
         (seeds_meet("a", "loss<1", at_least=0.9), [0.5] * 8 + [None, 2.0], False, "8 of 10"),
@@ -180,8 +181,8 @@ def test_quartiles():
         (median_below("a", "b", "loss"), [0.5], None, "not run"),
     ],
 )
-def test_criteria(criterion, values, passes, found):
-    assert tuple(criterion.judge(results(a=values))) == (passes, found)
+def test_claims(claim, values, passes, found):
+    assert tuple(claim.judge(results(a=values))) == (passes, found)
 
 
 def test_comparisons():
@@ -228,7 +229,7 @@ def test_failing_seeds_are_kept(done):
         assert re.match(r"step \d+: .*; last good checkpoint: ", record["message"])
     assert found.results.values("wild", "loss") == [None, None] == found.results.values("wild", "seconds")
     data = found.summary()
-    assert [entry["passes"] for entry in data["criteria"]] == [True, True, False] and data["passes"] is False
+    assert [entry["passes"] for entry in data["claims"]] == [True, True, False] and data["passes"] is False
     assert [entry["seed"] for entry in data["arms"][1]["failed"]] == [1, 2]
 
 
@@ -273,6 +274,43 @@ def test_other_settings_are_refused(done):
     finally:
         object.__setattr__(arm, "config", tiny_experiments.SETTINGS)
     assert (folder / "results.json").read_bytes() == before
+
+
+def test_fresh_seeds(tmp_path):
+    """An arm that was tuned on low seeds is judged on those from 101 on, and a folder never mixes the two."""
+    tame = dataclasses.replace(tiny_experiments.TINY.arms[0], first_seed=FRESH)
+    with pytest.MonkeyPatch.context() as patch:
+        fresh = dataclasses.replace(tiny_experiments.TINY, arms=(tame, tiny_experiments.TINY.arms[1]))
+        patch.setattr(tiny_experiments, "TINY", fresh)
+        found = reproduce(TINY, seeds=1, out=tmp_path / "fresh", quick=True, draw=False)
+        assert [(record["arm"], record["seed"]) for record in found.results.records] == [("tame", 101)]
+        assert open_run(tmp_path / "fresh" / "tame" / "seed-101").config["seed"] == 101
+        assert json.loads((tmp_path / "fresh" / "results.json").read_text())["first_seeds"] == {"tame": 101}
+        assert found.summary()["arms"][0]["first_seed"] == 101
+        assert found.results.values("tame", "loss")[0] is not None
+        with pytest.raises(RnnsimError, match="other settings: first_seeds.tame is 101, not 1; choose another folder"):
+            reproduce(TINY, seeds=1, out=tmp_path / "fresh", quick=True, draw=False, first_seed=1)
+        # A folder of version 0.1 has no first seeds: all its seeds count from 1.
+        data = json.loads((tmp_path / "fresh" / "results.json").read_text())
+        del data["first_seeds"]
+        (tmp_path / "fresh" / "results.json").write_text(json.dumps(data))
+        with pytest.raises(RnnsimError, match="first_seeds.tame is 1, not 101"):
+            reproduce(TINY, seeds=1, out=tmp_path / "fresh", quick=True, draw=False)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_tuned_arms_have_fresh_seeds(name):
+    """Settings that were chosen on seeds from 1 on: norm_floor, shortcut, closed, open."""
+    for arm in EXPERIMENTS.load(name).arms:
+        tuned = name in ("ntm-repeat-copy", "ntm-associative-recall") and arm.name.startswith("ntm")
+        tuned |= arm.name.endswith(("open", "-closed", "-shortcut"))
+        tuned |= name in ("gers-msd", "gers-nmsd") and arm.name == "no-peepholes"
+        assert arm.first_seed == (FRESH if tuned else 1), arm.name
+
+
+def test_no_claim_is_about_time():
+    for name in EXPERIMENTS:
+        assert all(claim.measure != "seconds" for claim in EXPERIMENTS.load(name).claims)
 
 
 def test_folders_of_others_are_left_alone():
@@ -366,7 +404,9 @@ def test_interrupt(whole):
     child.send_signal(signal.SIGINT)
     _, error = child.communicate()
     assert child.returncode == 130, error
-    assert "interrupted; 0 of 2 trainings have ended; the same command goes on" in error and "Traceback" not in error
+    assert (
+        "interrupted; 0 of 2 trainings have ended; the same command resumes them" in error and "Traceback" not in error
+    )
     for seed in (1, 2):
         run = open_run(f"r/tame/seed-{seed}")
         assert 0 < run.checkpoint().progress["step"] < 6000
@@ -400,7 +440,7 @@ def test_table(shell, done):
     middle = np.median(found.results.values("tame", "loss"))
     row = lines["loss (nats)"]
     assert "0.4 (uncertain)" in row and f"{middle:.4g} [" in row and "2/2" in row and "passes: 2 of 2" in row
-    assert "falls short: " in out and "falls short: 2 of 3 criteria are met" in out
+    assert "falls short: " in out and "falls short: 2 of 3 claims hold" in out
     assert "5,000 (read)" in lines["training sequences until loss<0.5 (sequences)"]
     assert "published, tame, loss: a guess" in out
     assert out.count("wild, seed 1 failed: step ") == 1 and "0/2" in out
@@ -443,7 +483,7 @@ def test_show(shell):
         assert code == 0 and EXPERIMENTS.load(name).paper in out
     _, out, _ = shell("reproduce", "tiny", "--show", "--json")
     data = json.loads(out)
-    assert data["arms"][0]["settings"] == tiny_experiments.SETTINGS and data["criteria"][0]["arm"] == "tame"
+    assert data["arms"][0]["settings"] == tiny_experiments.SETTINGS and data["claims"][0]["arm"] == "tame"
     _, out, _ = shell("reproduce", "ntm-all", "--show", "--json")
     assert [entry["experiment"] for entry in json.loads(out)] == list(members("ntm-all"))
     assert not Path("runs").exists()
@@ -459,10 +499,11 @@ BAD = {
     "reproduce tny": "unknown experiment 'tny'; did you mean 'tiny'",
     "reproduce tny-all": "unknown experiment 'tny-all'",
     "reproduce tiny --seeds 0": "seeds=0: expected a value of at least 1",
+    "reproduce tiny --first-seed -1": "first_seed=-1: expected a value of at least 0",
     "reproduce tiny --jobs 0": "jobs=0: expected a value of at least 1",
     "reproduce tiny --seeds many": "many",
     "reproduce tiny --arms tme": "unknown arm of experiment 'tiny' 'tme'; did you mean 'tame'",
-    "reproduce tiny --arms ,": "arms: none is named, expected some of tame, wild or all",
+    "reproduce tiny --arms ,": "arms: no name given, expected some of tame, wild or all",
     "reproduce tiny --out full": "full: the folder holds something else",
 }
 

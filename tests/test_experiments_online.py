@@ -5,6 +5,7 @@ import pytest
 
 from rnnsim.experiments import EXPERIMENTS
 from rnnsim.experiments.interface import merged
+from rnnsim.experiments.results import Results
 from rnnsim.experiments.worker import train_one
 from rnnsim.tasks import influence_balancing
 from rnnsim.tasks.add import floors
@@ -40,8 +41,20 @@ def test_first_weights_of_the_add_task():
 def test_bounds_of_the_add_task_are_its_floors():
     bounds = {figure.value for arm in EXPERIMENTS.load("online-add").arms for figure in arm.published.values()}
     assert bounds == {round(floors()[name], 4) for name in ("first", "both")}
-    words = " ".join(criterion.words for criterion in EXPERIMENTS.load("online-add").criteria)
+    words = " ".join(criterion.words for criterion in EXPERIMENTS.load("online-add").claims)
     assert str(round(floors()["none"], 4)) in words
+
+
+def test_bound_of_both_bits_of_the_add_task():
+    """The medians measured over the seeds 1 to 3, and over seed 1 for tbptt-10: rtrl and kf-rtrl reach it, tbptt-10 does not."""
+    claims = [claim for claim in EXPERIMENTS.load("online-add").claims if claim.words == "median under 0.47"]
+    assert [claim.arm for claim in claims] == ["rtrl", "tbptt-10", "kf-rtrl"]
+    records = [
+        {"arm": arm, "seed": 1, "status": "finished", "measures": {"loss": loss}}
+        for arm, loss in (("rtrl", 0.4688), ("tbptt-10", 0.4718), ("kf-rtrl", 0.4690))
+    ]
+    results = Results(records, ["rtrl", "tbptt-10", "kf-rtrl"], seeds=1)
+    assert [claim.judge(results).passes for claim in claims] == [True, False, True]
 
 
 def test_fixed_trains_the_readout_alone(tmp_path):

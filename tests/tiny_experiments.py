@@ -1,6 +1,6 @@
 """Experiments of seconds, which the tests of the runner run: one that learns, one with an arm that diverges, a long one."""
 
-from rnnsim.experiments.criteria import median_below, median_meets, seeds_meet, seeds_reach
+from rnnsim.experiments.claims import median_below, median_meets, seeds_meet, seeds_reach
 from rnnsim.experiments.interface import Arm, Experiment, Measure, Published
 from rnnsim.experiments.measures import evaluated, sequences_until, share
 
@@ -37,7 +37,7 @@ TINY = Experiment(
         share("right_3", "right at delay 3", {"delay": 3}, count=100),
         Measure("parameters", "parameters", "", lambda outcome: outcome.net.n_parameters),
     ),
-    criteria=(
+    claims=(
         seeds_reach("tame", "sequences", at_least=0.5),
         seeds_meet("tame", "loss<0.6", more_than=0.5),
         median_meets("tame", "loss<1e-9"),
@@ -53,7 +53,7 @@ AGAINST = Experiment(
     paper="nobody: Nowhere, 2000",
     arms=(Arm("tame", "eight units", SETTINGS), Arm("wild", "a rate that nothing survives", WILD)),
     measures=(evaluated("loss", "loss", "nats", count=200),),
-    criteria=(median_below("tame", "wild", "loss"),),
+    claims=(median_below("tame", "wild", "loss"),),
 )
 
 _LONG = {
@@ -70,6 +70,6 @@ SLOW = Experiment(
     paper="nobody: Nowhere, 2000",
     arms=(Arm("tame", "eight units", _LONG),),
     measures=(evaluated("loss", "loss", "nats", count=200),),
-    criteria=(),
+    claims=(),
     seeds=2,
 )

@@ -1,4 +1,4 @@
-"""Experiments of papers, as data: settings, measures, criteria and the published figures beside ours.
+"""Experiments of papers, as data: settings, measures, claims and the published figures.
 
 The contract is in `rnnsim.experiments.interface`; `rnnsim.experiments.running.reproduce` runs one over seeds.
 
@@ -18,7 +18,7 @@ EXPERIMENTS = Registry(
         ),
         "online-add": (
             "rnnsim.experiments.online:ONLINE_ADD",
-            "two dependencies of 5 and 9 ticks by every rule that learns while the sequence runs",
+            "two dependencies of 5 and 9 time steps, by every online learning rule",
         ),
         "influence-balancing": (
             "rnnsim.experiments.online:INFLUENCE_BALANCING",
@@ -50,11 +50,11 @@ EXPERIMENTS = Registry(
         ),
         "lstm1997-two-sequence-a": (
             "rnnsim.experiments.lstm1997_values:TWO_SEQUENCE_A",
-            "two classes told by the first elements, 1 or -1, of noisy sequences (experiment 3a)",
+            "two classes that the first elements, 1 or -1, of noisy sequences tell apart (experiment 3a)",
         ),
         "lstm1997-two-sequence-b": (
             "rnnsim.experiments.lstm1997_values:TWO_SEQUENCE_B",
-            "two classes told by noisy first elements of noisy sequences (experiment 3b)",
+            "two classes that noisy first elements of noisy sequences tell apart (experiment 3b)",
         ),
         "lstm1997-two-sequence-c": (
             "rnnsim.experiments.lstm1997_values:TWO_SEQUENCE_C",
@@ -94,7 +94,7 @@ EXPERIMENTS = Registry(
         ),
         "gers-gts": (
             "rnnsim.experiments.gers_timing:GTS",
-            "generate a spike F or F + 1 ticks later, as the input says: memory block with peepholes, and without",
+            "generate spikes F or F + 1 time steps apart, as the input says: memory block with peepholes, and without",
         ),
         "gers-pfg": (
             "rnnsim.experiments.gers_timing:PFG",
@@ -114,7 +114,7 @@ EXPERIMENTS = Registry(
         ),
         "guess-two-sequence": (
             "rnnsim.experiments.guessing:TWO_SEQUENCE",
-            "two classes told by the first of 500 to 550 elements, by random weights",
+            "two classes that the first of 500 to 550 elements tells apart, by random weights",
         ),
         "guess-latch": (
             "rnnsim.experiments.guessing:LATCH",
@@ -139,7 +139,7 @@ EXPERIMENTS = Registry(
         ),
         "limit-counting": (
             "rnnsim.experiments.guessing:COUNTING",
-            "tell 99 from 100 steps: expected to fail by gradients; 3 from 11 is learnt",
+            "tell 99 from 100 steps: expected to fail by gradients; 3 from 11 is learned",
         ),
         "ntm-copy": ("rnnsim.experiments.ntm:COPY", "copy of 1 to 20 vectors of 8 bits by a neural Turing machine"),
         "ntm-repeat-copy": (
@@ -152,7 +152,7 @@ EXPERIMENTS = Registry(
         ),
         "ntm-ngram": (
             "rnnsim.experiments.ntm:NGRAM",
-            "the next bit of a random 6-gram source by a neural Turing machine, beside the best predictor",
+            "the next bit of a random 6-gram source by a neural Turing machine, beside the optimal predictor",
         ),
         "ntm-priority-sort": (
             "rnnsim.experiments.ntm:PRIORITY_SORT",
@@ -163,7 +163,7 @@ EXPERIMENTS = Registry(
 
 
 def members(name):
-    """The experiments that a name stands for: itself, or for ``ntm-all`` all whose names begin with ``ntm-``.
+    """The names of the experiments that `name` stands for: itself, or for ``ntm-all`` all names that begin with ``ntm-``.
 
     Raises `RnnsimError` with the nearest name if there is none.
 

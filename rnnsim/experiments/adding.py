@@ -1,11 +1,11 @@
 """The adding problem of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8):1735-1780), experiment 4, T = 100, by BPTT.
 
-The paper trains two blocks of two memory cells, 93 weights, online by its truncated rule. This is what an LSTM with forget
-gates, full BPTT and Adam makes of the same task with the paper's criterion: the last 2000 training sequences right to .04 and
-their mean error below .01.
+The paper trains two blocks of two memory cells, 93 weights, online by its truncated rule. Here an LSTM with forget gates learns
+the same task by full BPTT and Adam, with the paper's criterion: the last 2000 training sequences are right to .04, and their
+mean error is below .01.
 """
 
-from rnnsim.experiments.criteria import seeds_meet, seeds_reach
+from rnnsim.experiments.claims import seeds_meet, seeds_reach
 from rnnsim.experiments.interface import Arm, Experiment, Published
 from rnnsim.experiments.measures import sequences_until_solved, share
 
@@ -41,12 +41,12 @@ ADDING_BPTT = Experiment(
         share("right", "test sequences right", count=2560),
         share("right_200", "test sequences right at T = 200", options={"length": 200}, count=2560),
     ),
-    criteria=(
+    claims=(
         seeds_reach("lstm", "sequences", at_least=0.9),
         seeds_meet("lstm", "right>99", at_least=0.9),
     ),
     notes=(
-        "The published figure is that of another learning rule and a smaller network: it stands beside ours, it is no bound.",
+        "The published figure belongs to another learning rule and a smaller network: it is shown beside ours and is no bound.",
         "Quick settings have T = 30.",
     ),
 )

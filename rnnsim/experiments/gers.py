@@ -1,38 +1,38 @@
 """Streams without resets: Gers, Schmidhuber & Cummins 2000 (Neural Computation 12(10):2451-2471), forget gates.
 
-A training stream ends at its first error and the next one begins anew, with the learning rate whole again. The paper tests ten
-fresh streams after every training stream, here after every 100: a network is perfect when ten streams of 100,000 ticks, a million
-predictions, have no error.
+A training stream ends at its first error; the next one starts from a reset state and with the full learning rate. The paper
+tests ten fresh streams after every training stream, we test after every 100: a network is perfect when ten streams of 100,000
+time steps, a million predictions, have no error.
 """
 
-from rnnsim.experiments.criteria import seeds_reach
+from rnnsim.experiments.claims import seeds_reach
 from rnnsim.experiments.interface import Arm, Experiment, Measure, Published
 from rnnsim.experiments.lstm1997_lags import online
 
 PAPER = "F. A. Gers, J. Schmidhuber, F. Cummins: Learning to forget. Neural Computation 12(10):2451-2471, 2000"
 
 
-def _perfect(ticks):
+def _perfect(length):
     def of(outcome):
         return outcome.result["solved_at"]
 
-    return Measure("sequences", f"training streams until ten streams of {ticks:,} ticks are right", "streams", of)
+    return Measure("sequences", f"training streams until ten streams of {length:,} time steps are right", "streams", of)
 
 
 def _length():
     def of(outcome):
         return outcome.result.get("best_time_steps") or 0.0
 
-    return Measure("ticks", "ticks before the first error, mean of ten streams, at best", "ticks", of)
+    return Measure("time_steps", "time steps before the first error, mean of ten streams, at best", "time steps", of)
 
 
-def _good(ticks):
-    """1 if it is good: not perfect, but more than so many ticks are right on average."""
+def _good(length):
+    """1 for a good network: not perfect, but right for more than `length` time steps on average."""
 
     def of(outcome):
-        return float(outcome.result["solved_at"] is None and (outcome.result.get("best_time_steps") or 0.0) > ticks)
+        return float(outcome.result["solved_at"] is None and (outcome.result.get("best_time_steps") or 0.0) > length)
 
-    return Measure("good", f"not perfect, but more than {ticks:,} ticks at best", "", of)
+    return Measure("good", f"not perfect, but more than {length:,} time steps at best", "", of)
 
 
 # -- continual embedded Reber grammar ----------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ REBER = Experiment(
         _reber("forget", "forget gates, 424 weights; published: 18 % perfect, 29 % good", _FORGET, 18, 18_889),
         _reber(
             "forget-decay",
-            "forget gates, the learning rate times .99 at every tick; published: 62 % perfect, 6 % good",
+            "forget gates, the learning rate times .99 at every time step; published: 62 % perfect, 6 % good",
             _FORGET,
             62,
             14_087,
@@ -70,21 +70,21 @@ REBER = Experiment(
         ),
     ),
     measures=(_perfect(100_000), _good(1000), _length()),
-    criteria=(
+    claims=(
         seeds_reach("forget", "sequences", at_least=0.1),
         seeds_reach("forget-decay", "sequences", at_least=0.5),
     ),
     quick_seeds=1,
     notes=(
         "The published shares of good and bad networks and those of standard LSTM are from memory, not read again.",
-        "The bounds are ours: a little less than the published shares, as ten seeds are few.",
+        "The bounds are ours: somewhat below the published shares, because ten seeds are few.",
     ),
 )
 
 # -- continual temporal order ------------------------------------------------------------------------------------------------
 
 _ORDER = {"blocks": 3, "size": 2, "sees": "cells", "bias": "gates", "shortcut": True, "in_bias": "-2,-4,-6"}
-_ORDER_STREAM = 10_500  # ticks of 100 sequences
+_ORDER_STREAM = 10_500  # time steps of 100 sequences
 
 
 def _order(name, words, network, percent, streams, **rates):
@@ -122,12 +122,12 @@ ORDER = Experiment(
         ),
     ),
     measures=(_perfect(_ORDER_STREAM), _length()),
-    criteria=(seeds_reach("forget", "sequences", at_least=0.1), seeds_reach("forget-decay", "sequences", at_least=0.2)),
+    claims=(seeds_reach("forget", "sequences", at_least=0.1), seeds_reach("forget-decay", "sequences", at_least=0.2)),
     seeds=10,
     quick_seeds=1,
     notes=(
-        "The paper's alpha decay of .9 is taken as one a sequence of about 105 ticks: .999 a tick.",
-        "The forget gates begin with a bias of 5, the learning rate is .5; the bounds are ours.",
-        "A test is ten streams of 10,500 ticks, which is 100 sequences on average.",
+        "We take the paper's decay of the learning rate by .9 as one for a sequence of about 105 time steps: .999 a time step.",
+        "The biases of the forget gates start at 5, the learning rate is .5; the bounds are ours.",
+        "A test is ten streams of 10,500 time steps, which is 100 sequences on average.",
     ),
 )

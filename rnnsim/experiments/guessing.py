@@ -1,11 +1,11 @@
 """Random weight guessing (Hochreiter & Schmidhuber, NIPS 9, 1996), and two limits of gradients that the paper of 1997 states.
 
 Networks A1(n) and A2 of `rnnsim.cells.connections`, logistic units, weights from U[-100, 100]; the hidden units are computed
-first and the output unit sees them at the same tick. The published figures are mean trials.
+first, and the output unit sees them at the same time step. The published figures are mean numbers of trials.
 """
 
-from rnnsim.experiments.criteria import seeds_meet, seeds_reach
-from rnnsim.experiments.interface import Arm, Experiment, Measure, Published
+from rnnsim.experiments.claims import seeds_meet, seeds_reach
+from rnnsim.experiments.interface import Arm, Claim, Experiment, Measure, Published, Verdict
 from rnnsim.experiments.lstm1997_lags import online
 from rnnsim.experiments.measures import evaluated, sequences_until_solved, share
 
@@ -22,13 +22,19 @@ def _trials():
 
 
 def network(table, hidden, activation="logistic"):
-    """The table [network] of A1 or A2 with so many hidden units."""
+    """The configuration of the network A1 or A2: `table` "guess-a1" or "guess-a2", and the number of hidden units."""
     options = {"hidden": hidden + 1, "outputs_last": 1, "readout": "units", "activation": activation}
     return {"name": "rnn", "options": {**options, "connections": table}}
 
 
 def settings(task, options, net, steps, candidates=5000):
-    """The configuration of a training by guessing, until the last sequences of the task's criterion are right."""
+    """The training configuration of random weight guessing, until the task's criterion is met.
+
+    task, options : name and options of the task
+    net : configuration of the network
+    steps : largest number of steps
+    candidates : networks guessed in a step
+    """
     return {
         **dict(steps=steps, batch=_BATCH, until="solved", report_every=100, checkpoint_every=1000),
         "task": {"name": task, "options": options},
@@ -52,10 +58,10 @@ def _experiment(name, arms, reach=1, notes=()):
         paper=PAPER,
         arms=arms,
         measures=(_trials(), share("right", "fresh test sequences right", count=2560)),
-        criteria=tuple(
-            criterion
+        claims=tuple(
+            claim
             for arm in arms
-            for criterion in (
+            for claim in (
                 seeds_reach(arm.name, "trials", at_least=least[arm.name]),
                 seeds_meet(arm.name, "right>99", at_least=least[arm.name]),
             )
@@ -63,8 +69,8 @@ def _experiment(name, arms, reach=1, notes=()):
         seeds=50,
         quick_seeds=5,
         notes=(
-            "A guess is solved when the last sequences of the task's criterion, which it has not seen before, are all right. The "
-            "published figures are means; of a number of trials with one chance of success the median is .69 of the mean.",
+            "Solved: a guessed network has all sequences of the task's criterion right, none of which it was selected on. The "
+            "published figures are means; where every trial has the same chance of success, the median is .69 of the mean.",
             *notes,
         ),
     )
@@ -111,7 +117,7 @@ def _tomita(grammar, n, first, second, steps=2000):
     return _experiment(
         f"tomita-{grammar}",
         _arms("tomita", {"grammar": grammar}, _rows(n, first, second, "uncertain"), steps=steps),
-        notes=("Half of the strings are of the language; lengths and this balance are ours.",),
+        notes=("Half of the strings belong to the language; this share and the lengths are ours.",),
     )
 
 
@@ -124,13 +130,13 @@ TOMITA_4 = _tomita(4, 2, 13_833, 35_610)
 
 
 def _online(task, options, rate, steps):
-    """Memory blocks of 1997, online by the truncated rule."""
+    """The training configuration of two blocks of two cells, online by the truncated rule."""
     blocks = {"blocks": 2, "size": 2, "in_bias": "-3,-6"}
     return {**online(task, options, blocks, rate, steps, report=steps // 10), "dtype": "float32"}
 
 
 def _bptt(task, options, steps, hidden=16, rate=2e-3):
-    """An LSTM with forget gates by the full gradient."""
+    """The training configuration of an LSTM with forget gates by the full gradient."""
     return {
         **dict(steps=steps, batch=20, until="solved", report_every=steps // 10),
         "task": {"name": task, "options": options},
@@ -140,18 +146,17 @@ def _bptt(task, options, steps, hidden=16, rate=2e-3):
 
 
 def _fails(arm):
-    """A limit that the paper states: of the seeds not one gets there."""
-    from rnnsim.experiments.interface import Criterion, Verdict
+    """The claim of a limit that the paper states: no seed solves the task."""
 
     def judge(results):
         values = results.values(arm, "sequences")
         solved = sum(value is not None for value in values)
         return Verdict(solved == 0 if values else None, f"{solved} of {len(values)} solved" if values else "not run")
 
-    return Criterion(arm, "sequences", "expected to fail: no seed solves it", judge)
+    return Claim(arm, "sequences", "expected to fail: no seed solves it", judge)
 
 
-def _limit(name, arms, criteria, notes):
+def _limit(name, arms, claims, notes):
     return Experiment(
         name=f"limit-{name}",
         paper=_LIMITS,
@@ -162,7 +167,7 @@ def _limit(name, arms, criteria, notes):
             share("right", "fresh test sequences right", count=2560),
             evaluated("error", "mean absolute error of test sequences", "", "error", count=2560),
         ),
-        criteria=criteria,
+        claims=claims,
         seeds=5,
         quick_seeds=2,
         notes=notes,
@@ -200,15 +205,15 @@ DELAYED_XOR = _limit(
         seeds_meet("parity-guess", "right>99", at_least=1),
     ),
     (
-        "An arm that is expected to fail passes if it does. Storing one of the two signs does not make the error smaller, "
-        "so there is nothing to begin with.",
+        "The claim of an arm that is expected to fail holds if it fails. Storing one of the two signs alone does not decrease "
+        "the error, so the gradient has nothing to follow.",
         "A limit is shown for these settings and numbers of sequences only: 200,000 and 100,000 for XOR, 20,000 for parity.",
     ),
 )
 
 
 def delay_line(net, seed):
-    """Unit 1 is the input, unit k + 1 is unit k a tick later; the output is the last unit, a tick before, AND the input."""
+    """a delay line: unit 1 is the input, unit k + 1 is unit k one time step later; the output is (last unit before) AND input"""
     weights = net.layout.views(net.theta)
     net.theta[...] = 0
     last = net.hidden - 1
@@ -243,7 +248,7 @@ COUNTING = _limit(
         Arm("easy-bptt", "3 or 11 steps, 16 LSTM units, full gradient", _bptt("counting", _EASY, 3000)),
         Arm(
             "guess",
-            "99 or 100 steps by guessing, A2: whether the number of steps is even is enough",
+            "99 or 100 steps by guessing, A2: the parity of the number of steps is enough",
             settings("counting", _COUNT, network("guess-a2", 10), 2000),
         ),
         Arm(
@@ -270,7 +275,7 @@ COUNTING = _limit(
         seeds_meet("by-hand", "right>99", at_least=1),
     ),
     (
-        "An arm that is expected to fail passes if it does; shown for these settings and numbers of sequences only.",
+        "The claim of an arm that is expected to fail holds if it fails, for these settings and numbers of sequences only.",
         "The first spike comes at step 0 to 10.",
     ),
 )

@@ -1,26 +1,13 @@
-"""The contract of an experiment: what is trained, what is measured, when it passes, and what the paper says.
+"""The contract of an experiment: what is trained, what is measured, what is claimed, and what the paper reports.
 
-An experiment
-1. is data: an `Experiment` at the top level of a module, entered in `rnnsim.experiments.EXPERIMENTS` under its `name` and
-   with one line about it; nothing is computed when the module is imported;
-2. has arms, the things that are compared: the paper's network, a baseline, other settings. An `Arm` is a training
-   configuration as in `rnnsim.training.config` (task, network, rule, optimizer, steps, batch, until, ...) without a seed,
-   and `quick`: what is different where a result is wanted in minutes. An `extra` arm is run only if it is named. Where no
-   option says what the first weights are, `first_weights`, a function of (net, seed), sets them in ``net.theta``;
-3. is run with the seeds 1, 2, ..., N in every arm: first weights and data follow from the seed. A training stops as its
-   configuration says; ``until="loss<0.1 twice"`` waits for evaluations on the way, which should be of the validation split;
-4. has measures: a `Measure` has a name (as a variable's), words, a unit, and a function of an `Outcome` that gives a number,
-   or None where there is none (the sequences until solved of a training that did not solve it). "seconds" is a measure
-   of every experiment. A measure is a function of the trained network and of the reports, not of the time of day, and of
-   a fixed set of sequences, the same for all seeds and arms;
-5. has published figures, a `Published` for a measure of an arm: value, unit and tag. The tag says how the figure is known:
-   "read" in the paper, "computed" by us from the paper's definitions, "memory" (not read again), "uncertain" (read off a
-   picture, or contradicted elsewhere). A figure that is tagged uncertain is shown as such and is never a bound. What is
-   different between the paper and the arm (another rule, another size) stands in the `note`;
-6. has criteria with words; a `Criterion` belongs to a row of the table (arm, measure) and judges the values of all
-   seeds. A seed that diverged meets no criterion. `rnnsim.experiments.criteria` has the usual ones. A criterion comes from
-   the paper, or says in its words what it asks for;
-7. passes if every criterion does. Falling short is a result like any other: it is shown with its figures.
+An `Experiment` is data: an object at the top level of a module, listed in `rnnsim.experiments.EXPERIMENTS` under its name
+with a one-line description. Importing the module computes nothing. The docstrings of the classes below state the contract:
+
+`Experiment`   arms, measures and claims of one section of a paper
+`Arm`          one of the settings that the experiment compares, with the published figures
+`Measure`      a figure of one trained network, computed from an `Outcome`
+`Published`    a figure of the paper and its provenance
+`Claim`        what has to hold for a measure over all seeds of an arm; it returns a `Verdict`
 """
 
 from collections.abc import Callable
@@ -32,11 +19,19 @@ from rnnsim.errors import unknown
 from rnnsim.experiments import EXPERIMENTS
 
 TAGS = ("read", "computed", "memory", "uncertain")
+FRESH = 101  # the first seed of an arm whose settings were tuned on lower seeds
 
 
 @dataclass(frozen=True)
 class Published:
-    """A figure of a paper, and how it is known.
+    """A published figure and its provenance.
+
+    value, unit : the figure
+    tag : "read" in the paper, "computed" by us from the paper's definitions, "memory" (recalled, not read again), or
+        "uncertain" (read off a picture, or contradicted elsewhere); an uncertain figure is shown as such and is never a bound
+    note : what differs between the paper's setting and the arm's, such as another rule or another size
+
+    Raises `RnnsimError` for another tag.
 
     >>> Published(74_000, "sequences", "read", "mean of 10 trials").tag
     'read'
@@ -53,7 +48,19 @@ class Published:
 
 @dataclass(frozen=True)
 class Measure:
-    """A named figure of one trained network; `of` is a function of an `Outcome`."""
+    """A figure of one trained network.
+
+    name : an identifier, unique in its experiment
+    words : the row's text in the table
+    unit : of the figure; "" for a pure number
+    of : function of an `Outcome` that returns a number, or None if there is none (the sequences until solved of a training
+        that did not solve the task)
+
+    A measure depends on the trained network and on the reports of its training, never on the time of day. If it evaluates
+    the network, it does so on a fixed set of sequences, the same for all seeds and arms.
+
+    >>> largest = Measure("largest", "largest weight", "", lambda outcome: float(abs(outcome.net.theta).max()))
+    """
 
     name: str
     words: str
@@ -62,15 +69,23 @@ class Measure:
 
 
 class Verdict(NamedTuple):
-    """What a criterion finds: whether it is met (None: it cannot be judged) and in words what was found."""
+    """The result of judging a `Claim`: whether it holds (None if the arm was not run), and the figures it was judged by."""
 
     passes: bool | None
     found: str
 
 
 @dataclass(frozen=True)
-class Criterion:
-    """What has to hold for the values of a measure over all seeds; `judge` takes a `rnnsim.experiments.results.Results`."""
+class Claim:
+    """A statement about the values of a measure over all seeds of an arm; `rnnsim.experiments.claims` builds the usual ones.
+
+    arm, measure : the row of the table that shows the claim
+    words : the statement, such as "median under 0.1"
+    judge : function of the `rnnsim.experiments.results.Results` that returns a `Verdict`
+
+    A claim is the paper's, or its words or a note of the experiment say that the bound is ours. A seed that diverged
+    never counts in favour of a claim. Seconds are a measure and no claim: they depend on the machine.
+    """
 
     arm: str
     measure: str
@@ -80,35 +95,65 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the things that an experiment compares."""
+    """One of the settings that an experiment compares: the paper's network, a baseline, a variant.
+
+    name, words : the name on the command line, and the description in the table
+    config : a training configuration (`rnnsim.training.config`) without a seed
+    quick : what the quick settings change in it, table by table, so that a result takes minutes
+    published : published figures, ``{name of a measure: Published}``
+    extra : an extra arm runs only if ``--arms`` names it
+    first_weights : function of (net, seed) that sets the first weights in ``net.theta``, where no option of the network
+        does; None: the network draws them
+    first_seed : the first of its seeds. 1, or `FRESH` if the settings of the arm were tuned on lower seeds: a setting is
+        never judged on the seeds that chose it
+
+    >>> Arm("gru", "64 units", {"steps": 1000}, quick={"steps": 10}).settings(quick=True)
+    {'steps': 10}
+    """
 
     name: str
     words: str
     config: dict
     quick: dict = field(default_factory=dict)
-    published: dict = field(default_factory=dict)  # name of a measure -> Published
-    extra: bool = False  # is run only if it is named
-    first_weights: Callable | None = None  # of (net, seed), sets them; None: they are as the network draws them
+    published: dict = field(default_factory=dict)
+    extra: bool = False
+    first_weights: Callable | None = None
+    first_seed: int = 1
 
     def settings(self, quick=False):
-        """The training configuration, in full or with what is different in quick ones; without a seed."""
+        """The training configuration without a seed: the full settings, or the quick ones."""
         return merged(self.config, self.quick) if quick else merged(self.config, {})
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment of a paper; the contract is at the top of the module.
+    """An experiment of a paper, as data.
 
-    seeds, quick_seeds : how many seeds are run if nothing else is asked for
-    notes : what differs from the paper, or is not said there; one sentence each
-    about : one line about it; by default the line that stands in `EXPERIMENTS`
+    name : as in `EXPERIMENTS`
+    paper : authors, title, journal, year and section
+    arms, measures, claims : tuples of `Arm`, `Measure` and `Claim`; "seconds" is a measure of every experiment
+    seeds, quick_seeds : default number of seeds in full and in quick settings
+    notes : what differs from the paper, or what the paper does not say; one sentence each
+    about : one-line description; by default the one in `EXPERIMENTS`
+
+    Every arm is trained with the seeds first_seed, first_seed + 1, ...; the seed determines first weights and data. A training
+    stops as its configuration says; ``until="loss<0.1 twice"`` looks at evaluations during training, which have to be on the
+    validation split. An experiment passes if all its claims hold. One that falls short is a result like any other: the
+    table shows its figures.
+
+    Raises `RnnsimError` if a claim or a published figure names an arm or a measure that does not exist.
+
+    >>> from rnnsim.experiments import EXPERIMENTS
+    >>> experiment = EXPERIMENTS.load("adding-bptt")
+    >>> experiment.arm_names, [measure.name for measure in experiment.all_measures]
+    (('lstm',), ['sequences', 'right', 'right_200', 'seconds'])
     """
 
     name: str
     paper: str
     arms: tuple
     measures: tuple
-    criteria: tuple
+    claims: tuple
     seeds: int = 10
     quick_seeds: int = 3
     notes: tuple = ()
@@ -117,35 +162,38 @@ class Experiment:
     def __post_init__(self):
         if not self.about:
             object.__setattr__(self, "about", EXPERIMENTS.summary(self.name))
-        for criterion in self.criteria:
-            self.arm(criterion.arm)
-            self.measure(criterion.measure)
+        for claim in self.claims:
+            self.arm(claim.arm)
+            self.measure(claim.measure)
         for arm in self.arms:
             for name in arm.published:
                 self.measure(name)
 
     @property
     def arm_names(self):
-        """The names of all arms, in their order."""
+        """The names of all arms, extra ones included."""
         return tuple(arm.name for arm in self.arms)
 
     def chosen(self, names=None):
-        """The names of the arms to run, in their order: None for all that are not extra, "all" among them for all."""
+        """The arms to run, in the order of the experiment: all but the extra ones for None, all if `names` contains "all".
+
+        Raises `RnnsimError` for an unknown name and for an empty list.
+        """
         if names is None:
             return tuple(arm.name for arm in self.arms if not arm.extra)
         wanted = self.arm_names if "all" in names else [self.arm(name).name for name in names]
-        require(wanted, f"arms: none is named, expected some of {', '.join(self.arm_names)} or all")
+        require(wanted, f"arms: no name given, expected some of {', '.join(self.arm_names)} or all")
         return tuple(name for name in self.arm_names if name in wanted)
 
     def arm(self, name):
-        """The arm of a name; `RnnsimError` with the nearest name if there is none."""
+        """The arm `name`. Raises `RnnsimError` with the nearest name if there is none."""
         for arm in self.arms:
             if arm.name == name:
                 return arm
         raise unknown(f"arm of experiment '{self.name}'", name, self.arm_names)
 
     def measure(self, name):
-        """The measure of a name, "seconds" among them; `RnnsimError` with the nearest name if there is none."""
+        """The measure `name`, "seconds" included. Raises `RnnsimError` with the nearest name if there is none."""
         for measure in self.all_measures:
             if measure.name == name:
                 return measure
@@ -153,12 +201,12 @@ class Experiment:
 
     @property
     def all_measures(self):
-        """The measures and, last, the seconds of a training."""
+        """The measures of the experiment, followed by "seconds"."""
         return (*self.measures, SECONDS)
 
 
 class Outcome:
-    """A training that has ended, as measures see it.
+    """A finished training, the argument of a measure.
 
     net, task, config : the trained network, its task and the configuration
     result : the `rnnsim.training.driver.TrainResult`, with its `history`
@@ -175,7 +223,7 @@ class Outcome:
         self._known = {}
 
     def evaluate(self, options=None, count=1000, split="test", batch=100):
-        """`rnnsim.evaluate` on the task, with other `options` of it if given; the sequences are those of seed 0."""
+        """`rnnsim.evaluate` on `count` sequences of seed 0; `options` change those of the task."""
         from rnnsim.tasks import TASKS
         from rnnsim.training.evaluate import evaluate
 
@@ -199,7 +247,7 @@ def _name(task):
 
 
 def merged(config, changes):
-    """A copy of a configuration with what `changes` has put over it, table by table.
+    """A copy of a configuration in which `changes` replace or add values, table by table.
 
     >>> merged({"steps": 9, "task": {"name": "copy", "options": {}}}, {"task": {"options": {"width": 4}}})
     {'steps': 9, 'task': {'name': 'copy', 'options': {'width': 4}}}

@@ -1,12 +1,12 @@
 """Experiments 1 and 2 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8):1735-1780): grammar and long time lags.
 
-Networks, biases, learning rates and sets of trials are the paper's; training is online by the truncated rule. The paper's
-baselines of 1 and 2a, RTRL and BPTT in a recurrent network of logistic units, its first ones the outputs, are extra arms: all
-units connected in 1, one hidden unit in 2a.
+Networks, biases, learning rates and numbers of trials are the paper's; training is online by the truncated rule. The paper's
+baselines of 1 and 2a are extra arms: RTRL and BPTT in a recurrent network of logistic units, the first of which are the
+outputs; all units are connected in 1, and 2a has one hidden unit.
 """
 
-from rnnsim.experiments.criteria import median_meets, seeds_reach
-from rnnsim.experiments.interface import Arm, Experiment, Measure, Published
+from rnnsim.experiments.claims import median_meets, seeds_reach
+from rnnsim.experiments.interface import FRESH, Arm, Experiment, Measure, Published
 from rnnsim.experiments.measures import evaluated, sequences_until_solved, share
 
 PAPER = "S. Hochreiter, J. Schmidhuber: Long short-term memory. Neural Computation 9(8):1735-1780, 1997"
@@ -14,11 +14,17 @@ TEST = 2560  # sequences of the paper's test sets
 
 
 def online(task, options, network, rate, steps, report=1000, rule=None, momentum=0.0, schedule="constant", **settings):
-    """The configuration of a training of memory blocks, one sequence after the other.
+    """The training configuration of memory blocks that learn one sequence after the other, by the truncated rule.
 
-    rate     as in the papers, of half the squared error; the optimizer's belongs to the squared error
-    rule     options of the rule truncated beside every=1
-    settings of the training, such as `test`
+    task, options : name and options of the task
+    network : options of the network lstm1997
+    rate : learning rate of the papers, which descend half the squared error; the optimizer descends the squared error, so it
+        gets half of it
+    steps : largest number of training sequences
+    report : training sequences between two reports
+    rule : options of the rule besides every=1
+    momentum, schedule : of the optimizer; sgd, or momentum
+    settings : further settings of the training, such as `test`
     """
     optimizer = {"learning_rate": rate / 2} | ({"momentum": momentum} if momentum else {})
     optimizer |= {"schedule": schedule} if schedule != "constant" else {}
@@ -37,9 +43,11 @@ def online(task, options, network, rate, steps, report=1000, rule=None, momentum
 
 
 def unfolded(task, options, hidden, rule, learning_rate, steps, every=0, connections=None):
-    """The configuration of a recurrent network of logistic units without biases, the first ones outputs.
+    """The training configuration of a recurrent network of logistic units without biases, the first of which are the outputs.
 
-    The paper's rates belong to half the squared error, those of `sgd` to the squared error a step.
+    learning_rate : of the optimizer sgd, for the squared error of a step; the rates of the papers belong to half of it
+    every : time steps between two updates; 0: one update a sequence
+    connections : table of the connections; None: all
     """
     units = {"hidden": hidden, "readout": "units", "activation": "logistic", "bias": "none"}
     units |= {"connections": connections} if connections else {}
@@ -57,16 +65,16 @@ def unfolded(task, options, hidden, rule, learning_rate, steps, every=0, connect
 
 
 def wrong(options=None, count=TEST):
-    """How many of so many test sequences are wrong."""
+    """The measure of how many of `count` test sequences are wrong."""
 
     def of(outcome):
         return round(count * (1 - outcome.evaluate(options, count)["correct"]))
 
-    return Measure("wrong", f"wrong ones of {count} test sequences", "", of)
+    return Measure("wrong", f"wrong sequences of {count} test sequences", "", of)
 
 
 def before_window(window):
-    """Training sequences before the first `window` in a row that are right; None if there are no such."""
+    """The measure of the training sequences before the first `window` right ones in a row; None if there are none."""
 
     def of(outcome):
         at = outcome.result["solved_at"]
@@ -76,7 +84,7 @@ def before_window(window):
 
 
 def published(sequences, wrong=None, tag="read", note="", **others):
-    """Published figures by measures."""
+    """``{measure: Published}`` of the training sequences, of the wrong ones of 2560 test sequences, and of `others`."""
     found = {"sequences": Published(sequences, "sequences", tag, note)}
     if wrong is not None:
         found["wrong"] = Published(wrong, "of 2560", tag)
@@ -84,7 +92,7 @@ def published(sequences, wrong=None, tag="read", note="", **others):
 
 
 def solves(arm, mean, share=1.0, factor=2):
-    """The criteria of an arm: as many seeds solve it as in the paper, in no more than twice its mean sequences."""
+    """Two claims: a `share` of the seeds solves the arm, and the median needs fewer than `factor` times `mean` sequences."""
     return (seeds_reach(arm, "sequences", at_least=share), median_meets(arm, f"sequences<{factor * mean}"))
 
 
@@ -100,7 +108,7 @@ _ROWS = (  # blocks, size, learning rate, weights, % of trials, sequences
 
 
 def _both_sets(outcome):
-    """In per cent, of the training set and the test set of the seed."""
+    """Right strings of the training set and the test set of the seed, in per cent."""
     from rnnsim.training.evaluate import evaluate
 
     seed = outcome.config.get("seed", 0)
@@ -125,9 +133,9 @@ def _reber_arms():
         yield Arm(f"{blocks}x{size}-{rate}", words, config, {"steps": 30_000}, published(sequences, note=note))
     network = {"blocks": 3, "size": 2, "bias": "gates", "output_bias": False, "out_bias": "-1,-2,-3", "init": 0.2}
     config = online("embedded-reber", {}, {**network, "shortcut": True}, 0.5, 150_000, test="sets", test_every=100)
-    words = "3 blocks of 2 cells, learning rate 0.5, and outputs see the inputs as well, 325 weights"
+    words = "3 blocks of 2 cells, learning rate 0.5, the outputs also see the inputs, 325 weights"
     figures = published(8_440, note="without these connections")
-    yield Arm("3x2-0.5-shortcut", words, config, {"steps": 30_000}, figures)
+    yield Arm("3x2-0.5-shortcut", words, config, {"steps": 30_000}, figures, first_seed=FRESH)
     for hidden, rate, sequences in ((3, 0.05, 173_000), (12, 0.1, 25_000)):
         config = unfolded("embedded-reber", {}, hidden + 7, "rtrl", rate / 2, 50_000, every=1)
         words = f"{hidden} hidden units by RTRL, learning rate {rate}"
@@ -144,19 +152,21 @@ REBER = Experiment(
         sequences_until_solved(),
         Measure("right", "strings of training and test set right at the end", "%", _both_sets),
     ),
-    criteria=tuple(
-        criterion
+    claims=tuple(
+        claim
         for blocks, size, rate, _, percent, sequences in _ROWS
-        for criterion in solves(f"{blocks}x{size}-{rate}", sequences, percent / 100)
+        for claim in solves(f"{blocks}x{size}-{rate}", sequences, percent / 100)
     ),
     seeds=30,
     quick_seeds=3,
     notes=(
-        "Solved: all symbols that may follow are the most active ones, in all 256 strings of the training set and all 256 of "
-        "the test set, looked at every 100 sequences with the weights held still. How often the paper looked is not said.",
+        "Solved: the symbols that may follow are the most active ones, in all 256 strings of the training set and all 256 of "
+        "the test set, tested every 100 sequences with fixed weights. The paper does not say how often it tested.",
         "Every seed has its own two sets; the paper has three pairs of them and ten networks for each.",
         "A training ends after 150,000 sequences; the paper does not say when it gave up.",
-        "RTRL: the weights change at every tick; solved is by the last 2000 training strings. Networks have 170 and 494 weights.",
+        "RTRL: the weights change at every time step; the last 2000 training strings decide whether it is solved. The networks "
+        "have 170 and 494 weights.",
+        "The connections of the arm 3x2-0.5-shortcut were chosen on the seeds 1 to 8; its own seeds begin with 101.",
     ),
 )
 
@@ -165,10 +175,10 @@ REBER = Experiment(
 _LAG = {"blocks": 1, "size": 1, "sees": "inputs", "output_gate": False, "bias": "none", "output_bias": False}
 _LAG |= {"shortcut": True, "g": "logistic", "h": "identity", "init": 0.2}
 _LAG_NOTES = (
-    "The paper adds the memory cell and its input gate once the error of the other units no longer falls; here that is after "
+    "The paper adds the memory cell and its input gate once the error of the other units stops decreasing; we add them after "
     "1000 sequences.",
-    "Solved: 10,000 training sequences in a row with all errors below .25, the weights changing all the while; counted are the "
-    "sequences before them. The paper tests 10,000 sequences after training.",
+    "Solved: 10,000 training sequences in a row with all errors below .25, while the weights change; we count the sequences "
+    "before them. The paper tests 10,000 sequences after training.",
 )
 
 
@@ -183,15 +193,15 @@ def _one_hidden(p):
 
 def _lag_baselines():
     for rate, sequences, percent in ((1, 1_043_000, 78), (4, 892_000, 56), (10, 254_000, 22)):
-        # `sgd` descends the mean over the p steps of the squared error
-        task, wiring = {"experiment": "2a", "p": 4}, _one_hidden(4)
-        config = unfolded("long-lag", task, 6, "rtrl", rate / 2, 300_000, every=1, connections=wiring)
+        # `sgd` descends the mean of the squared error over the p time steps
+        task, connections = {"experiment": "2a", "p": 4}, _one_hidden(4)
+        config = unfolded("long-lag", task, 6, "rtrl", rate / 2, 300_000, every=1, connections=connections)
         note = f"mean of the {percent} % of 18 trials that were successful, of 5 million sequences at most"
         words = f"p = 4: RTRL, one hidden unit, 36 weights, learning rate {rate}"
         yield Arm(f"rtrl-4-{rate}", words, config, {"steps": 5000}, published(sequences, note=note), extra=True)
     for rule, rate in (("rtrl", 0.5), ("bptt", 5.0)):
-        task, wiring, every = {"experiment": "2a", "p": 10}, _one_hidden(10), 1 if rule == "rtrl" else 0
-        config = unfolded("long-lag", task, 12, rule, rate, 100_000, every, wiring)
+        task, connections, every = {"experiment": "2a", "p": 10}, _one_hidden(10), 1 if rule == "rtrl" else 0
+        config = unfolded("long-lag", task, 12, rule, rate, 100_000, every, connections)
         words = f"p = 10: {rule.upper()}, one hidden unit, 144 weights, learning rate 1; published: 0 % after 5 million"
         yield Arm(f"{rule}-10", words, config, {"steps": 2000}, extra=True)
 
@@ -210,7 +220,7 @@ LONG_LAG_A = Experiment(
         *_lag_baselines(),
     ),
     measures=(before_window(10_000), share("right", "test sequences right", count=1000)),
-    criteria=solves("lstm", 5040),
+    claims=solves("lstm", 5040),
     seeds=18,
     quick_seeds=3,
     notes=(*_LAG_NOTES, "Published for p = 100 by RTRL and BPTT, rates 1 to 10: 0 % after 5 million sequences."),
@@ -229,7 +239,7 @@ LONG_LAG_B = Experiment(
         ),
     ),
     measures=(before_window(10_000), share("right", "test sequences right", count=1000)),
-    criteria=solves("lstm", 5680),
+    claims=solves("lstm", 5680),
     seeds=18,
     quick_seeds=3,
     notes=_LAG_NOTES,
@@ -262,8 +272,8 @@ def _distracted_arms():
         yield Arm(f"q{q}-p{p}", f"{words}, {weights} weights", config, quick, figures, extra=q > 200)
         config = online("long-lag", options, closed, 0.5, 500_000, report=5000)
         figures = published(sequences, note="without biases, learning rate .01")
-        more = f"{words}, gates have biases, those of input gates begin with -3 and -5, learning rate .5"
-        yield Arm(f"q{q}-p{p}-closed", more, config, quick, figures, extra=q > 200)
+        more = f"{words}, gates have biases, those of input gates start at -3 and -5, learning rate .5"
+        yield Arm(f"q{q}-p{p}-closed", more, config, quick, figures, extra=q > 200, first_seed=FRESH)
 
 
 LONG_LAG_C = Experiment(
@@ -275,11 +285,12 @@ LONG_LAG_C = Experiment(
         share("right", "test sequences right", count=1000),
         evaluated("error", "error", "", "error"),
     ),
-    criteria=tuple(c for q, p, _, mean in _DISTRACTED[:3] for c in solves(f"q{q}-p{p}", mean)),
+    claims=tuple(c for q, p, _, mean in _DISTRACTED[:3] for c in solves(f"q{q}-p{p}", mean)),
     seeds=20,
     quick_seeds=2,
     notes=(
-        "Solved: 10,000 training sequences in a row with both outputs within .2; counted are the sequences before them.",
-        "A training ends after 500,000 sequences. The paper says p and q both for the number of distractors; it is p here.",
+        "Solved: 10,000 training sequences in a row with both outputs within .2; we count the sequences before them.",
+        "A training ends after 500,000 sequences. The paper calls the number of distractors both p and q; it is p here.",
+        "Biases and learning rate of the arms closed were chosen on seeds from 1 on; their own seeds begin with 101.",
     ),
 )

@@ -1,14 +1,16 @@
-"""The usual measures of an experiment: figures of an evaluation, perhaps on longer sequences; sequences until a goal is met."""
+"""The usual measures of an experiment: figures of an evaluation, and training sequences until a goal is met."""
 
 from rnnsim.experiments.interface import Measure
 from rnnsim.training.goal import Goal, figure
 
 
 def evaluated(name, words, unit, quantity="loss", options=None, count=1000):
-    """A figure of an evaluation on the test split, with other `options` of the task if given.
+    """The measure of one figure of an evaluation on the test split.
 
+    name, words, unit : as in `Measure`
     quantity : loss, correct, or a metric of the task
-    count : sequences
+    options : options of the task that differ from those of the training, such as a greater length
+    count : number of test sequences
 
     >>> evaluated("loss_50", "loss at length 50", "bits", options={"min_length": 50, "max_length": 50}).name
     'loss_50'
@@ -17,7 +19,7 @@ def evaluated(name, words, unit, quantity="loss", options=None, count=1000):
 
 
 def sequences_until(goal, name="sequences", words=None):
-    """The training sequences after which the evaluations on the way meet a goal for the first time; None if they never do.
+    """The measure of the training sequences after which evaluations during training first meet a goal; None if none does.
 
     >>> sequences_until("loss<0.1 twice").words
     'training sequences until loss<0.1 twice'
@@ -28,13 +30,13 @@ def sequences_until(goal, name="sequences", words=None):
 
 
 def sequences_until_solved(name="sequences"):
-    """The training sequences until the task's criterion is met, None if it is not."""
+    """The measure of the training sequences until the task's criterion of success is met; None if it is not."""
     words = "training sequences until solved"
     return Measure(name, words, "sequences", lambda outcome: outcome.result["solved_at"])
 
 
 def share(name, words, options=None, count=1000):
-    """The share of test sequences that the task counts as right, in per cent."""
+    """The measure of the share of test sequences that the task counts as right, in per cent; arguments as in `evaluated`."""
 
     def of(outcome):
         return 100 * figure(outcome.evaluate(options, count), "correct")

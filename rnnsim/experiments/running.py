@@ -1,8 +1,8 @@
-"""Running an experiment: seeds side by side in processes, results kept as they come, pictures at the end.
+"""Running an experiment: seeds side by side in worker processes, results stored as they arrive, pictures at the end.
 
-Every process trains one seed at a time with its share of the processors; the first one compiles all kernels before the others
-begin, so that they find them in the cache. Only this process writes the results. What a seed gives depends on its number and
-the settings alone, not on the number of jobs or on how often it was stopped.
+Every worker trains one seed at a time with its share of the processors. The first worker compiles all kernels before the others
+start, so they load them from the cache. Only the calling process writes the results. The result of a seed depends on its number
+and on the settings alone, not on the number of jobs or on interruptions.
 """
 
 import contextlib
@@ -22,50 +22,66 @@ from rnnsim.core.registry import at_least, require
 from rnnsim.errors import RnnsimError
 from rnnsim.experiments.results import Results, Store, summary
 
-_PATIENCE = 60  # seconds that processes get for a checkpoint after Ctrl-C
+_PATIENCE = 60  # seconds for workers to write a checkpoint after Ctrl-C
 
 
 class Reproduction(NamedTuple):
-    """What `reproduce` gives; `summary()` has the table's figures."""
+    """The result of `reproduce`; `summary()` returns the figures of the table.
+
+    experiment : the `Experiment`
+    quick, jobs : as given
+    results : the `rnnsim.experiments.results.Results`
+    lost : one message for every training whose worker process died; the results do not contain it
+    folder : folder of runs and results
+    figures : paths of the pictures
+    seconds : duration of this call
+    """
 
     experiment: object
     quick: bool
     jobs: int
     results: Results
-    lost: list  # messages of trainings whose process was lost; they are not in the results
+    lost: list
     folder: str
     figures: list
-    seconds: float  # of this call
+    seconds: float
 
     def summary(self):
-        """Arms, measures, criteria and the verdict as plain values; see `rnnsim.experiments.results.summary`."""
+        """Arms, measures, claims and the verdict as plain values; see `rnnsim.experiments.results.summary`."""
         return summary(self.experiment, self.results)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C; says how many trainings have ended and how many there are."""
+    """Raised after Ctrl-C. `done` of `total` trainings have ended."""
 
     def __init__(self, done, total):
         super().__init__(f"interrupted; {done} of {total} trainings have ended")
         self.done, self.total = done, total
 
 
-def reproduce(experiment, seeds=None, jobs=1, quick=False, out=None, arms=None, watch=None, draw=True):
-    """Run an experiment of a paper over seeds, or what of it is not yet there.
+def reproduce(experiment, seeds=None, jobs=1, quick=False, out=None, arms=None, watch=None, draw=True, first_seed=None):
+    """Train the arms of an experiment over seeds and judge its claims.
+
+    Stored results are reused and interrupted trainings resume, so a second call runs only what is missing.
 
     Parameters
     ----------
-    experiment : a name of `rnnsim.experiments.EXPERIMENTS`, or ``module:attribute`` of an `Experiment` of your own
-    seeds : seeds 1..N of every arm; None: as many as the experiment has by default
-    jobs : trainings side by side
-    quick : the settings that take minutes
-    out : folder; None: runs/reproduce/NAME, or NAME-quick. Results that are there are used, trainings that were stopped go on
+    experiment : a name in `rnnsim.experiments.EXPERIMENTS`, or ``module:attribute`` of your own `Experiment`
+    seeds : number of seeds for every arm; None: the default of the experiment
+    jobs : number of trainings side by side
+    quick : use the quick settings, which take minutes
+    out : folder for runs and results; None: runs/reproduce/NAME, or NAME-quick
     arms : names of the arms to run; None: all but the extra ones; ["all"]: all
-    watch : function of (event, arm, seed, fields), called as trainings begin, report and end
-    draw : write the pictures
+    watch : function of (event, arm, seed, fields), called when a training begins, reports and ends; the events are "warm",
+        "begin", "step", "finished", "failed" and "lost"
+    draw : write the learning curves of all seeds to figures/learning-curves.png in the folder
+    first_seed : first seed of every arm; None: that of the arm, which is 101 where settings were tuned on lower seeds
 
-    Returns a `Reproduction`. Raises `RnnsimError` for bad arguments, for a folder with results of other settings, and if a
-    training cannot begin; `Interrupted` after Ctrl-C, when all trainings have written their checkpoints.
+    Returns a `Reproduction`. Raises `RnnsimError` for bad arguments, if the folder holds results of other settings or other
+    first seeds, and if a training cannot start; `Interrupted` after Ctrl-C, when all trainings have written checkpoints.
+
+    >>> found = rs.reproduce("adding-bptt", seeds=3, quick=True)  # doctest: +SKIP
+    >>> found.results.values("lstm", "sequences"), found.summary()["passes"]  # doctest: +SKIP
     """
     from rnnsim.experiments import EXPERIMENTS
     from rnnsim.experiments.worker import find
@@ -77,26 +93,29 @@ def reproduce(experiment, seeds=None, jobs=1, quick=False, out=None, arms=None, 
     seeds = (experiment.quick_seeds if quick else experiment.seeds) if seeds is None else at_least("seeds", seeds, 1)
     jobs = at_least("jobs", jobs, 1)
     chosen = experiment.chosen(arms)
+    if first_seed is not None:
+        at_least("first_seed", first_seed, 0)
+    first_seeds = {name: experiment.arm(name).first_seed if first_seed is None else int(first_seed) for name in chosen}
     folder = Path(out or Path("runs", "reproduce", experiment.name + ("-quick" if quick else "")))
     began = time.perf_counter()
     store = Store(folder)
     settings = {arm.name: arm.settings(quick) for arm in experiment.arms}
     for name in chosen:
-        configuration.build(settings[name])  # what is wrong with the settings is said before anything is written
+        configuration.build(settings[name])  # bad settings raise before anything is written
     store.prepare()
     lock = Lock(folder / "lock")
     try:
-        store.begin(experiment.name, quick, settings)
+        store.begin(experiment.name, quick, settings, first_seeds)
         measures = [measure.name for measure in experiment.all_measures]
-        # Seed by seed, so that what has ended at any time compares arms with equal numbers of seeds.
-        wanted = [(arm, seed) for seed in range(1, seeds + 1) for arm in chosen]
+        # Seed by seed: whenever the run is stopped, the arms have about equal numbers of seeds.
+        wanted = [(arm, first_seeds[arm] + k) for k in range(seeds) for arm in chosen]
         orders = [
             _order(spec, experiment, arm, seed, quick, folder)
             for arm, seed in wanted
             if not store.finished(arm, seed, measures)
         ]
         lost = _Pool(orders, jobs, store, watch or (lambda *_: None), len(wanted)).run() if orders else []
-        results = Results(store.records, chosen, seeds)
+        results = Results(store.records, chosen, seeds, first_seeds)
         figures = _draw(experiment, results, folder) if draw and results.records else []
     finally:
         lock.release()
@@ -110,7 +129,7 @@ def _order(spec, experiment, arm, seed, quick, folder):
 
 
 def _draw(experiment, results, folder):
-    """The learning curves of all seeds, if the runs are still there."""
+    """Draw the learning curves of all seeds whose runs still exist; the paths of the pictures."""
     from rnnsim import plotting
     from rnnsim.training.run import open_run
 
@@ -131,7 +150,7 @@ def _draw(experiment, results, folder):
 
 
 class _Pool:
-    """Processes that carry out orders; everything that they report comes through one queue."""
+    """Worker processes that carry out orders; all their reports arrive in one queue."""
 
     def __init__(self, orders, jobs, store, watch, total):
         from rnnsim.core.threads import available
@@ -143,7 +162,7 @@ class _Pool:
         self.events, self.busy, self.lost, self._idle = queue.Queue(), {}, [], []
 
     def run(self):
-        """Carry out all orders; the messages of those whose process was lost."""
+        """Carry out all orders. Returns one message for every order whose worker died."""
         try:
             self._warm()
             while self.orders and len(self.busy) < self.jobs:
@@ -159,7 +178,7 @@ class _Pool:
         return self.lost
 
     def _warm(self):
-        """One process compiles what all arms need, before there are others that would write the same cache."""
+        """Let one worker compile the kernels of all arms before others start, which would write the same cache."""
         self._idle = [_Worker(self.events, self.threads)]
         worker, configs = self._idle[0], []
         for order in self.orders:
@@ -171,7 +190,7 @@ class _Pool:
                 _, event = self.events.get()
                 if event["event"] == "refused":
                     raise RnnsimError(event["message"])
-                require(event["event"] == "warm", f"a process of {order['arm']} was lost while it compiled")
+                require(event["event"] == "warm", f"the worker of {order['arm']} died while it compiled")
 
     def _give(self, worker):
         order = self.orders.pop(0)
@@ -180,8 +199,8 @@ class _Pool:
         worker.give(order)
 
     def _take(self, worker, event):
-        """One report of a process."""
-        if worker not in self.busy:  # it was told to end, and says so
+        """Handle one report of a worker."""
+        if worker not in self.busy:  # the pool has stopped it
             return
         order = self.busy[worker]
         arm, seed, kind = order["arm"], order["seed"], event.pop("event")
@@ -197,7 +216,7 @@ class _Pool:
             self.store.add(record)
             self.done += 1
             self.watch(kind, arm, seed, record)
-        else:  # lost, or interrupted by somebody else
+        else:  # its process died, or somebody else interrupted it
             event.setdefault("message", "it was interrupted")
             self.lost.append(f"{arm}, seed {seed}: {event['message']}")
             self.watch("lost", arm, seed, event)
@@ -209,7 +228,7 @@ class _Pool:
             worker.stop()
 
     def _interrupt(self):
-        """Let every training end with a checkpoint; a second Ctrl-C ends them at once."""
+        """Let every training stop with a checkpoint; a second Ctrl-C kills them."""
         with contextlib.suppress(KeyboardInterrupt, queue.Empty):
             for worker in self.busy:
                 worker.interrupt()
@@ -217,19 +236,19 @@ class _Pool:
             while self.busy:
                 worker, event = self.events.get(timeout=max(0.0, until - time.monotonic()))
                 if event["event"] == "lost":
-                    self.busy.pop(worker, None)  # one that has reported its end is out already
+                    self.busy.pop(worker, None)  # a worker that has reported its end is no longer busy
                 elif worker in self.busy:
                     with contextlib.suppress(RnnsimError):
                         self._take(worker, event)
 
 
 class _Worker:
-    """One process of `rnnsim.experiments.worker`, and a thread that hands on what it reports."""
+    """One process of `rnnsim.experiments.worker`, and a thread that puts its reports into the queue."""
 
     def __init__(self, events, threads):
         paths = [path for path in sys.path if path]
         environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(paths)}
-        # A session of its own: Ctrl-C on the terminal reaches this process alone, which asks the others once.
+        # In its own session, a worker does not receive Ctrl-C from the terminal; the pool interrupts it once.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "rnnsim.experiments.worker"],
             stdin=subprocess.PIPE,
@@ -250,18 +269,18 @@ class _Worker:
         self._events.put((self, {"event": "lost", "message": f"its process {how}"}))
 
     def give(self, order):
-        """Hand over an order; a process that has gone is reported by its thread."""
+        """Send an order. If the process has died, the thread reports it."""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
 
     def interrupt(self):
-        """Ask for the end of the training in progress, with a checkpoint."""
+        """Make the current training stop with a checkpoint."""
         with contextlib.suppress(OSError):
             self._process.send_signal(signal.SIGINT)
 
     def stop(self):
-        """End the process, at once."""
+        """Kill the process."""
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         if self._process.poll() is None:

@@ -1,14 +1,13 @@
-"""A process that trains the seeds it is told to, one after the other: ``python -m rnnsim.experiments.worker``.
+"""The worker process, which trains one seed after the other: ``python -m rnnsim.experiments.worker``.
 
-Orders come as JSON lines on standard input, reports go as JSON lines to standard output::
+It reads orders as JSON lines from standard input and writes reports as JSON lines to standard output::
 
-    {"do": "warm", "config": {...}}                               compile all that this configuration needs
+    {"do": "warm", "config": {...}}                               compile the kernels of this configuration
     {"do": "train", "experiment": ..., "arm": ..., "config": {...}, "folder": ...}
     -> {"event": "warm" | "step" | "finished" | "failed" | "interrupted" | "refused", ...}
 
-It ends when its input ends, at once and in the middle of a training: then nobody is there any more to take the result, and
-the training goes on from its last checkpoint when it is asked for again. Ctrl-C ends the training in progress after its
-step, with a checkpoint.
+When its input ends, the worker exits at once, even during a training: its parent is gone. The next call resumes the training
+from its last checkpoint. Ctrl-C stops the current training after its step, with a checkpoint.
 """
 
 import contextlib
@@ -35,7 +34,7 @@ def find(name):
 
 
 def warm(config):
-    """Let all kernels of a configuration compile, or come from the cache: two steps and an evaluation, nothing is written."""
+    """Compile all kernels of a configuration, or load them from the cache: two steps and an evaluation; writes no files."""
     from rnnsim.training import config as configuration
     from rnnsim.training.loop import NotFinite, train
 
@@ -46,9 +45,14 @@ def warm(config):
 
 
 def train_one(experiment, arm, config, folder, callback=None):
-    """Train one seed to its end, from wherever its folder is, and measure it: the record that is kept of it.
+    """Train one seed to its end, from its last checkpoint if there is one, and compute the measures.
 
-    None if it was interrupted. Raises `RnnsimError` if it cannot be trained at all.
+    experiment, arm : an `Experiment` and the name of an arm
+    config : the training configuration with its "seed"
+    folder : folder of the run
+    callback : called after every step, as in `rnnsim.train`
+
+    Returns the record for `results.json`, or None if the training was interrupted. Raises `RnnsimError` if it cannot start.
     """
     from rnnsim.experiments.interface import Outcome
     from rnnsim.experiments.results import plain
@@ -81,7 +85,7 @@ def _train(order, say):
 
     def step(progress):
         nonlocal last
-        # The loss of one batch says little where batches are small: the last mean and the last evaluation say more.
+        # The loss of one small batch is noisy: report the last running mean and the last evaluation instead.
         report = progress.report or {}
         known.update({"loss": report["loss"]} if "loss" in report else {})
         known.update({"evaluated": report["evaluation"]["loss"]} if "evaluation" in report else {})
@@ -106,8 +110,8 @@ def _listen(orders):
 
 
 def main():
-    """Take orders until the input ends."""
-    # What anybody prints goes to stderr: standard output carries reports alone.
+    """Carry out orders until the input ends."""
+    # Anything printed goes to stderr: standard output carries the reports only.
     reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
