@@ -313,7 +313,7 @@ def test_pictures_refused(shell, machine, trained):
         assert code == 2 and error.count("\n") == 1 and message in error, error
         assert not Path("p").exists() or not list(Path("p").iterdir())
     code, _, error = shell("plot", lstm, "--what", "memory")
-    assert code == 2 and error == "rnnsim: the network has no memory that could be drawn\n"
+    assert code == 2 and error == "rnnsim: the network has no memory to draw\n"
 
 
 def test_simulate_through_pipes(trained):

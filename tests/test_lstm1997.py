@@ -577,7 +577,7 @@ def test_diagram(tmp_path):
     assert path.read_text().startswith("<?xml") and path.stat().st_size > 10_000
     with pytest.raises(RnnsimError, match="no memory blocks"):
         rs.plotting.memory_blocks(build("gru", 2, 1), tmp_path / "net.png")
-    with pytest.raises(RnnsimError, match="200 can be told apart"):
+    with pytest.raises(RnnsimError, match="a diagram can show at most 200"):
         rs.plotting.memory_blocks(build("lstm1997", 300, 1), tmp_path / "net.png")
 
 

@@ -142,7 +142,7 @@ def test_several_runs_in_one_curve(drawn, tmp_path):
     path = plotting.compared_curves({"a": first, "b": second, "none": []}, tmp_path / "c.png", 9.0, "bits per sequence")
     assert is_picture(path)
     (axis,) = drawn[0].axes
-    assert [line.get_label() for line in axis.lines] == ["a", "b", "b, test", "without looking at the inputs"]
+    assert [line.get_label() for line in axis.lines] == ["a", "b", "b, test", "chance level"]
     np.testing.assert_array_equal(axis.lines[0].get_xydata(), [(4 * k, 9.0 / k) for k in range(1, 6)])
     assert axis.lines[2].get_ydata().tolist() == [0.4] * 5 and axis.get_ylabel() == "loss (bits per sequence)"
     assert axis.get_yscale() == "log"
@@ -221,7 +221,7 @@ def test_locations_in_use():
 
 
 @pytest.mark.parametrize("options", HEADS[:3])
-def test_film_has_a_frame_a_tick(options, tmp_path):
+def test_film_has_a_frame_for_every_time_step(options, tmp_path):
     from PIL import Image
 
     task = rs.tasks.Copy(length=2)
@@ -246,7 +246,7 @@ def test_gates_of_heads(drawn, tmp_path):
     for head, line in enumerate(axes["read gate"].lines):
         np.testing.assert_allclose(line.get_ydata(), records["read_gate"][:, 0, head, 0], atol=1e-6)
     lengths = np.linalg.norm(records["memory"][:, 0], axis=2)
-    np.testing.assert_allclose(images(axes["memory (lengths of rows)"]), lengths, atol=1e-6)
+    np.testing.assert_allclose(images(axes["memory (norms of rows)"]), lengths, atol=1e-6)
     assert [tick.get_text() for tick in axes["write shift"].get_yticklabels()] == ["-1", "0", "+1"]
 
 
@@ -279,7 +279,7 @@ def test_generalisation(drawn, tmp_path):
     path = plotting.generalisation(curves, tmp_path / "g.png", "length", {"a": (1, 4), "b": (1, 4)}, "bits", "copy")
     assert is_picture(path)
     above, below = drawn[0].axes
-    assert [line.get_label() for line in above.lines] == ["a", "b", "without looking at the inputs"]
+    assert [line.get_label() for line in above.lines] == ["a", "b", "chance level"]
     assert above.lines[0].get_xdata().tolist() == [2, 6] and above.lines[2].get_ydata().tolist() == [6.0, 18.0]
     found = list(generalisation(seeded(task, 1), task, sweep, count=5))
     assert above.lines[1].get_ydata().tolist() == [found[1]["loss"], found[0]["loss"]]
@@ -295,7 +295,7 @@ def test_memory_refused(tmp_path):
         plotting.film(ntm(rs.tasks.Copy(length=1)), rs.tasks.Copy(length=1), tmp_path / "m.png")
     with pytest.raises(RnnsimError, match="the task has one target a sequence"):
         plotting.examples(network(last), {"a": last}, tmp_path / "e.png")
-    with pytest.raises(RnnsimError, match="nothing was measured"):
+    with pytest.raises(RnnsimError, match="there are no measurements"):
         plotting.generalisation({"a": []}, tmp_path / "g.png", "length")
     measured = generalisation(network(task), task, {"curriculum": ["none"]}, count=1)
     with pytest.raises(RnnsimError, match="curriculum: expected numbers"):

@@ -1,6 +1,8 @@
-"""Pictures of trainings and networks; matplotlib is imported when the first one is drawn.
+"""Pictures of trainings and networks. The first picture imports matplotlib.
 
-Every function draws one figure and writes it to `path` as PNG, SVG or PDF, by its ending; `film` writes an animated GIF.
+Every function draws one figure, writes it to `path` and returns the path. The ending of `path` selects the format: .png, .svg or
+.pdf; `film` writes an animated .gif. A file is written completely or not at all. Another ending, and nothing to draw, raise
+`RnnsimError`.
 """
 
 from rnnsim.core.lazy import lazy

@@ -1,4 +1,4 @@
-"""How well the gradients of learning rules point where the exact one does, over a training."""
+"""The alignment of approximate gradients with the exact one, over a training."""
 
 import numpy as np
 
@@ -7,15 +7,18 @@ from rnnsim.plotting import canvas
 
 
 def rule_alignment(comparison, path, title="", window=None):
-    """Running means of the cosine and of the norm ratio of every rule, and of the training loss.
+    """Draw the cosine of every rule's gradient with the exact one, the ratio of their norms, and the training loss, over updates.
+
+    The lines are running means; the legend gives the mean cosines.
 
     Parameters
     ----------
-    comparison : what `rnnsim.compare` gave
-    path : where the picture goes
-    window : updates of the running mean; by default a twentieth of them all
+    comparison : the result of `rnnsim.compare`
+    path : the picture, .png, .svg or .pdf
+    title : title of the picture
+    window : number of updates in a running mean; by default a twentieth of all
 
-    Returns the path. Raises `RnnsimError` for another ending than .png, .svg and .pdf.
+    Returns the path. Raises `RnnsimError` for another ending and for an empty comparison.
     """
     count = comparison.loss.size
     require(count > 0, "nothing to plot: nothing was compared")
@@ -26,7 +29,7 @@ def rule_alignment(comparison, path, title="", window=None):
         found = comparison.rules[label]
         look = dict(color=canvas.COLOURS[number % len(canvas.COLOURS)], linewidth=1.3)
         look |= dict(linestyle=("-", "--", ":")[number // len(canvas.COLOURS) % 3])
-        # The markers of one line stand between those of the others.
+        # Offset, so that the markers of one line fall between those of the others.
         look |= dict(
             marker=canvas.MARKERS[number % len(canvas.MARKERS)], markersize=3.5, markevery=(3 * number % 20, 40)
         )
@@ -52,12 +55,12 @@ def _mean(values):
 
 
 def _thinned(line, most=200):
-    """A line (places, values) with about so many points: more than can be seen make a picture large."""
+    """A line (places, values) with about `most` points: more cannot be seen and make the file large."""
     return tuple(part[:: max(1, len(part) // most)] for part in line)
 
 
 def running_mean(values, window):
-    """(places, means) of the last `window` values at every place that has so many before it; NaN counts as no value.
+    """(places, means): means over the last `window` values, at every place with so many values; NaN is left out.
 
     >>> [part.tolist() for part in running_mean(np.array([1.0, 3.0, np.nan, 5.0]), 2)]
     [[2, 3, 4], [2.0, 3.0, 5.0]]

@@ -7,19 +7,21 @@ from rnnsim.plotting.episodes import episode
 from rnnsim.plotting.locations import label_locations
 from rnnsim.plotting.sequences import label
 
-_FRAMES = 500  # of longer sequences every second, third, ... tick is shown
+_FRAMES = 500  # longer sequences show every second, third, ... time step
 
 
 def film(net, task, path, batch=None, title=""):
-    """The contents of the memory tick by tick, with the weightings of the write heads to its left and of the read heads to its
-    right, what is added above and what is read below; at the top input and output up to the tick.
+    """Draw the contents of the memory at every time step, as an animated GIF.
+
+    To the left of the memory are the weightings of the write heads, to its right those of the read heads, above it the added
+    vectors, below it the read vectors; at the top are the input and the output up to the time step.
 
     Parameters
     ----------
     net, task, batch, title : as in `rnnsim.plotting.memory`
-    path : where the film goes; it ends in .gif
+    path : the film, .gif
 
-    Returns the path. Raises `RnnsimError` if the network has no memory.
+    Returns the path. Raises `RnnsimError` for another ending, and if the network has no memory.
     """
     seen = episode(net, task, batch)
     made, axes = _stage(seen)
@@ -31,7 +33,7 @@ def film(net, task, path, batch=None, title=""):
 
 
 def _stage(seen):
-    """(figure, {name: axis}): input and output over time above, the memory with its heads below."""
+    """(figure, {name: axis}): input and output over time at the top, the memory with its heads below."""
     locations, columns = seen.memory.shape[1:]
     writers, readers = seen.added.shape[1], seen.read.shape[1]
     strip = [0.35 + 0.07 * seen.inputs.shape[1], 0.35 + 0.07 * seen.outputs.shape[1]]
@@ -52,7 +54,7 @@ def _stage(seen):
 
 
 def _play(axes, seen):
-    """(artists, function that puts the data of a tick into them)."""
+    """(artists, function that sets them to the data of a time step)."""
     steps, shown = len(seen.inputs), {}
     vectors = canvas.colour_range(np.concatenate([seen.added.reshape(-1), seen.read.reshape(-1)]))
     parts = dict(
@@ -83,22 +85,22 @@ def _play(axes, seen):
     ):
         if heads > 1:
             axes[name].set(**{f"{head_axis}ticks": range(heads)})
-    axes["outputs"].set_xlabel("tick", fontsize=9)
+    axes["outputs"].set_xlabel("time step", fontsize=9)
     axes["inputs"].tick_params(labelbottom=False)
     label_locations(axes["memory"], seen.locations)
     cursors = [axes[name].axvline(0, color=canvas.ORANGE, linewidth=1.5) for name in ("inputs", "outputs")]
     clock = axes["memory"].set_title(" ", fontsize=9)
 
-    def show(tick):
-        shown["outputs"].set_data(np.where(np.arange(steps)[:, None] <= tick, seen.outputs, np.nan).T)
-        shown["added"].set_data(seen.added[tick])
-        shown["reads"].set_data(seen.read[tick])
-        shown["write"].set_data(seen.write_weights[tick].T)
-        shown["read"].set_data(seen.read_weights[tick].T)
-        shown["memory"].set_data(seen.memory[tick])
+    def show(time_step):
+        shown["outputs"].set_data(np.where(np.arange(steps)[:, None] <= time_step, seen.outputs, np.nan).T)
+        shown["added"].set_data(seen.added[time_step])
+        shown["reads"].set_data(seen.read[time_step])
+        shown["write"].set_data(seen.write_weights[time_step].T)
+        shown["read"].set_data(seen.read_weights[time_step].T)
+        shown["memory"].set_data(seen.memory[time_step])
         for cursor in cursors:
-            cursor.set_xdata([tick, tick])
-        clock.set_text(f"memory after tick {tick}")
+            cursor.set_xdata([time_step, time_step])
+        clock.set_text(f"memory after time step {time_step}")
 
     moving = [image for name, image in shown.items() if name != "inputs"]
     frames = [spine for axis in axes.values() for spine in axis.spines.values()]

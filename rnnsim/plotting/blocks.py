@@ -1,29 +1,36 @@
-"""The diagram of a network of memory blocks: units, blocks and every connection, as figure 2 of Hochreiter & Schmidhuber 1997."""
+"""The diagram of a network of memory blocks: units, blocks and connections, as in figure 2 of Hochreiter & Schmidhuber 1997."""
 
 import numpy as np
 
 from rnnsim.core.registry import require
 from rnnsim.plotting import canvas
 
-_MOST = 200  # units that can be told apart
+_MOST = 200  # more units could not be distinguished
 _ROWS = {"source": 0.0, "hidden": 2.6, "output": 5.2}
 _SHORT = {"in": "in", "forget": "fg", "out": "out"}
 _INK = "#1b1b1b"
 
 
 def has_blocks(net):
-    """Whether a network is made of memory blocks."""
+    """Whether a network consists of memory blocks."""
     return net.config["name"] == "lstm1997"
 
 
 def memory_blocks(net, path, title=""):
-    """Draw a network of memory blocks.
+    """Draw the units and connections of a network of memory blocks.
 
-    Below stand the sources of the hidden layer: the inputs, its own outputs of the tick before as far as it sees them, and the
-    bias. In the middle are the memory blocks with their gates and cells, and plain units; above, the outputs. A line is a
-    weight: blue above zero, orange below, as wide as the weight is large beside the largest one. Dashed lines are peepholes.
+    The bottom row has the sources of the hidden layer: the inputs, those of its own outputs at the time step before that it sees,
+    and the bias. The middle row has the memory blocks with their gates and cells, and the plain units; the top row the outputs.
+    A line is a weight, blue if positive, orange if negative; its width is proportional to the magnitude. Dashed lines are
+    peepholes.
 
-    Returns the path. Raises `RnnsimError` for other networks, and for one of more than 200 units.
+    Parameters
+    ----------
+    net : a network `lstm1997`
+    path : the picture, .png, .svg or .pdf
+    title : stands before the number of blocks and weights
+
+    Returns the path. Raises `RnnsimError` for another ending, for other networks, and for more than 200 units.
 
     >>> from rnnsim.networks import build
     >>> memory_blocks(build("lstm1997", 8, 4), "figure-2.svg").name
@@ -32,7 +39,7 @@ def memory_blocks(net, path, title=""):
     require(has_blocks(net), f"network '{net.config['name']}' has no memory blocks to draw")
     drawing = _Drawing(net)
     count = len(drawing.places)
-    require(count <= _MOST, f"the network has {count} units to draw; {_MOST} can be told apart at most")
+    require(count <= _MOST, f"the network has {count} units; a diagram can show at most {_MOST}")
     made = canvas.empty(0.75 * (_ROWS["output"] + 2), max(6.0, 0.62 * drawing.width + 1.6))
     axis = made.subplots()
     drawing.draw(axis)
@@ -42,7 +49,7 @@ def memory_blocks(net, path, title=""):
 
 
 class _Drawing:
-    """Places of the units, by name, and how they are drawn."""
+    """Places of the units by name, and their drawing."""
 
     def __init__(self, net):
         self.net, self.places, self.boxes = net, {}, []
@@ -59,7 +66,7 @@ class _Drawing:
         self.boxes = [(low + shift, high + shift) for low, high in self.boxes]
 
     def _hidden(self):
-        """Columns of the hidden units, block after block; gives the width."""
+        """Set the columns of the hidden units, block after block; returns the width."""
         net, x = self.net, 0.5
         self._columns, self.boxes = {}, []
         for j in range(net.blocks):
@@ -77,7 +84,7 @@ class _Drawing:
         return x - 0.2
 
     def _names(self, kind):
-        """The units of a kind of `LSTM1997._kinds`, in their order."""
+        """The units of one kind of `LSTM1997._kinds`, in order."""
         kind, count = kind
         return [(kind.removesuffix("_gate"), i) for i in range(count)]
 
@@ -85,7 +92,7 @@ class _Drawing:
         return [name for kind in self.net._seen() for name in self._names(kind)]
 
     def _spread(self, names, row):
-        """Units of a row side by side; a gap before every new kind."""
+        """Place the units of a row side by side, with a gap before every new kind."""
         kinds = [name[0] for name in names]
         gaps = np.concatenate([[0.0], np.cumsum([a != b for a, b in zip(kinds, kinds[1:])])])
         columns = np.arange(len(names)) + gaps
@@ -93,7 +100,7 @@ class _Drawing:
         self.places |= {name: (x, _ROWS[row]) for name, x in zip(names, columns)}
 
     def connections(self):
-        """(from, to, weight, whether it is a peephole) of every weight."""
+        """Yield (source, target, weight, whether it is a peephole) for every weight."""
         net, views = self.net, self.views
         sources = [("x", i) for i in range(net.n_inputs)] + [("before", name) for name in self._seen()]
         for kind in net._kinds():
@@ -114,7 +121,7 @@ class _Drawing:
                 yield ("bias", 0), ("output", k), views["bias_out"][k], False
 
     def draw(self, axis):
-        """Everything: boxes, lines, units, words."""
+        """Draw boxes, lines, units and labels."""
         axis.set_xlim(-1.7, self.width + 0.7)
         axis.set_ylim(-0.9, _ROWS["output"] + 0.6)
         axis.set_aspect("equal")
@@ -167,7 +174,7 @@ class _Drawing:
             axis.text(x, y - 0.55, "t−1", fontsize=6, ha="center", va="center", color=canvas.GREY)
 
     def _carousel(self, axis, x, y):
-        """The connection of a cell with itself: its weight is 1, or the forget gate."""
+        """Draw the self-connection of a cell: its weight is 1, or the forget gate."""
         from matplotlib.patches import FancyArrowPatch
 
         look = dict(arrowstyle="-|>", mutation_scale=7, color=_INK, linewidth=0.9, zorder=4, shrinkA=0, shrinkB=0)
@@ -186,7 +193,7 @@ class _Drawing:
 
 
 def _bent(start, end):
-    """A curve from a cell to a gate of its block that stays below the units between them."""
+    """A curve from a cell to a gate of its block, below the units in between."""
     (x0, y0), (x1, y1) = start, end
     t = np.linspace(0, 1, 24)
     return np.stack([x0 + (x1 - x0) * t, y0 + (y1 - y0) * t - 0.62 * np.sin(np.pi * t)], axis=1)

@@ -1,4 +1,4 @@
-"""Figures without a display: made, styled and written here, and nowhere else."""
+"""Making, styling and writing figures, without a display; all other modules draw through this one."""
 
 import io
 from pathlib import Path
@@ -11,19 +11,19 @@ from rnnsim.errors import RnnsimError
 FORMATS = ("png", "svg", "pdf")
 FILM = "gif"
 BLUE, ORANGE, GREY = "#2458a6", "#d9762b", "#8a8a8a"
-# Apart in lightness too, so that they stay apart for eyes that do not tell red from green; the markers are the second key.
+# The colours differ in lightness too, for readers who cannot distinguish red from green; markers are the second key.
 COLOURS = (BLUE, ORANGE, "#1b1b1b", "#5db7e8", "#a5578f", GREY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def figure(heights, width=8.0):
-    """(figure, list of axes): axes of these `heights` one below the other, with one axis of time; in inches."""
+    """(figure, list of axes): axes of these heights in inches, one below the other, with a shared horizontal axis."""
     made, axes = grid(heights, [width])
     return made, list(axes[:, 0])
 
 
 def grid(heights, widths):
-    """(figure, axes (rows, columns)) of these heights and widths in inches, with one axis of time in every column."""
+    """(figure, axes (rows, columns)) of these heights and widths in inches; a column shares its horizontal axis."""
     made = empty(sum(heights) + 0.6, sum(widths))
     axes = made.subplots(
         len(heights), len(widths), sharex="col", squeeze=False, height_ratios=heights, width_ratios=widths
@@ -41,13 +41,13 @@ def empty(height, width=8.0, layout="constrained"):
 
 
 def style(axis):
-    """The look of all axes."""
+    """Apply the common style to an axis."""
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
 
 
 def image(axis, values, low, high):
-    """Values (T, n) as an image with time from left to right; grey where there are none."""
+    """Draw values (T, n) as an image with time from left to right; NaN is grey."""
     import matplotlib
 
     colours = matplotlib.colormaps["RdBu_r" if low < 0 else "Blues"].with_extremes(bad="#eeeeee")
@@ -61,12 +61,12 @@ def image(axis, values, low, high):
 
 
 def colour_bar(made, shown, axes):
-    """What the colours of an image mean, to the right of one or more axes."""
+    """Draw the colour scale of an image, to the right of one or more axes."""
     made.colorbar(shown, ax=axes, pad=0.01, aspect=10).ax.tick_params(labelsize=7)
 
 
 def colour_range(values):
-    """Where the colours begin and end: 0 to 1 or more for what is never negative, else the same to both sides."""
+    """(low, high) of the colour scale: symmetric about 0 if a value is negative, else from 0."""
     values = values[np.isfinite(values)]
     top = float(np.abs(values).max()) if values.size else 1.0
     if values.size and values.min() < 0:
@@ -75,7 +75,7 @@ def colour_range(values):
 
 
 def scale_loss(axis, values, unit):
-    """The axis of a loss: logarithmic where the values span more than a factor of 5."""
+    """Scale and label the axis of a loss; logarithmic if the values span more than a factor of 5."""
     values = np.asarray(values, np.float64)
     values = values[np.isfinite(values)]
     if values.size and values.min() > 0 and values.max() > 5 * values.min():
@@ -84,13 +84,13 @@ def scale_loss(axis, values, unit):
 
 
 def count_axis(axis, text):
-    """The axis of something that is counted, thousands apart."""
+    """Label a horizontal axis of counts, with commas between thousands."""
     axis.set_xlabel(text, fontsize=9)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value == round(value) else f"{value:g}")
 
 
 def save(made, path, dpi=150):
-    """Write a figure, whole or not at all, and return its path. Raises `RnnsimError` for an ending that is not known."""
+    """Write a figure atomically and return its path. Raises `RnnsimError` for an unknown ending."""
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
@@ -102,10 +102,10 @@ def save(made, path, dpi=150):
 
 
 def save_film(made, artists, show, frames, path, milliseconds, dpi=100):
-    """Write an animated GIF, whole or not at all, and return its path.
+    """Write an animated GIF atomically and return its path.
 
-    ``show(frame)`` puts the data of every one of `frames` into the `artists`, which alone are drawn anew from frame to frame.
-    The last frame stays for a second and a half. Raises `RnnsimError` for another ending than .gif.
+    ``show(frame)`` sets the `artists` to the data of a frame; only they are redrawn for every one of `frames`. A frame lasts
+    `milliseconds`, the last one a second and a half. Raises `RnnsimError` for another ending than .gif.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
@@ -126,7 +126,7 @@ def save_film(made, artists, show, frames, path, milliseconds, dpi=100):
         for artist in artists:
             made.draw_artist(artist)
         pictures.append(Image.fromarray(np.array(canvas.buffer_rgba())[..., :3]))
-    # One palette for all frames: what does not change then costs no bytes.
+    # With one palette for all frames, unchanged pixels cost no bytes.
     palette = Image.new("P", (1, 1))
     palette.putpalette(_film_colours().tobytes())
     first, *others = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
@@ -138,7 +138,7 @@ def save_film(made, artists, show, frames, path, milliseconds, dpi=100):
 
 
 def _film_colours():
-    """(256, 3) uint8: the colours of images, greys for lines and letters, and the highlight."""
+    """(256, 3) uint8: the colour scales of images, greys for lines and text, and the highlight."""
     import matplotlib
     from matplotlib.colors import to_rgb
 

@@ -1,4 +1,4 @@
-"""The learning curve of a run, and those of several runs in one picture."""
+"""The learning curve of one run, and the curves of several runs in one picture."""
 
 import numpy as np
 
@@ -10,17 +10,18 @@ _AXES = {"step": "training step", "sequences": "training sequences"}
 
 
 def learning_curve(history, path, trivial_loss=None, unit="", title="", over="step"):
-    """Training loss over steps or sequences, and below it the shares and errors that were reported.
+    """Draw the training loss and the loss of the evaluations, and below them the reported shares, errors and metrics.
 
     Parameters
     ----------
     history : the reports of a training, `TrainResult.history` or ``open_run(folder).metrics()``
-    path : where the picture goes
-    trivial_loss : loss of the best guess that ignores the inputs, drawn as a line
-    unit : of the loss
-    over : "step" or "sequences", what goes from left to right
+    path : the picture, .png, .svg or .pdf
+    trivial_loss : chance-level loss, that of the best guess that ignores the inputs; a dashed line
+    unit : unit of the loss
+    title : title of the picture
+    over : horizontal axis, "step" (training steps) or "sequences"
 
-    Returns the path. Raises `RnnsimError` if there is no report.
+    Returns the path. Raises `RnnsimError` for another ending, and if there is no report.
     """
     one_of("over", over, tuple(_AXES))
     losses, tests = _reported(history, over)
@@ -39,9 +40,7 @@ def learning_curve(history, path, trivial_loss=None, unit="", title="", over="st
         axis.plot(*zip(*points), color=canvas.ORANGE, marker=".", linewidth=1.2, label=tests[0][1]["split"])
         values += [loss for _, loss in points]
     if trivial_loss is not None:
-        axis.axhline(
-            trivial_loss, color=canvas.GREY, linestyle="--", linewidth=1, label="without looking at the inputs"
-        )
+        axis.axhline(trivial_loss, color=canvas.GREY, linestyle="--", linewidth=1, label="chance level")
         values.append(trivial_loss)
     canvas.scale_loss(axis, values, unit)
     axis.set_title(title, fontsize=10, loc="left")
@@ -56,13 +55,14 @@ def learning_curve(history, path, trivial_loss=None, unit="", title="", over="st
 
 
 def compared_curves(histories, path, trivial_loss=None, unit="", title="", over="sequences"):
-    """Loss of several runs in one picture: the training as a line, evaluations on the way as markers.
+    """Draw the loss of several runs: the training as a line, evaluations during training as markers.
 
     Parameters
     ----------
-    histories : ``{name of a run: its reports}``; all else as in `learning_curve`
+    histories : ``{name of a run: its reports}``
+    path, trivial_loss, unit, title, over : as in `learning_curve`
 
-    Returns the path. Raises `RnnsimError` if no run has a report.
+    Returns the path. Raises `RnnsimError` for another ending, and if no run has a report.
     """
     one_of("over", over, tuple(_AXES))
     curves = {name: _reported(history, over) for name, history in histories.items()}
@@ -81,7 +81,7 @@ def compared_curves(histories, path, trivial_loss=None, unit="", title="", over=
             axis.plot(*zip(*points), color=colour, linestyle="", marker=marker, markersize=4, label=label)
         values += [loss for _, loss in losses + points]
     if trivial_loss is not None:
-        label = "without looking at the inputs"
+        label = "chance level"
         axis.axhline(trivial_loss, color=canvas.GREY, linestyle="--", linewidth=1, label=label)
     canvas.scale_loss(axis, values, unit)
     canvas.count_axis(axis, _AXES[over])
@@ -91,13 +91,13 @@ def compared_curves(histories, path, trivial_loss=None, unit="", title="", over=
 
 
 def _reported(history, over):
-    """([(place, loss)], [(place, evaluation)]) of a run."""
+    """([(place, training loss)], [(place, evaluation)]) of a run."""
     losses = [(line[over], line["loss"]) for line in history if line.get("loss") is not None]
     return losses, [(line[over], line["evaluation"]) for line in history if line.get("evaluation")]
 
 
 def _curves(history, tests, over):
-    """(label, [(step, value)], colour, marker) of what goes below the loss."""
+    """(label, [(place, value)], colour, marker) of the curves below the loss."""
     found = []
     for key, colour in (("correct", canvas.BLUE), ("error", canvas.GREY)):
         points = [(line[over], line[key]) for line in history if line.get(key) is not None]

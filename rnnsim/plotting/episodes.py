@@ -1,4 +1,4 @@
-"""What a memory network writes and reads, tick by tick: figure 6 of Graves, Wayne & Danihelka 2014 (arXiv:1410.5401)."""
+"""What a memory network writes and reads at every time step: figure 6 of Graves, Wayne & Danihelka 2014 (arXiv:1410.5401)."""
 
 from typing import NamedTuple
 
@@ -13,12 +13,12 @@ TRACES = ("write_add", "write_weights", "reads", "read_weights", "memory")
 
 
 def has_memory(net):
-    """Whether a network writes and reads a memory with heads, and can show it."""
+    """Whether a network has a memory with heads, and the traces that show it."""
     return set(TRACES) <= set(net.trace_names)
 
 
 class Episode(NamedTuple):
-    """One sequence as a memory network goes through it; time first, heads second."""
+    """The traces of a memory network over one sequence; time first, heads second."""
 
     inputs: np.ndarray  # (T, n), tokens as ones in rows of zeros
     outputs: np.ndarray  # (T, K), as the loss reads them
@@ -27,18 +27,18 @@ class Episode(NamedTuple):
     read: np.ndarray  # (T, read heads, M)
     write_weights: np.ndarray  # (T, write heads, shown locations)
     read_weights: np.ndarray  # (T, read heads, shown locations)
-    memory: np.ndarray  # (T, shown locations, M), after the tick
+    memory: np.ndarray  # (T, shown locations, M), after the time step
     locations: np.ndarray  # (shown locations,)
-    rows: int  # locations in all
+    rows: int  # number of locations of the memory
 
     def heading(self, title):
-        """A title, and which locations are shown."""
+        """The title, followed by the locations that are shown."""
         return "    ".join(part for part in (title, note(self.locations, self.rows)) if part)
 
 
 def episode(net, task, batch=None):
     """The `Episode` of one sequence; `RnnsimError` for a network without a memory."""
-    require(has_memory(net), "the network has no memory that could be drawn")
+    require(has_memory(net), "the network has no memory to draw")
     batch = task.example() if batch is None else batch
     steps = length(batch)
     outputs, _, counted = seen(net, task, batch, steps)
@@ -60,16 +60,16 @@ def episode(net, task, batch=None):
 
 
 def memory(net, task, path, batch=None, title=""):
-    """Vectors added and read over time, and below them the weightings that say where; locations from top to bottom.
+    """Draw the vectors that the heads write and read over time, and below them the weightings, with locations from top to bottom.
 
-    Writing is on the left, below the input; reading on the right, below the output. More heads stand in rows of their own.
-    Only the locations that some head uses are shown. Dotted: the first tick at which an output counts.
+    Writing is on the left, below the input; reading is on the right, below the output. Every head has its own rows. Only the
+    locations that some head uses are shown. The dotted line is the first time step at which an output counts.
 
     Parameters
     ----------
     net, task, path, batch, title : as in `rnnsim.plotting.example`
 
-    Returns the path. Raises `RnnsimError` if the network has no memory.
+    Returns the path. Raises `RnnsimError` for another ending, and if the network has no memory.
     """
     seen = episode(net, task, batch)
     heads = max(seen.added.shape[1], seen.read.shape[1])
@@ -97,7 +97,7 @@ def memory(net, task, path, batch=None, title=""):
             axis.axvline(begins - 0.5, color=canvas.GREY, linestyle=":", linewidth=1)
     for column, number in enumerate((seen.added.shape[1], seen.read.shape[1])):
         lowest = axes[2 * number, column]
-        lowest.set_xlabel("tick", fontsize=9)
+        lowest.set_xlabel("time step", fontsize=9)
         lowest.tick_params(labelbottom=True)
     return canvas.save(made, path)
 
@@ -107,7 +107,7 @@ def _both(seen):
 
 
 def _pair(made, axes, left, right, names, span=None):
-    """Two images with one meaning of colours, or each with its own, the right one's beside it; None: there is no such head."""
+    """Draw two images, with the common colour range `span` or each with its own; None stands for a head that does not exist."""
     for axis, values, name in zip(axes, (left, right), names):
         if values is None:
             axis.set_visible(False)

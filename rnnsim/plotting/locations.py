@@ -1,13 +1,13 @@
-"""Which locations of a memory are worth showing, and how they are named on an axis."""
+"""The locations of a memory that a picture shows, and their labels on an axis."""
 
 import numpy as np
 
-_NOTED = 0.1  # a location is in use where a head has at least this weight at some tick
-_AROUND = 2  # unused locations that are shown to both sides
+_NOTED = 0.1  # a location is in use where a head has at least this weight at some time step
+_AROUND = 2  # unused locations shown on either side
 
 
 def locations_in_use(weightings):
-    """The shortest run of locations, round the end of the memory if need be, that holds all in use by `weightings` (T, heads, N).
+    """The shortest run of locations, modulo the size of the memory, that contains all that `weightings` (T, heads, N) use.
 
     >>> weightings = np.zeros((2, 1, 20))
     >>> weightings[0, 0, 19] = weightings[1, 0, 1] = 1
@@ -26,14 +26,14 @@ def locations_in_use(weightings):
 
 
 def note(locations, rows):
-    """Which of the `rows` locations are shown, in words; empty if all are."""
+    """A note on which of the `rows` locations are shown; empty if all are."""
     if locations.size == rows:
         return ""
     return f"locations {locations[0]} to {locations[-1]} of {rows}; elsewhere all weights are below {_NOTED}"
 
 
 def label_locations(axis, locations, most=6):
-    """Name round locations on the vertical axis of an image that shows `locations` from top to bottom."""
+    """Label every 10th, 20th, ... location on the vertical axis of an image that shows `locations` from top to bottom."""
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100 * locations.size) if locations.size <= step * most)
     if step > 50:
         step = 10 ** int(np.ceil(np.log10(locations.size / most)))

@@ -1,4 +1,4 @@
-"""Learning curves of one experiment over many seeds: every seed thin, their median thick."""
+"""Learning curves of one experiment over many seeds."""
 
 import numpy as np
 
@@ -9,18 +9,19 @@ _COLOURS = (canvas.BLUE, canvas.ORANGE, "#3a8f5c", "#8e4fa8", canvas.GREY, "#b23
 
 
 def learning_curves(histories, path, unit="", title=""):
-    """Loss over training sequences for every arm and seed.
+    """Draw the loss over training sequences: a thin line for every seed, a thick one for the median of every arm.
+
+    The loss is that of the evaluations during training, or the training loss of a seed without any. A seed that reached its goal
+    and ended before others contributes its last value to the median.
 
     Parameters
     ----------
-    histories : ``{arm: [reports of a seed, ...]}``, each as of ``open_run(folder).metrics()``
-    path : where the picture goes
-    unit : of the loss
+    histories : ``{arm: [reports of a seed, ...]}``, each as in ``open_run(folder).metrics()``
+    path : the picture, .png, .svg or .pdf
+    unit : unit of the loss
+    title : title of the picture
 
-    Drawn is the loss of the evaluations on the way, where a seed has some, else that of the training. A seed that ended before
-    others, because it had reached its goal, counts in the median with its last value.
-
-    Returns the path. Raises `RnnsimError` if there is no report.
+    Returns the path. Raises `RnnsimError` for another ending, and if there is no report.
     """
     curves = {arm: [curve for curve in map(_curve, several) if curve.size] for arm, several in histories.items()}
     curves = {arm: several for arm, several in curves.items() if several}
@@ -43,7 +44,7 @@ def learning_curves(histories, path, unit="", title=""):
 
 
 def median(curves):
-    """The median curve (2, n) of curves (2, n_i): at every place of any of them, over their values there or before.
+    """The median curve (2, n) of curves (2, n_i): at every place of any curve, over the last value of each up to there.
 
     >>> median([np.array([[1.0, 2.0, 3.0], [9.0, 4.0, 1.0]]), np.array([[1.0, 2.0], [5.0, 2.0]])]).tolist()
     [[1.0, 2.0, 3.0], [7.0, 3.0, 1.5]]
@@ -55,7 +56,7 @@ def median(curves):
 
 
 def _curve(history):
-    """(2, n): sequences and losses that are finite."""
+    """(2, n): training sequences and losses, the finite ones."""
     evaluated = [(line["sequences"], line["evaluation"]["loss"]) for line in history if line.get("evaluation")]
     trained = [(line["sequences"], line["loss"]) for line in history if line.get("loss") is not None]
     points = np.array(evaluated or trained, np.float64).reshape(-1, 2).T

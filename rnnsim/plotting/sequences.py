@@ -1,4 +1,4 @@
-"""One sequence seen by a network: input, target and output as images, and the gates over time."""
+"""A network on one sequence: input, target and output, and its gates and states over time."""
 
 import numpy as np
 
@@ -7,19 +7,23 @@ from rnnsim.errors import RnnsimError
 from rnnsim.plotting import canvas
 from rnnsim.plotting.locations import label_locations, locations_in_use
 
-_PANELS = 16  # more gates than this on one page cannot be read
+_PANELS = 16  # more gates on one page would be illegible
 
 
 def example(net, task, path, batch=None, title=""):
-    """Input, output and target of one sequence, time from left to right, one row a number.
+    """Draw input, output and target of one sequence, with time from left to right and one row for each component.
+
+    Outputs are drawn as the loss reads them (probabilities for cross-entropies) at every time step, even where only the last one
+    counts; targets are drawn where they exist. A single row is drawn as a line.
 
     Parameters
     ----------
-    net, task : as in `rnnsim.train`; `batch` is one sequence of the task, by default ``task.example()``
-    path : where the picture goes
+    net, task : as in `rnnsim.train`
+    path : the picture, .png, .svg or .pdf
+    batch : one sequence of the task, by default ``task.example()``
+    title : title of the picture
 
-    Outputs are shown as the loss reads them (probabilities for cross-entropies), at every tick even where only the last one
-    counts; targets where there are any. A single row is drawn as a line. Returns the path.
+    Returns the path. Raises `RnnsimError` for another ending, and for a batch of several sequences.
     """
     batch = task.example() if batch is None else batch
     steps = length(batch)
@@ -32,11 +36,11 @@ def example(net, task, path, batch=None, title=""):
     axes[0].set_title(title, fontsize=10, loc="left")
     names = getattr(task, "target_names", None)
     if single:
-        ticks = np.arange(steps)
-        axes[1].plot(ticks, outputs[:, 0], color=canvas.BLUE, linewidth=1.2, label="output")
+        time_steps = np.arange(steps)
+        axes[1].plot(time_steps, outputs[:, 0], color=canvas.BLUE, linewidth=1.2, label="output")
         marker = "o" if counted.sum() < steps else ""
         axes[1].plot(
-            ticks[counted], targets[counted, 0], color=canvas.ORANGE, linestyle="--", marker=marker, label="target"
+            time_steps[counted], targets[counted, 0], color=canvas.ORANGE, linestyle="--", marker=marker, label="target"
         )
         axes[1].legend(fontsize=8, frameon=False)
         axes[1].set_xlim(-0.5, steps - 0.5)
@@ -47,29 +51,29 @@ def example(net, task, path, batch=None, title=""):
         for axis, part, text in zip(axes[1:], both, ("output", "target")):
             canvas.image(axis, part, low, high)
             label(axis, text)
-    axes[-1].set_xlabel("tick", fontsize=9)
+    axes[-1].set_xlabel("time step", fontsize=9)
     return canvas.save(made, path)
 
 
 def gates(net, task, path, batch=None, record="gates", title=""):
-    """Gates and states of a network over one sequence: one image a trace, units from top to bottom.
+    """Draw gates and states of a network over one sequence: one image for each trace, with units from top to bottom.
 
-    What heads emit is drawn head by head, one number a tick as a line; of weightings, the locations in use. More than 16
-    traces of units do not fit on a page: the first ones are drawn.
+    What heads emit is drawn head by head, scalars as lines, weightings at the locations in use. Of more than 16 traces of units
+    only the first 16 are drawn.
 
     Parameters
     ----------
-    net, task, path, batch : as in `example`
-    record : names of traces, as in the network's `forward`
+    net, task, path, batch, title : as in `example`
+    record : names of traces, as in the `forward` of the network
 
-    Returns the path. Raises `RnnsimError` for unknown traces.
+    Returns the path. Raises `RnnsimError` for another ending, for unknown traces, and for a batch of several sequences.
     """
     batch = task.example() if batch is None else batch
     steps = length(batch)
     traces = net.forward(batch.inputs[:steps], record=record).records
-    require(traces, "nothing to plot: no trace is named")
+    require(traces, "nothing to plot: record names no trace")
     units = [name for name, trace in traces.items() if trace.ndim == 3]
-    # A deep network: the first layers' traces, as many as can be read.
+    # Of a deep network only the traces of the first layers are legible.
     traces = {name: trace[:, 0] for name, trace in traces.items() if name not in units[_PANELS:]}
     heights = [_trace_height(trace, net.hidden) for trace in traces.values()]
     made, axes = canvas.figure([height_of(1 if task.tokens else task.n_inputs), *heights])
@@ -78,9 +82,9 @@ def gates(net, task, path, batch=None, record="gates", title=""):
     for axis, (name, trace) in zip(axes[1:], traces.items()):
         _draw_trace(made, axis, name, trace)
     several = next((axis for axis in axes[1:] if len(axis.lines) > 1 and not axis.images), None)
-    if several is not None:  # the colours of heads, once for all
+    if several is not None:  # one legend for the colours of the heads
         several.legend(fontsize=7, frameon=False, loc="lower right", bbox_to_anchor=(1, 0.95), ncol=len(several.lines))
-    axes[-1].set_xlabel("tick", fontsize=9)
+    axes[-1].set_xlabel("time step", fontsize=9)
     return canvas.save(made, path)
 
 
@@ -92,13 +96,13 @@ def _trace_height(trace, hidden):
 
 
 def _draw_trace(made, axis, name, trace):
-    """A trace of units (T, n) as an image; one of heads (T, heads, n) as images one below the other, or as lines if n = 1.
+    """Draw a trace of units (T, n) as an image; one of heads (T, heads, n) as images one below the other, or as lines if n = 1.
 
-    The memory (T, rows, columns) is shown by the lengths of its rows.
+    The memory (T, rows, columns) is drawn as the norms of its rows.
     """
     text = name
     if name == "memory":
-        trace, text = np.linalg.norm(trace, axis=2), "memory\n(lengths of rows)"
+        trace, text = np.linalg.norm(trace, axis=2), "memory\n(norms of rows)"
     if trace.ndim == 3 and trace.shape[2] == 1:
         for head in range(trace.shape[1]):
             colour = canvas.COLOURS[head % len(canvas.COLOURS)]
@@ -127,14 +131,17 @@ def _draw_trace(made, axis, name, trace):
 
 
 def length(batch):
-    """The ticks of a batch of one sequence, inputs (T, 1, I) or tokens (T, 1); `RnnsimError` for more sequences."""
+    """The number of time steps of a batch of one sequence, inputs (T, 1, I) or tokens (T, 1).
+
+    Raises `RnnsimError` for a batch of several sequences.
+    """
     if batch.inputs.shape[1] != 1:
         raise RnnsimError(f"expected one sequence to plot, got {batch.inputs.shape[1]}")
     return batch.inputs.shape[0] if batch.lengths is None else max(1, int(batch.lengths[0]))
 
 
 def seen(net, task, batch, steps):
-    """(outputs (steps, K), targets (steps, K), ticks that count (steps) bool) of one sequence."""
+    """(outputs (steps, K), targets (steps, K), whether a time step counts (steps)) of one sequence."""
     kind, last = task.loss.kind, task.loss.when == "last"
     given = np.asarray(net.forward(batch.inputs[:steps]).outputs[:, 0], np.float64)
     outputs = np.asarray(task.loss.predictions(given))
@@ -156,7 +163,7 @@ def seen(net, task, batch, steps):
 
 
 def draw_input(axis, task, batch, steps):
-    """The first `steps` inputs of a sequence, (T, 1, I) or tokens (T, 1): dots for tokens, up to two lines, else an image."""
+    """Draw the first `steps` inputs (T, 1, I) or tokens (T, 1) of a sequence: tokens as dots, up to two lines, else an image."""
     inputs = batch.inputs[:steps, 0]
     if task.tokens:
         axis.plot(np.arange(steps), inputs, ".", color=canvas.BLUE, markersize=4)
@@ -180,10 +187,10 @@ def draw_input(axis, task, batch, steps):
 
 
 def height_of(rows):
-    """Inches of a panel with so many rows."""
+    """The height in inches of a panel with so many rows."""
     return 1.3 if rows <= 2 else min(2.6, 0.8 + 0.06 * rows)
 
 
 def label(axis, text):
-    """What an axis shows, in small letters at its left."""
+    """Label the vertical axis."""
     axis.set_ylabel(text, fontsize=9)

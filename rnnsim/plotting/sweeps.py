@@ -7,24 +7,27 @@ from rnnsim.plotting import canvas
 
 
 def generalisation(curves, path, option, trained=None, unit="", title=""):
-    """Loss, and below it the share of right sequences, against one option of the task.
+    """Draw the loss, and below it the share of right sequences, against one option of the task.
+
+    The dashed line is the chance-level loss, that of the best guess that ignores the inputs.
 
     Parameters
     ----------
-    curves : ``{name of a run: measurements}`` with the measurements of `rnnsim.training.evaluate.generalisation`
-    path : where the picture goes
-    option : what goes from left to right, an option with numbers
-    trained : ``{name of a run: (least, most)}``, the values it was trained with; they are shaded
-    unit : of the loss
+    curves : ``{name of a run: measurements}``, each from `rnnsim.training.evaluate.generalisation`
+    path : the picture, .png, .svg or .pdf
+    option : the option on the horizontal axis; its values are numbers
+    trained : ``{name of a run: (least, most)}``, the range of the option in training; it is shaded
+    unit : unit of the loss
+    title : title of the picture
 
-    The dashed line is the loss of the best guess that ignores the inputs. Returns the path. Raises `RnnsimError` if there is
-    nothing to draw or the values of the option are no numbers.
+    Returns the path. Raises `RnnsimError` for another ending, if there is nothing to draw, and if a value of the option is not a
+    number.
     """
     curves = {name: list(found) for name, found in curves.items()}
-    require(any(curves.values()), "nothing to plot: nothing was measured")
+    require(any(curves.values()), "nothing to plot: there are no measurements")
     every = [one for found in curves.values() for one in found]
     fits = all(isinstance(one["options"][option], (int, float)) for one in every)
-    require(fits, f"{option}: expected numbers to put on an axis")
+    require(fits, f"{option}: expected numbers for the horizontal axis")
     right = any(one["correct"] is not None for one in every)
     made, axes = canvas.figure([3.0, 1.6] if right else [3.4])
     _shade(axes, trained or {})
@@ -37,7 +40,7 @@ def generalisation(curves, path, option, trained=None, unit="", title=""):
             axes[1].plot(*_points(found, option, "correct"), **look)
     guess = sorted({(one["options"][option], one["trivial_loss"]) for one in every if one["trivial_loss"] is not None})
     if guess:
-        label = "without looking at the inputs"
+        label = "chance level"
         axes[0].plot(*zip(*guess), color=canvas.GREY, linestyle="--", linewidth=1, label=label)
     canvas.scale_loss(axes[0], [one["loss"] for one in every] + [loss for _, loss in guess], unit)
     axes[0].set_title(title, fontsize=10, loc="left")
@@ -55,7 +58,7 @@ def _points(found, option, key):
 
 
 def _shade(axes, trained):
-    """Grey where runs were trained; one shade for all that were trained alike."""
+    """Shade the trained ranges, once for all runs with the same range."""
     ranges = {}
     for name, bounds in trained.items():
         ranges.setdefault(tuple(bounds), []).append(name)
