@@ -76,7 +76,7 @@ class Options:
 
 
 class Rows:
-    """A training step, and inference, against the rows of the memory; 10 ticks at batch 1."""
+    """A training step, and inference, against the rows of the memory; 10 time steps at batch 1."""
 
     params = (CONTROLLERS, ROWS)
     param_names = ("controller", "rows")
@@ -94,7 +94,7 @@ class Rows:
 
 
 class Memory:
-    """What is kept of a tick in units of one memory matrix, and the peak of 10,000 ticks with recomputation."""
+    """What is kept of a time step in units of one memory matrix, and the peak of 10,000 time steps with recomputation."""
 
     params = (CONTROLLERS,)
     param_names = ("controller",)
@@ -105,24 +105,24 @@ class Memory:
         net.loss_and_gradient(batch, loss)
         return net.workspace_bytes
 
-    def track_memory_matrices_kept_a_tick(self, controller):
+    def track_memory_matrices_kept_a_time_step(self, controller):
         """1 is the memory itself; the rest are weightings and what heads emit, controller and outputs."""
         return (self._kept(controller, 600) - self._kept(controller, 100)) / 500 / (128 * COLUMNS * 4)
 
-    def track_bytes_kept_for_10_000_ticks(self, controller):
+    def track_bytes_kept_for_10_000_time_steps(self, controller):
         """With recomputation; the bound is 1 GB."""
         return self._kept(controller, 10_000, recompute=100)
 
-    def track_bytes_kept_for_10_000_ticks_without_recomputation(self, controller):
+    def track_bytes_kept_for_10_000_time_steps_without_recomputation(self, controller):
         return self._kept(controller, 10_000)
 
-    def peakmem_10_000_ticks(self, controller):
+    def peakmem_10_000_time_steps(self, controller):
         net, batch, loss = machine(controller, steps=10_000, recompute=100)
         net.loss_and_gradient(batch, loss)
 
-    track_memory_matrices_kept_a_tick.unit = "matrices"
-    track_bytes_kept_for_10_000_ticks.unit = "bytes"
-    track_bytes_kept_for_10_000_ticks_without_recomputation.unit = "bytes"
+    track_memory_matrices_kept_a_time_step.unit = "matrices"
+    track_bytes_kept_for_10_000_time_steps.unit = "bytes"
+    track_bytes_kept_for_10_000_time_steps_without_recomputation.unit = "bytes"
 
 
 _FIRST_USE = """

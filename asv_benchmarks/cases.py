@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from rnnsim.cells import CELLS as REGISTRY
+
 CASES = (
     (1, 100, 8, 32),
     (16, 100, 10, 32),
@@ -12,7 +14,7 @@ CASES = (
     (128, 50, 256, 512),
     (16, 784, 1, 100),
 )
-CELLS = ("lstm", "gru", "rnn")
+CELLS = tuple(REGISTRY)
 
 
 def network(cell, case, dtype="float32", **options):
@@ -32,9 +34,9 @@ def network(cell, case, dtype="float32", **options):
 def needed_bytes(cell, case, dtype="float32"):
     """Bytes of the activations that a backward pass needs: gates, states and the loss's gradient at the outputs.
 
-    LSTM: four gates, c and h; GRU: three gates, the candidate's inner part and h; fully recurrent: f(s) and h. Inputs belong to
-    the caller. The gradient of the outputs counts once: without it there is nothing to go back from.
+    Gates and states are those that can be recorded (LSTM: four gates, c and h); the GRU needs the candidate's inner part as well.
+    Inputs belong to the caller. The gradient of the outputs counts once: without it there is nothing to go back from.
     """
     batch, steps, _, hidden = case
-    arrays = {"lstm": 6, "gru": 5, "rnn": 2}[cell] + 1
+    arrays = len(REGISTRY.build(cell, n_inputs=1, hidden=1).trace_names) + (cell == "gru") + 1
     return arrays * batch * steps * hidden * np.dtype(dtype).itemsize

@@ -1,6 +1,7 @@
 """rnnsim beside PyTorch and JAX: the same work, forward and backward, each engine in processes of its own.
 
     python -m asv_benchmarks.peers [--cells lstm,ntm-lstm] [--rounds 3] [--against torch,torch-1-thread,jax] [--json FILE]
+        [--isa avx2]
 
 lstm, gru and rnn are one layer (`asv_benchmarks.peers_layers`); ntm-lstm and ntm-feedforward are a training step of a neural
 Turing machine (`asv_benchmarks.peers_ntm`); rtrl and the other online rules are a sequence learned forward in time
@@ -8,7 +9,7 @@ Turing machine (`asv_benchmarks.peers_ntm`); rtrl and the other online rules are
 compiled loops too (`asv_benchmarks.peers_lstm1997`). First every engine computes loss and gradient from the same weights and
 inputs, and they must agree; then the engines are timed one after another, each in a fresh process that times itself alone on
 the machine, in several alternating rounds. The figures are medians of the rounds' medians; the ratio is that of the best peer
-to rnnsim.
+to rnnsim. With --isa avx2 every engine keeps to AVX2 (`rnnsim.core.isa`), and every process says what it used, or stops.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import time
 import numpy as np
 
 from asv_benchmarks import peers_layers, peers_lstm1997, peers_ntm, peers_online
+from rnnsim.core import isa
 
 SUITES = {
     "lstm": peers_layers,
@@ -51,7 +53,7 @@ def median_milliseconds(step):
     return 1e3 * statistics.median(times)
 
 
-def worker(engine, cell, cases, folder):
+def worker(engine, cell, cases, folder, isa_wanted):
     """In a process of its own: check against the gradients in `folder` (or write them), or time; JSON lines out."""
     for index in cases:
         step, gradients = SUITES[cell].make(engine, cell, SUITES[cell].CASES[index])
@@ -61,12 +63,14 @@ def worker(engine, cell, cases, folder):
             print(json.dumps([index, loss]), flush=True)
         else:
             print(json.dumps([index, median_milliseconds(step)]), flush=True)
+    if isa_wanted:
+        print(json.dumps(["isa", isa.obeyed(isa_wanted)]), flush=True)
 
 
 def run(engine, cell, cases, folder=""):
-    """Run a worker; {case index: figure}, or None if the engine is not installed."""
+    """Run a worker; {case index: figure} ("isa": what it used, if it is held to one), or None if the engine is not installed."""
     command = [sys.executable, "-m", "asv_benchmarks.peers", "--worker", engine, "--cells", cell, "--folder", folder]
-    command += ["--cases", ",".join(map(str, cases))]
+    command += ["--cases", ",".join(map(str, cases))] + (["--isa", isa.name()] if isa.name() else [])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         missing = "ModuleNotFoundError" in done.stderr
@@ -81,7 +85,10 @@ def check_agreement(engines, cell, cases):
     """Largest relative difference of any gradient between an engine and rnnsim; stops if it is too large."""
     worst, tolerance = 0.0, getattr(SUITES[cell], "TOLERANCE", TOLERANCE)
     with tempfile.TemporaryDirectory() as folder:
-        engines = [engine for engine in engines if run(engine, cell, cases, folder)]
+        used = {engine: run(engine, cell, cases, folder) for engine in engines}
+        engines = [engine for engine in engines if used[engine]]
+        for engine in engines if isa.name() else ():
+            print(f"{engine}, held to {isa.name()}: " + ", ".join(f"{k} {v}" for k, v in used[engine]["isa"].items()))
         for index in cases:
             ours = np.load(os.path.join(folder, f"rnnsim-{cell}-{index}.npz"))
             for engine in engines:
@@ -126,6 +133,7 @@ def main(arguments=None):
     parser.add_argument("--cases", help="numbers of the cases, from 0; by default all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", help="file for the figures, in milliseconds a step")
+    parser.add_argument("--isa", choices=list(isa.SETTINGS), default=isa.name(), help="hold every engine to it")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--folder", default="", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -136,8 +144,10 @@ def main(arguments=None):
     wanted = [int(index) for index in options.cases.split(",")] if options.cases else range(100)
     cases = {name: [index for index in wanted if index < len(SUITES[name].CASES)] for name in names}
     if options.worker:
-        worker(options.worker, names[0], cases[names[0]], options.folder)
+        worker(options.worker, names[0], cases[names[0]], options.folder, options.isa)
         return
+    if options.isa:
+        os.environ.update(isa.environment(options.isa))  # the engines are processes of their own
     everything, ratios = {}, {}
     for cell in names:
         against = options.against.split(",")
@@ -150,8 +160,9 @@ def main(arguments=None):
         figures = {engine: {index: [] for index in cases[cell]} for engine in engines}
         for _ in range(options.rounds):
             for engine in engines:
-                for index, value in run(engine, cell, cases[cell]).items():
-                    figures[engine][index].append(value)
+                found = run(engine, cell, cases[cell])
+                for index in cases[cell]:
+                    figures[engine][index].append(found[index])
         text, found = table(cell, cases[cell], engines, figures)
         print(text, flush=True)
         everything[cell] = figures

@@ -1,6 +1,7 @@
 """The 1997 LSTM online beside the NumPy catalogue schmidhuber-problems: seconds for the same number of sequences.
 
     python -m asv_benchmarks.peers_catalogue --catalogue PATH [--share 0.25] [--rounds 3] [--experiments adding,reber]
+        [--isa avx2]
 
 PATH is a checkout of https://github.com/cybertronai/schmidhuber-problems. Its own training functions run at the settings of the
 README of each experiment, seed 0, without its pictures and baselines; ours is `rnnsim.train` for as many sequences of as many
@@ -38,6 +39,8 @@ import sys
 import time
 
 import numpy as np
+
+from rnnsim.core import isa
 
 TARGET = 20.0
 TOLERANCE = 1e-12  # of outputs of one network in both
@@ -256,6 +259,8 @@ def worker(options, experiment):
         found = train_theirs(options.catalogue, experiment, options.share)
     else:
         found = train_ours(experiment, options.sequences)
+    if isa.name():
+        found["isa"] = isa.obeyed(isa.name())
     print(json.dumps(found))
 
 
@@ -287,6 +292,7 @@ def main(arguments=None):
     parser.add_argument("--experiments", default=",".join(EXPERIMENTS), help=", ".join(EXPERIMENTS))
     parser.add_argument("--share", type=float, default=0.25, help="of the catalogue's number of sequences; 0.25")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--isa", choices=list(isa.SETTINGS), default=isa.name(), help="hold both to it")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--sequences", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -299,6 +305,8 @@ def main(arguments=None):
     if options.worker:
         worker(options, EXPERIMENTS[names[0]])
         return
+    if options.isa:
+        os.environ.update(isa.environment(options.isa))  # both run in processes of their own
     address = "a checkout of https://github.com/cybertronai/schmidhuber-problems"
     if not options.catalogue:
         parser.exit(2, f"--catalogue is missing: the path of {address}\n")

@@ -7,18 +7,17 @@ from rnnsim_cli.console import as_json, report, size
 
 def contents():
     """Folder, number of files and bytes of the kernel cache."""
-    from rnnsim.core.jit import cache_root
+    from rnnsim.core.jit import cache_root, cached_files
 
-    root = cache_root()
-    sizes = [path.stat().st_size for path in root.rglob("*") if path.is_file()] if root.is_dir() else []
-    return {"folder": str(root), "files": len(sizes), "bytes": sum(sizes)}
+    sizes = [path.stat().st_size for path in cached_files()]
+    return {"folder": str(cache_root()), "files": len(sizes), "bytes": sum(sizes)}
 
 
 @click.command("cache", short_help="Compiled kernels.")
 @click.option("--clear", is_flag=True, help="Delete all compiled kernels, those of older versions too.")
 @as_json
 def command(clear, json_wanted):
-    """Where compiled kernels are kept and how much room they take; --clear deletes them.
+    """Where compiled kernels are kept and how much room they take; --clear deletes them, and nothing else in the folder.
 
     The folder is $RNNSIM_CACHE_DIR, or rnnsim/kernels in the user's cache folder.
     """
@@ -26,8 +25,15 @@ def command(clear, json_wanted):
         from rnnsim.core.jit import cache_root, clear_cache
 
         folder = str(cache_root())
-        freed = clear_cache()
-        report({"folder": folder, "freed_bytes": freed}, json_wanted, [f"{folder}: {size(freed)} set free"])
+        freed, left = clear_cache()
+
+        def lines():
+            yield f"{folder}: {size(freed)} set free"
+            if left:
+                names = ", ".join(path.name for path in left[:3]) + (", ..." if len(left) > 3 else "")
+                yield f"not deleted, as rnnsim did not write it: {names}"
+
+        report({"folder": folder, "freed_bytes": freed, "left": [str(path) for path in left]}, json_wanted, lines)
         return
     found = contents()
     report(found, json_wanted, [f"{found['folder']}: {size(found['bytes'])} in {found['files']} files"])

@@ -90,8 +90,8 @@ def _write(out, found, data, title):
 
     import numpy as np
 
+    from rnnsim.core.checkpoint import write_atomically
     from rnnsim.plotting.alignment import rule_alignment
-    from rnnsim.training.checkpoint import write_atomically
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)

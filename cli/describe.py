@@ -41,28 +41,31 @@ def command(name, options, json_wanted):
 
     For instance: rnnsim describe gru -o variant=gru1 -o inputs=28 -o hidden=100
     """
+    from rnnsim.core import plugins
     from rnnsim.networks import NETWORKS
+    from rnnsim.tasks import TASKS, Task
 
     options = pairs(options, "-o")
-    if name in NETWORKS:
-        return _network(name, options, json_wanted)
-    from rnnsim.tasks import TASKS
-
-    if name not in TASKS:
+    if plugins.is_place(name):
+        found = plugins.load(name, "network or task")
+        is_task = isinstance(found, type) and issubclass(found, Task)
+    elif name in NETWORKS or name in TASKS:
+        is_task = name not in NETWORKS
+    else:
         raise unknown("network or task", name, [*NETWORKS, *TASKS])
-    return _task(TASKS, name, options, json_wanted)
+    return _task(TASKS, name, options, json_wanted) if is_task else _network(name, options, json_wanted)
 
 
 def _network(name, options, json_wanted):
-    from rnnsim.networks import NETWORKS, options_of
+    from rnnsim.networks import NETWORKS, explained, options_of
 
     net = build_network(name, options)
     known = options_of(name)
     values = net.config["options"]
-    rows = [(*row, values.get(row[0])) for row in option_rows(known)]
+    rows, about = option_rows(known), explained(name)
     data = {
         "network": name,
-        "summary": NETWORKS.summary(name),
+        "summary": summary_of(NETWORKS, name),
         "inputs": net.n_inputs,
         "outputs": net.n_outputs,
         "tokens": net.tokens,
@@ -73,7 +76,9 @@ def _network(name, options, json_wanted):
         "state_size": net.state_size,
         "multiply_adds_per_tick": net.cost_per_step,
         "traces": list(net.trace_names),
-        "options": [{"name": n, "type": t, "default": d, "value": v} for n, t, d, v in rows],
+        "options": [
+            {"name": n, "type": t, "default": d, "value": values.get(n), "about": about.get(n)} for n, t, d in rows
+        ],
     }
 
     def lines():
@@ -93,9 +98,25 @@ def _network(name, options, json_wanted):
         yield from table(facts, right=(1,))
         yield f"traces: {', '.join(net.trace_names)}"
         yield ""
-        yield from table([(n, d, t) for n, t, d, _ in rows], ("option", "default", "type"))
+        yield from _option_lines(rows, about)
 
     report(data, json_wanted, lines)
+
+
+def summary_of(registry, name):
+    """The line about an entry; for code from outside the first line of its docstring."""
+    import inspect
+
+    if name in registry:
+        return registry.summary(name)
+    return (inspect.getdoc(registry.load(name)) or "no docstring").splitlines()[0]
+
+
+def _option_lines(rows, about):
+    """A table of options, with a line about each where the class says one."""
+    if not any(about.get(name) for name, _, _ in rows):
+        return table([(n, d, t) for n, t, d in rows], ("option", "default", "type"))
+    return table([(n, d, t, about.get(n, "")) for n, t, d in rows], ("option", "default", "type", "what it is"))
 
 
 def describe_criterion(criterion):
@@ -110,11 +131,12 @@ def describe_criterion(criterion):
 def _task(tasks, name, options, json_wanted):
     import dataclasses
 
-    from rnnsim.core.registry import option_table
+    from rnnsim.core.options import explanations, option_table
 
     rows = option_rows(option_table(tasks.load(name)))
-    data = {"task": name, "summary": tasks.summary(name)}
-    data["options"] = [{"name": n, "type": t, "default": d} for n, t, d in rows]
+    about = explanations(tasks.load(name))
+    data = {"task": name, "summary": summary_of(tasks, name)}
+    data["options"] = [{"name": n, "type": t, "default": d, "about": about.get(n)} for n, t, d in rows]
     try:
         task = tasks.build(name, options)
     except (RnnsimError, OSError) as error:
@@ -149,7 +171,7 @@ def _task(tasks, name, options, json_wanted):
             yield from table(facts)
         if rows:
             yield ""
-            yield from table([(n, d, t) for n, t, d in rows], ("option", "default", "type"))
+            yield from _option_lines(rows, about)
 
     report(data, json_wanted, lines)
 

@@ -3,6 +3,7 @@
 import click
 
 from rnnsim.errors import RnnsimError
+from rnnsim_cli import own_code
 from rnnsim_cli import sweeps as sweeping
 from rnnsim_cli.console import as_json, number, pairs, report, table
 
@@ -69,8 +70,9 @@ def _figures(evaluation):
 @click.option("--count", type=int, help="Sequences. [default: as many as the task has]")
 @click.option("--batch", type=int, default=100, show_default=True, help="Sequences at a time.")
 @click.option("--seed", type=int, help="Of the sequences, where they are made up. [default: the run's]")
+@own_code.options
 @as_json
-def command(source, options, sweeps, task_name, split, count, batch, seed, json_wanted):
+def command(source, options, sweeps, task_name, split, count, batch, seed, json_wanted, code, accept_source):
     """Measure the network of a run, or of a .safetensors file, on its task's test split.
 
     Options change the task: rnnsim eval runs/adding-lstm-1 -o length=200 measures on longer sequences than were trained.
@@ -88,15 +90,17 @@ def command(source, options, sweeps, task_name, split, count, batch, seed, json_
 
     given = pairs(options, "-o")
     swept = sweeping.parse(sweeps, given)
-    run = open_run(source) if Path(source).is_dir() else None
+    run = open_run(source, code, accept_source) if Path(source).is_dir() else None
     if not Path(source).exists():
         raise RnnsimError(f"{source}: there is no such run or file")
     if run is None and task_name is None:
         raise RnnsimError(f"{source} is a file of weights: name the task with --task")
     if task_name is None:
         task_name, given = run.config["task"]["name"], {**run.config["task"]["options"], **given}
-    task = TASKS.build(task_name, given)
-    net = run.net() if run else load_weights(source)
+        task = TASKS.build(run.code.name(TASKS, run.config["task"]), given)
+    else:
+        task = TASKS.build(task_name, given)
+    net = run.net() if run else load_weights(source, code, accept_source)
     seed = (run.config["seed"] if run else 0) if seed is None else seed
     settings = dict(seed=seed, count=count, batch=batch, split=split)
     data = {"source": source, "task": task_name, "options": given, "seed": seed}

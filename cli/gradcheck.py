@@ -11,8 +11,6 @@ at unchanged weights, and it is compared with that of back-propagation through t
 """
 
 import itertools
-import math
-import typing
 
 import click
 
@@ -21,68 +19,44 @@ from rnnsim_cli.console import as_json, pairs, report, table
 
 STEP = 1e-5
 TICKS, ROWS = 6, 3
-NUMBERS = {"leak": 0.4, "density": 0.6, "forget_bias": -1.0}  # of cells; values that no equation simplifies at
 MOST = 2000  # combinations of choices that --all goes over
 ROUNDINGS = 4  # units in the last place that a loss over some ticks is off by
 FLOAT32_TOLERANCE = 1e-3  # rounding of single precision over a few ticks, with room for cancellation
 
 
-def choices(annotation):
-    """All values of an option that has finitely many: those of Literal and bool; else None."""
-    if typing.get_origin(annotation) is typing.Literal:
-        return typing.get_args(annotation)
-    return (False, True) if annotation is bool else None
-
-
 def combinations(name):
     """The option dicts that --all goes over for one network.
 
-    Every combination of the cell's own choices on a plain network; then every combination of the network's choices on
-    two layers with the cell as it is by default; then the options that are numbers, and tokens with and without embedding.
-    Of more than `MOST` combinations only some: see `_combined`.
+    All `rnnsim.core.options.variants` of the cell on a plain network; then every combination of the network's choices on two
+    layers with the cell as it is by default, and tokens with and without embedding; then the network's own ``examples``.
     """
-    from rnnsim.cells import CELLS
-    from rnnsim.core.registry import option_table
-    from rnnsim.networks import options_of
+    from rnnsim.core import options
+    from rnnsim.networks import options_of, parts
 
-    own = option_table(CELLS.load(name), ("n_inputs", "hidden", "dtype")) if name in CELLS else {}
+    cls, cell = parts(name)
+    if cell is not None:
+        yield from options.variants(cell, ("n_inputs", "hidden", "dtype"), MOST)
+    own = options.option_table(cell, ("n_inputs", "hidden", "dtype")) if cell is not None else {}
     outer = {key: value for key, value in options_of(name).items() if key not in own}
-    for table_, base in ((own, {}), (outer, {"layers": 2} if "layers" in outer else {})):
-        finite = {key: choices(annotation) for key, (annotation, _) in table_.items() if choices(annotation)}
-        for chosen in _combined(finite):
-            yield {**base, **chosen}
-    numbers = {key: value for key, value in NUMBERS.items() if key in own}
-    if numbers:
-        yield numbers
-    if "outputs_last" in own:
-        yield {"outputs_last": 1}
+    base = {"layers": 2} if "layers" in outer else {}
+    finite = {key: options.choices(kind) for key, (kind, _) in outer.items() if options.choices(kind)}
+    yield from ({**base, **chosen} for chosen in options.combinations(finite, MOST))
     if "embedding" in outer:
         for size, skip, bidirectional in itertools.product((0, 3), (False, True), (False, True)):
             yield {"layers": 2, "tokens": True, "embedding": size, "skip": skip, "bidirectional": bidirectional}
-
-
-def _combined(finite):
-    """All combinations of choices; if they are too many, every choice beside the first and beside the last ones of the others."""
-    if math.prod(map(len, finite.values())) <= MOST:
-        return [dict(zip(finite, values)) for values in itertools.product(*finite.values())]
-    found = []
-    for end in (0, -1):
-        others = {key: values[end] for key, values in finite.items()}
-        found += [{**others, key: value} for key, values in finite.items() for value in values]
-    return [one for k, one in enumerate(found) if one not in found[:k]]
+    yield from getattr(cls, "examples", ())
 
 
 def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="bptt"):
     """The errors of one network: a list of dicts, one a parameter array. Raises `RnnsimError` if the rule refuses it."""
     import numpy as np
 
-    from rnnsim.cells import CELLS
     from rnnsim.core.losses import Loss
-    from rnnsim.networks import build
+    from rnnsim.networks import build, options_of
     from rnnsim_cli.describe import split_sizes
 
     sizes, inner = split_sizes(options)
-    inner = {"hidden": 4, **inner} if name in CELLS else inner
+    inner = {"hidden": 4, **inner} if "readout" in options_of(name) else inner
     n_inputs, tokens = sizes.get("inputs", 3), sizes.get("tokens", False)
     n_outputs = sizes.get("outputs", _natural_outputs(inner))
     net = build(name, n_inputs, n_outputs, inner, "float64", tokens=tokens, seed=seed)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from rnnsim.errors import RnnsimError, unknown
+from rnnsim_cli import own_code
 from rnnsim_cli.console import as_json, pairs, report, table
 
 
@@ -19,8 +20,9 @@ from rnnsim_cli.console import as_json, pairs, report, table
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on the weights of networks by name.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights and inputs.")
 @click.option("--out", metavar="FILE", help="Write a picture of all networks there (.png, .svg, .pdf).")
+@own_code.options
 @as_json
-def command(names, options, lags, ends, ticks, scale, seed, out, json_wanted):
+def command(names, options, lags, ends, ticks, scale, seed, out, json_wanted, code, accept_source):
     """Show how an error scales on its way back in time: largest factor at each lag, fitted exponential rate, and largest
     Lyapunov exponent. A rate below 0 means vanishing errors, above 0 exploding ones.
 
@@ -42,7 +44,9 @@ def command(names, options, lags, ends, ticks, scale, seed, out, json_wanted):
         raise RnnsimError(f"--scale {scale:g}: expected a number above 0")
     flows = {}
     for name in names:
-        net, inputs = _run(name, ticks) if Path(name).is_dir() else _network(name, given, ticks, scale, seed)
+        net, inputs = (
+            _run(name, ticks, code, accept_source) if Path(name).is_dir() else _network(name, given, ticks, scale, seed)
+        )
         flows[name] = gradient_flow(net, inputs, lags, ends)
     data = {"ticks": ticks, "networks": [_figures(name, flow) for name, flow in flows.items()]}
     if out:
@@ -89,16 +93,17 @@ def _network(label, given, ticks, scale, seed):
     import numpy as np
 
     from rnnsim.cells import CELLS
+    from rnnsim.core import plugins
     from rnnsim.networks import options_of
     from rnnsim_cli.describe import SIZES, build_network
 
-    name, *own = label.split(":")
-    if name not in CELLS:
+    name, own = plugins.split_options(label)
+    if name not in CELLS and not plugins.is_place(name):
         raise unknown("run or network", name, list(CELLS))
     known = {*options_of(name), *SIZES}
     shared = {key: value for key, value in given.items() if key in known}
     for key in given:
-        if not any(key in options_of(cell) for cell in CELLS) and key not in SIZES:
+        if not any(key in options_of(cell) for cell in (name, *CELLS)) and key not in SIZES:
             raise unknown("option", key, known)
     options = {"inputs": "8", **shared, **pairs(own, f"{name}:")}
     net = build_network(name, options, "float64", seed)
@@ -109,13 +114,13 @@ def _network(label, given, ticks, scale, seed):
     return net, rng.normal(size=(ticks, net.n_inputs))
 
 
-def _run(folder, ticks):
+def _run(folder, ticks, code, accept_source):
     """The network of a run, and its task's test sequences one after another."""
     import numpy as np
 
     from rnnsim.training.run import open_run
 
-    run = open_run(folder)
+    run = open_run(folder, code, accept_source)
     net, parts, length = run.net(), [], 0
     for batch in run.task().evaluation_batches(0, 1):
         end = len(batch.inputs) if batch.lengths is None else int(batch.lengths[0])

@@ -29,7 +29,7 @@ def command(json_wanted):
         "python": platform.python_version(),
         "system": here["system"],
         "cpu": here["cpu"],
-        "vector": _vector(),
+        "vectors": here["vectors"],
         "processors": os.cpu_count(),
         "available": threads.available(),
         "threads": threads.get_threads(),
@@ -41,7 +41,9 @@ def command(json_wanted):
     }
 
     def lines():
-        bits, names = data["vector"]["bits"], ", ".join(data["vector"]["instructions"])
+        vectors = data["vectors"]
+        width, names = f"{vectors['bytes']} bytes", ", ".join(vectors["instructions"])
+        held = f", held to {vectors['held']} by RNNSIM_ISA" if vectors["held"] else ""
         cache = data["cache"]
         rows = [
             ("rnnsim", VERSION),
@@ -49,7 +51,7 @@ def command(json_wanted):
             *((name, version or "not installed") for name, version in (data["packages"] | data["peers"]).items()),
             ("system", data["system"]),
             ("cpu", data["cpu"]),
-            ("vectors", f"{bits} bits ({names})" if names else f"{bits} bits"),
+            ("vectors", (f"{width} ({names})" if names else width) + held),
             ("threads", f"{data['threads']} of {data['available']} processors, layer {data['layer']}"),
             ("kernels", "compiled" if ENABLED else "plain Python (RNNSIM_JIT=0)"),
             ("cache", f"{cache['folder']}, {size(cache['bytes'])}" + ("" if cache["writable"] else ", not writable")),
@@ -67,14 +69,3 @@ def _version(package):
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _vector():
-    """Width of the vector registers in bits, and the instruction sets that matter here."""
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
-    known = ("avx512f", "avx2", "fma", "avx", "sse4.2", "sve", "neon")
-    found = [name for name in known if features.get(name)]
-    bits = 512 if "avx512f" in found else 256 if "avx" in found else 128
-    return {"bits": bits, "instructions": found}

@@ -35,6 +35,10 @@ COMMANDS = {
         "How the error that flows back in time vanishes or explodes with the lag.",
     ),
     "gradcheck": ("rnnsim_cli.gradcheck:command", "Compare a network's gradient with finite differences."),
+    "new": (
+        "rnnsim_cli.new:command",
+        "A file with a task, cell, network, rule or optimizer of your own to start from.",
+    ),
     "data": ("rnnsim_cli.data:command", "Data sets: list them, fetch one."),
     "info": ("rnnsim_cli.info:command", "Versions, processor, threads and caches of this installation."),
     "warmup": ("rnnsim_cli.warmup:command", "Compile all kernels now, so that no later command waits."),

@@ -3,6 +3,7 @@
 import click
 
 from rnnsim.errors import RnnsimError, unknown
+from rnnsim_cli import own_code
 from rnnsim_cli import sweeps as sweeping
 from rnnsim_cli.console import as_json, pairs, report
 
@@ -23,7 +24,7 @@ def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, sh
     from rnnsim.plotting.episodes import has_memory
 
     folder = run.figures if folder is None else Path(folder)
-    title = f"{run.config['network']['name']} on {run.config['task']['name']}"
+    title = run.title
     made, shown = [], task if shown is None else shown
     for name in KINDS[:5] if kind == "all" else (kind,):
         path = folder / f"{name}.{ending}"
@@ -52,17 +53,18 @@ def draw_examples(run, net, tasks, kind, ending, number, folder):
 
     if kind == "all" and any(task.loss.when == "last" for task in tasks.values()):
         return []
-    title = f"{run.config['network']['name']} on {run.config['task']['name']}"
+    title = run.title
     return [str(plotting.examples(net, tasks, folder / f"examples.{ending}", number, title))]
 
 
 def draw_together(runs, tasks, others, kind, ending, folder, sweep, count):
     """The pictures of several runs in one: ``{name: run}``, ``{name: its task}``, ``{name: the task it is measured on}``."""
     from rnnsim import plotting
+    from rnnsim.core import plugins
     from rnnsim.training.evaluate import generalisation, trained_range
 
     (task, *_), made = tasks.values(), []
-    title = next(iter(runs.values())).config["task"]["name"]
+    title = plugins.title(next(iter(runs.values())).config["task"]["name"])
     if len(runs) > 1 and kind in ("learning-curve", "all"):
         histories = {name: run.metrics() for name, run in runs.items()}
         over = "step" if task.streams else "sequences"
@@ -108,8 +110,9 @@ def unit_of(task):
 @click.option(
     "--count", type=click.IntRange(1), default=200, show_default=True, help="Sequences to measure at a value of the sweep."
 )  # fmt: skip
+@own_code.options
 @as_json
-def command(run_folders, what, options, ending, out, number, record, sweeps, count, json_wanted):
+def command(run_folders, what, options, ending, out, number, record, sweeps, count, json_wanted, code, accept_source):
     """Draw the learning curve of a run; input, target and output of an example; its gates and states over time; and what
     the heads of a network with a memory write and read.
 
@@ -143,7 +146,7 @@ def command(run_folders, what, options, ending, out, number, record, sweeps, cou
         raise RnnsimError(f"--what {what}: expected one run, got {len(run_folders)}")
     given = pairs(options, "-o")
     sweep = _one_sweep(sweeps, what, given)
-    runs = _named(run_folders, open_run)
+    runs = _named([open_run(folder, code, accept_source) for folder in run_folders], run_folders)
     first = next(iter(runs.values()))
     tasks = {name: run.task() for name, run in runs.items()}
     others = {name: varied(task, given) if given else task for name, task in tasks.items()}
@@ -171,9 +174,11 @@ def _is_network(names):
     """Whether a network is named, and no folder of that name is there."""
     from pathlib import Path
 
+    from rnnsim.core import plugins
     from rnnsim.networks import NETWORKS
 
-    return len(names) == 1 and names[0] in NETWORKS and not Path(names[0]).exists()
+    named = plugins.is_place(names[0]) or names[0] in NETWORKS
+    return len(names) == 1 and named and not Path(names[0]).exists()
 
 
 def _diagram(name, options, what, ending, out):
@@ -202,13 +207,12 @@ def _one_sweep(sweeps, what, given):
     return sweep
 
 
-def _named(folders, open_run):
+def _named(opened, folders):
     """``{name in the legend: run}``: the network and the last part of the folder's name, or the whole of it where two agree."""
     from pathlib import Path
 
     if len(set(folders)) < len(folders):
         raise RnnsimError(f"{next(name for name in folders if folders.count(name) > 1)}: given twice")
-    opened = [open_run(folder) for folder in folders]
     tasks = {run.config["task"]["name"]: None for run in opened}
     if len(tasks) > 1:
         raise RnnsimError(f"the runs are of different tasks: {', '.join(tasks)}")
@@ -218,5 +222,7 @@ def _named(folders, open_run):
 
 
 def _in_legend(run, name):
-    network = run.config["network"]["name"]
+    from rnnsim.core import plugins
+
+    network = plugins.title(run.config["network"]["name"])
     return name if network in name else f"{network}, {name}"

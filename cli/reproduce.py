@@ -155,7 +155,7 @@ def _lines(data):
     for arm in data["arms"]:
         yield from (f"{arm['name']}, seed {entry['seed']} failed: {entry['message']}" for entry in arm["failed"])
     yield from (f"lost, to be run again: {text}" for text in data["lost"])
-    met = sum(entry["passes"] is True for entry in data["criteria"])
+    met = sum(bool(entry["passes"]) for entry in data["criteria"])
     yield f"{_verdict(data)}: {met} of {len(data['criteria'])} criteria are met"
     seconds = [(arm["name"], arm["measures"][-1]["median"]) for arm in data["arms"]]
     each = ", ".join(f"{name} {number(value and round(value, 1))} s" for name, value in seconds)

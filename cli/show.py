@@ -40,8 +40,13 @@ def _lines(run, data, progress):
     config, last, result = run.config, data["last_report"], data["result"]
     rows = []
     for part in ("task", "network", "rule", "optimizer"):
+        if part not in config:
+            continue  # a rule that sets the weights by itself has no optimizer
         options = " ".join(f"{key}={_short(value)}" for key, value in config[part]["options"].items())
         rows.append((part, f"{config[part]['name']}  {options}".rstrip()))
+        source = config[part].get("source")
+        if source:
+            rows.append(("", ", ".join(f"{key} {value}" for key, value in source.items())))
     rows.append(("batch, seed", f"{config['batch']}, {config['seed']}"))
     done = f"{progress['step']:,} of {config['steps']:,}, {progress['seconds']:.1f} s"
     rows.append(("steps", done))

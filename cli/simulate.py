@@ -3,6 +3,7 @@
 import click
 
 from rnnsim.errors import RnnsimError
+from rnnsim_cli import own_code
 from rnnsim_cli.console import as_json, report
 
 
@@ -11,13 +12,23 @@ from rnnsim_cli.console import as_json, report
 @click.option(
     "--input", "input_", required=True, metavar="X.npy", help="Inputs (T, B, n), (T, n) or tokens; '-': stdin."
 )
-@click.option("--output", required=True, metavar="Y.npy", help="Where the outputs (T, B, K) go; '-': stdout.")
+@click.option("--output", required=True, metavar="Y.npy", help="Where the outputs go; '-': stdout.")
 @click.option("--lengths", metavar="FILE.npy", help="Whole numbers (B,): ticks of every sequence.")
+@click.option(
+    "--when",
+    type=click.Choice(["every", "last"]),
+    help="Outputs of every time step, or the answer at the end. [default: where the loss of the run's task stands]",
+)
 @click.option("--record", metavar="NAMES", help="Traces to keep, by commas: gates, or single ones such as h,z_l0.")
 @click.option("--record-out", metavar="FILE.npz", help="Where the traces go. [default: beside the output]")
+@own_code.options
 @as_json
-def command(source, input_, output, lengths, record, record_out, json_wanted):
+def command(source, input_, output, lengths, when, record, record_out, json_wanted, code, accept_source):
     """Run the network of a run, or of a .safetensors file, over inputs.
+
+    Outputs are (T, B, K), one a time step. A run that was trained on the end of sequences answers there: its outputs are (B, K),
+    those that `eval` judges, which a bidirectional network reads at the last time step of its forward and the first of its
+    backward direction. --when every gives all time steps of such a run; a .safetensors file does so unless --when last is given.
 
     Inputs and outputs are .npy files, time first; '-' is a pipe that carries the bytes of one such file. A single sequence may
     come without its batch axis, and its outputs and traces then have none. Outputs of networks that were trained on classes are
@@ -35,30 +46,48 @@ def command(source, input_, output, lengths, record, record_out, json_wanted):
     traces_to = record_out or _beside(output)
     if names and not traces_to:
         raise RnnsimError("--output - carries the outputs only: name a file for the traces with --record-out")
-    net = load_weights(source)
+    net = load_weights(source, code, accept_source)
     inputs = _read(input_)
     single = inputs.ndim == (1 if net.tokens else 2)
     if single:
         inputs = inputs[:, None]
-    result = net.forward(inputs, None if lengths is None else _read(lengths), record=tuple(names))
+    when = when or _where_the_loss_stands(source)
+    result = net.forward(inputs, None if lengths is None else _read(lengths), record=tuple(names), when=when)
     strip = (lambda array: array[:, 0]) if single else (lambda array: array)
-    outputs = strip(result.outputs)
+    outputs = result.outputs[0] if single and when == "last" else strip(result.outputs)
     _write(output, lambda file: np.save(file, outputs))
     if names:
         traces = {name: strip(array) for name, array in result.records.items()}
         _write(traces_to, lambda file: np.savez(file, **traces))
-    data = {"outputs": output, "shape": list(outputs.shape), "dtype": str(outputs.dtype)}
+    data = {"outputs": output, "when": when, "shape": list(outputs.shape), "dtype": str(outputs.dtype)}
     if names:
         data |= {"traces": traces_to, "recorded": {name: list(array.shape) for name, array in traces.items()}}
     if output == "-":
         return  # stdout belongs to the array
 
     def lines():
-        yield f"outputs {outputs.shape} {outputs.dtype} in {output}"
+        place = "every time step" if when == "every" else "the end"
+        yield f"outputs at {place}, {outputs.shape} {outputs.dtype}, in {output}"
         if names:
             yield f"traces {', '.join(traces)} in {traces_to}"
 
     report(data, json_wanted, lines)
+
+
+def _where_the_loss_stands(source):
+    """ "every" or "last", by the task of a run; "every" for a file of weights."""
+    from pathlib import Path
+
+    from rnnsim.training.run import open_run
+
+    if not Path(source).is_dir():
+        return "every"
+    try:
+        return open_run(source).task().loss.when
+    except RnnsimError as error:
+        raise RnnsimError(
+            f"{error}; without the task, say with --when every or --when last where outputs stand"
+        ) from None
 
 
 def _beside(output):
@@ -77,7 +106,7 @@ def _read(name):
 def _write(name, save):
     import io
 
-    from rnnsim.training.checkpoint import write_atomically
+    from rnnsim.core.checkpoint import write_atomically
 
     buffer = io.BytesIO()
     save(buffer)

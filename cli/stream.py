@@ -11,6 +11,7 @@ import sys
 import click
 
 from rnnsim.errors import RnnsimError
+from rnnsim_cli import own_code
 from rnnsim_cli.console import pairs
 
 _LINE = 2**24  # bytes of a line
@@ -32,7 +33,8 @@ _LINE = 2**24  # bytes of a line
 @click.option("--dtype", help="float32 or float64. [default: float32]")
 @click.option("--resume", metavar="FILE", help="Go on with the learner in a file, bit for bit.")
 @click.option("--save", "save_to", metavar="FILE", help="Keep the learner in a .safetensors file at the end.")
-def command(network, resume, save_to, **flags):
+@own_code.options
+def command(network, resume, save_to, code, accept_source, **flags):
     """Learn from items that arrive as lines on standard input, and print a prediction for each as it comes.
 
     A line is CSV, the inputs and then the targets, with a semicolon or --inputs to tell them apart; or JSON,
@@ -53,9 +55,9 @@ def command(network, resume, save_to, **flags):
         if given:
             flag = "-o" if given[0] == "options" else f"--{given[0]}"
             raise RnnsimError(f"--resume: the learner has its own settings, {flag} cannot be given too")
-        from rnnsim.training.learners import learner_from
+        from rnnsim.learning.online.files import learner_from
 
-        _answer(_Lines(learner_from(resume)), save_to)
+        _answer(_Lines(learner_from(resume, code, accept_source)), save_to)
     else:
         plan = _planned(network, flags)
         _answer(_Lines(None, plan, flags["inputs"], flags["outputs"], flags["loss"]), save_to)

@@ -6,6 +6,7 @@ import os
 import click
 
 from rnnsim.errors import RnnsimError
+from rnnsim_cli import own_code
 from rnnsim_cli.console import as_json, pairs, report, table
 
 # option of the shell: key of the configuration
@@ -66,9 +67,24 @@ _SETTINGS = (
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, bit for bit as if it had never stopped.")
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw the pictures at the end.")
 @click.option("--quiet", is_flag=True, help="No progress.")
+@own_code.options
 @as_json
 def command(
-    task, network, options, config_file, rule, optimizer, threads, out, resume, figures, quiet, json_wanted, **flags
+    task,
+    network,
+    options,
+    config_file,
+    rule,
+    optimizer,
+    threads,
+    out,
+    resume,
+    figures,
+    quiet,
+    json_wanted,
+    code,
+    accept_source,
+    **flags,
 ):
     """Train a network on TASK, measure it on the test split and draw the pictures of the run.
 
@@ -86,7 +102,8 @@ def command(
         raise RnnsimError("--resume: needs --out, the folder of the run")
     if resume and config_file:
         raise RnnsimError("--resume: the run has its own configuration, --config cannot be given too")
-    config = _begin(configuration, config_file, out if resume else None, task)
+    trust = (code, accept_source)
+    config = _begin(configuration, config_file, out if resume else None, task, trust)
     config = configuration.with_names(config, task=task, network=network, rule=rule, optimizer=optimizer)
     config = configuration.with_options(config, pairs(options, "-o"))
     if "dtype" in flags:
@@ -103,24 +120,32 @@ def command(
             f"{config['network']['name']} on {config['task']['name']}: {setup.net.n_parameters:,} parameters, "
             f"{steps:,} steps, in {folder}"
         )
+    setup.settings["accept_source"] = accept_source
     result = _train(setup, steps, folder, resume, json_wanted, quiet)
     if result.interrupted:
         _end_interrupted(result, folder)
     _finish(setup, config, result, folder, figures, json_wanted)
 
 
-def _begin(configuration, config_file, run, task):
+def _begin(configuration, config_file, run, task, trust):
     """The configuration before the flags: that of a file, of the run that is resumed, or an empty one."""
+    from rnnsim.core.code import Code
+    from rnnsim.core.plugins import absolute
+
+    registries = {part: configuration.registry(part) for part in configuration.PARTS}
     if config_file:
-        return configuration.load(config_file)
+        config = configuration.load(config_file)
+        recorded = {part: registry for part, registry in registries.items() if "source" in config.get(part, {})}
+        return Code(None, *trust).trusted(config, recorded)
     if run:
         from pathlib import Path
 
         from rnnsim.training.run import open_run
 
         if Path(run, "config.toml").exists() or not task:
-            config = configuration.check(open_run(run).config, f"{run}: ")
-            if task not in (None, config["task"]["name"]):
+            opened = open_run(run, *trust)
+            config = opened.code.trusted(configuration.check(opened.config, f"{run}: "), registries)
+            if absolute(task) not in (None, config["task"]["name"]):
                 raise RnnsimError(f"{run} is another run: its task is {config['task']['name']}, not {task}")
             return config
     return {}
@@ -131,7 +156,9 @@ def _free_folder(config):
     import itertools
     from pathlib import Path
 
-    base = f"{config['task']['name']}-{config['network']['name']}"
+    from rnnsim.core.plugins import title
+
+    base = "-".join(title(config[part]["name"]) for part in ("task", "network"))
     for count in itertools.count(1):
         folder = Path("runs", f"{base}-{count}")
         try:

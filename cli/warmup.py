@@ -4,6 +4,7 @@ import time
 
 import click
 
+from rnnsim.errors import RnnsimError, unknown
 from rnnsim_cli.console import as_json, report, size, table
 
 # Large enough that with two threads every product is split among them (see `rnnsim.core.products.PARALLEL_WORK`).
@@ -18,25 +19,46 @@ ARRANGEMENTS = (
 )
 
 
-def kernels():
-    """Yields (what, dtype, threads, function without arguments that makes its kernels compile)."""
+def kernels(names=()):
+    """Yields (what, dtype, threads, function without arguments that makes its kernels compile); of the `names` alone if given."""
     from rnnsim.core import threads
     from rnnsim.core.losses import KINDS
     from rnnsim.networks import NETWORKS
     from rnnsim.optimizers import OPTIMIZERS
     from rnnsim.tasks import TASKS
 
+    networks, optimizers, tasks = (
+        [name for name in names if _is_in(registry, name)] if names else list(registry)
+        for registry in (NETWORKS, OPTIMIZERS, TASKS)
+    )
+    for name in names:
+        if name not in (*networks, *optimizers, *tasks):
+            raise unknown("network, task or optimizer", name, [*NETWORKS, *TASKS, *OPTIMIZERS])
     counts = sorted({1, min(2, threads.available())}, reverse=True)
     for dtype in ("float32", "float64"):
-        for name in NETWORKS:
+        for name in networks:
             for count in counts:
                 yield f"network {name}", dtype, count, lambda n=name, d=dtype: _network(n, d)
-        for kind in KINDS:
+        for kind in () if names else KINDS:
             yield f"loss {kind}", dtype, 1, lambda k=kind, d=dtype: _loss(k, d)
-        for name in OPTIMIZERS:
+        for name in optimizers:
             yield f"optimizer {name}", dtype, 1, lambda n=name, d=dtype: _optimizer(n, d)
-    for name in TASKS:
+    for name in tasks:
         yield f"task {name}", "float32", 1, lambda n=name: _task(n)
+
+
+def _is_in(registry, name):
+    """Whether a name is one of the registry, or the place of such a class."""
+    from rnnsim.core import plugins
+
+    if not plugins.is_place(name):
+        return name in registry
+    found = plugins.load(name, "network, task or optimizer")
+    try:
+        registry.load(found)
+    except RnnsimError:
+        return False
+    return True
 
 
 def _network(name, dtype):
@@ -105,21 +127,23 @@ def _task(name):
 
 
 @click.command("warmup", short_help="Compile all kernels.")
+@click.argument("names", metavar="[NETWORK|TASK|OPTIMIZER]...", nargs=-1)
 @as_json
-def command(json_wanted):
+def command(names, json_wanted):
     """Compile all kernels of all cells, losses, optimizers and tasks, for both number types, into the cache.
+
+    With names, only those of the named networks, tasks and optimizers, which may be your own: rnnsim warmup ./mycell.py:MyCell
 
     What is in the cache already takes milliseconds. Tasks whose data are not there are passed over.
     """
     from rnnsim.core import threads
-    from rnnsim.errors import RnnsimError
     from rnnsim_cli.cache import contents
 
     before, rows = threads.get_threads(), []
     if not json_wanted:
         click.echo(f"{'seconds':>7}  kernels")
     try:
-        for what, dtype, count, compile_ in kernels():
+        for what, dtype, count, compile_ in kernels(names):
             threads.set_threads(count)
             began, passed_over = time.perf_counter(), None
             try:

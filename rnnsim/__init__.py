@@ -8,24 +8,20 @@ Numba.
 1.0
 """
 
+from rnnsim.core import isa
 from rnnsim.core.lazy import lazy
 from rnnsim.version import VERSION
 
 __version__ = VERSION
+isa.hold()  # before Numba and others are loaded
+del isa
 
 _NAMES = {
-    "Adam": "rnnsim.optimizers",
-    "Momentum": "rnnsim.optimizers",
-    "NTM": "rnnsim.networks.ntm.network",
-    "RMSProp": "rnnsim.optimizers",
-    "RMSPropGraves": "rnnsim.optimizers",
-    "Recurrent": "rnnsim.networks.recurrent",
     "RnnsimError": "rnnsim.errors",
-    "SGD": "rnnsim.optimizers",
     "compare": "rnnsim.learning.comparison",
     "evaluate": "rnnsim.training.evaluate",
     "get_threads": "rnnsim.core.threads",
-    "learner_from": "rnnsim.training.learners",
+    "learner_from": "rnnsim.learning.online.files",
     "load_weights": "rnnsim.training.run",
     "objective": "rnnsim.interop.scipy_objective",
     "online": "rnnsim.learning.online.learner",
@@ -35,4 +31,5 @@ _NAMES = {
     "train": "rnnsim.training.loop",
 }
 _MODULES = ("cells", "experiments", "learning", "networks", "optimizers", "plotting", "tasks", "training")
-__getattr__, __dir__ = lazy(__name__, _NAMES, _MODULES)
+# Networks and optimizers are offered here too, under the names that their registries have.
+__getattr__, __dir__ = lazy(__name__, _NAMES, _MODULES, {"networks": "NETWORKS", "optimizers": "OPTIMIZERS"})

@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -25,6 +26,18 @@ def _find_the_shell():
 if not importlib.util.find_spec("rnnsim"):
     sys.path.insert(0, str(ROOT))
 _find_the_shell()
+import rnnsim  # noqa: E402, F401  before any test imports Numba: RNNSIM_ISA=avx2 holds the suite to AVX2
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupt():
+    """Ctrl-C interrupts, also where the suite was started with it ignored, as scripts start what runs in the background.
+
+    A child process inherits that a signal is ignored, and then no test could interrupt it; a handler is not inherited.
+    """
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, signal.SIG_DFL if earlier is None else earlier)
 
 
 @pytest.fixture(scope="session", autouse=True)

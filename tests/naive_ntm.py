@@ -1,4 +1,4 @@
-"""Slow float64 twin of the neural Turing machine: one sequence and one tick at a time, memory (N, M), from the equations."""
+"""Slow float64 twin of the neural Turing machine: one sequence and one time step at a time, memory (N, M), from the equations."""
 
 import numpy as np
 from naive import logistic, lstm_time_step
@@ -89,7 +89,7 @@ def controller(weights, options, x, h, c):
     return new_h, new_c
 
 
-def tick(weights, options, x, state):
+def time_step(weights, options, x, state):
     """The new state and what happened, by name; a state is a dict of h, c (lists), reads, weightings, memory."""
     columns, readers, writers = options["memory"][1], options["read_heads"], options["write_heads"]
     shifts = 2 * options["shift_range"] + 1
@@ -121,7 +121,7 @@ def tick(weights, options, x, state):
 
 
 def start(weights, options):
-    """The state before the first tick."""
+    """The state before the first time step."""
     rows, columns = options["memory"]
     layers, n, heads = options["layers"], options["hidden"], options["read_heads"] + options["write_heads"]
     state = {"h": [np.zeros(n)] * layers, "c": [np.zeros(n)] * layers}
@@ -135,7 +135,7 @@ def start(weights, options):
 
 
 def network(config, weights, inputs, lengths=None, state=None):
-    """Outputs (T, B, K), outputs at the last ticks (B, K), the final state as the network's list, traces (T, B, ...)."""
+    """Outputs (T, B, K), outputs at the last time steps (B, K), the final state as the network's list, traces (T, B, ...)."""
     options = config["options"]
     weights = {name: np.asarray(array, float) for name, array in weights.items()}
     x = np.eye(config["n_inputs"])[inputs] if config["tokens"] else np.asarray(inputs, float)
@@ -149,7 +149,7 @@ def network(config, weights, inputs, lengths=None, state=None):
         if state is not None:
             now |= {name: np.take(part, b, axis=1) for name, part in zip(names, state)}
         for t in range(steps if lengths is None else lengths[b]):
-            now, outputs[t, b], found = tick(weights, options, x[t, b], now)
+            now, outputs[t, b], found = time_step(weights, options, x[t, b], now)
             last[b] = outputs[t, b]
             for name, value in found.items():
                 traces.setdefault(name, np.zeros((steps, batch, *value.shape)))[t, b] = value

@@ -1,6 +1,5 @@
 """Every cell with every option: the naive twin, finite differences, RTRL over the linearised cell, equal bits."""
 
-import itertools
 import typing
 import zlib
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from rnnsim.cells import CELLS
 from rnnsim.core import products
 from rnnsim.core.layout import Layout
-from rnnsim.core.registry import option_table
+from rnnsim.core.options import option_table, variants
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError
 
@@ -22,32 +21,8 @@ HIDDEN, INPUTS = 3, 2
 TABLE = np.array([[1, 0, 1, -1, 1], [-1, 1, 0, 1, -1], [1, 1, 1, 1, 0]])  # connections of the fully recurrent network
 
 
-def combinations(**values):
-    """All combinations of options; a text of several values per name."""
-    return [dict(zip(values, chosen)) for chosen in itertools.product(*values.values())]
-
-
-BIASES = ("single", "double", "none")
-OPTIONS = {
-    "rnn": [
-        *combinations(
-            activation=("tanh", "logistic", "rectifier", "identity", "saturated-linear"),
-            leak=(1.0, 0.3),
-            input_delay=(False, True),
-        ),
-        dict(bias="double"),
-        dict(bias="none", leak=0.7),
-        dict(density=0.5, connection_seed=3),
-        dict(connections=TABLE),
-        dict(connections="guess-a1", outputs_last=1),
-        dict(outputs_last=2, activation="logistic", bias="double"),
-        dict(outputs_last=1, input_delay=True, activation="rectifier"),
-    ],
-    "lstm": combinations(gates=("full", "no-forget", "coupled"), peepholes=(False, True), bias=BIASES)
-    + [dict(forget_bias=-2.0)],
-    "gru": combinations(variant=("gru0", "gru1", "gru2", "gru3"), reset=("after", "before"), bias=BIASES),
-    "elstm": [*combinations(bias=BIASES), dict(forget_bias=-2.0)],
-}
+OPTIONS = {name: variants(CELLS.load(name), ("n_inputs", "hidden", "dtype")) for name in CELLS}
+OPTIONS["rnn"].append(dict(connections=TABLE))
 CASES = [(name, options) for name in CELLS for options in OPTIONS[name]]
 
 
@@ -73,7 +48,6 @@ def test_units_that_are_computed_last_are_refused_by_online_rules():
 
 
 def test_every_value_of_every_option_appears():
-    assert set(OPTIONS) == set(CELLS)
     for name in CELLS:
         for option, (kind, default) in option_table(CELLS.load(name), ("n_inputs", "hidden", "dtype")).items():
             used = [options.get(option, default) for options in OPTIONS[name]]

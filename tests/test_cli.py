@@ -16,10 +16,10 @@ import pytest
 
 import rnnsim as rs
 from rnnsim.cells import CELLS
+from rnnsim.core.checkpoint import save_weights
 from rnnsim.core.registry import option_table
 from rnnsim.networks import NETWORKS, build
 from rnnsim.tasks import TASKS
-from rnnsim.training.checkpoint import save_weights
 from rnnsim.training.run import load_weights, open_run
 from rnnsim_cli.gradcheck import combinations
 from rnnsim_cli.main import COMMANDS, main
@@ -151,7 +151,7 @@ def test_train_show_eval_plot_simulate(ok):
     batch = next(task.evaluation_batches(0, 5))
     np.save("x.npy", batch.inputs)
     ok("simulate", folder, "--input", "x.npy", "--output", "y.npy", "--record", "gates")
-    expected = net.forward(batch.inputs, record=("gates",))
+    expected = net.forward(batch.inputs, record=("gates",), when="last")
     np.testing.assert_array_equal(np.load("y.npy"), expected.outputs)
     with np.load("y.traces.npz") as traces:
         assert set(traces) == set(expected.records)
@@ -323,8 +323,34 @@ def test_simulate_through_pipes(trained):
     child = process("simulate", trained, "--input", "-", "--output", "-", stdin=subprocess.PIPE)
     out, error = child.communicate(buffer.getvalue())
     assert child.returncode == 0, error
-    expected = load_weights(trained).forward(inputs[:, None]).outputs[:, 0]
+    expected = load_weights(trained).forward(inputs[:, None], when="last").outputs[0]
     np.testing.assert_array_equal(np.load(io.BytesIO(out)), expected)
+
+
+@pytest.mark.parametrize(
+    "flags", ((), ("-o", "bidirectional=true", "-o", "layers=2")), ids=("forward", "bidirectional")
+)
+def test_simulate_answers_what_eval_judges(ok, flags):
+    """Digits are judged at the end, which a bidirectional network reads at both ends of a sequence."""
+    ok("train", "digits", "--network", "gru", "-o", "hidden=12", *flags, "--steps", "150", "--out", "r", "--no-figures")
+    judged = ok("eval", "r", "--json")
+    (batch,) = rs.tasks.Digits().evaluation_batches(0, judged["sequences"])
+    np.save("x.npy", batch.inputs)
+    assert ok("simulate", "r", "--input", "x.npy", "--output", "y.npy", "--json")["when"] == "last"
+    answers = np.load("y.npy")
+    assert answers.shape == (judged["sequences"], 10)
+    right = np.count_nonzero(answers.argmax(axis=1) == batch.targets)
+    assert right == round(judged["correct"] * judged["sequences"]) > 0.3 * judged["sequences"]
+    net = load_weights("r")
+    assert np.array_equal(net.predict(batch.inputs, rs.tasks.Digits().loss).argmax(axis=1), answers.argmax(axis=1))
+    np.save("one.npy", batch.inputs[:, 3])
+    ok("simulate", "r", "--input", "one.npy", "--output", "y1.npy")
+    np.testing.assert_allclose(np.load("y1.npy"), answers[3], atol=1e-5)
+    ok("simulate", "r", "--input", "x.npy", "--output", "all.npy", "--when", "every")
+    every = np.load("all.npy")
+    assert every.shape == (8, *answers.shape)
+    # In one direction the last time step is the end; the backward one has seen nothing but the last input there.
+    assert np.allclose(every[-1], answers, atol=1e-5) == (not flags)
 
 
 def test_gradcheck(ok, shell):
@@ -340,10 +366,10 @@ def test_gradcheck_of_every_choice(name, ok):
 
 
 def test_gradcheck_of_all_goes_over_every_option():
-    cells = {name: option_table(CELLS.load(name), ("n_inputs", "hidden", "dtype", "connections")) for name in CELLS}
+    cells = {name: option_table(CELLS.load(name), ("n_inputs", "hidden", "dtype")) for name in CELLS}
     for name, own in cells.items():
         named = set().union(*combinations(name))
-        assert named >= set(own) - {"connection_seed"} and named >= {"embedding", "skip", "readout", "tokens"}
+        assert named >= set(own) and named >= {"embedding", "skip", "readout", "tokens"}
 
 
 def test_info_and_cache(ok):
@@ -351,6 +377,13 @@ def test_info_and_cache(ok):
     assert found["threads"] >= 1 and found["packages"]["numba"]
     assert ok("cache", "--json")["bytes"] >= 0
     assert "threads" in ok("info")
+
+
+def test_clearing_the_cache_names_what_stays(ok, tmp_path, monkeypatch):
+    monkeypatch.setenv("RNNSIM_CACHE_DIR", str(tmp_path))
+    (tmp_path / "thesis.tex").write_text("")
+    assert "not deleted, as rnnsim did not write it: thesis.tex" in ok("cache", "--clear")
+    assert ok("cache", "--clear", "--json")["left"] == [str(tmp_path / "thesis.tex")]
 
 
 def test_data(ok, shell):

@@ -83,7 +83,8 @@ class TreeNetwork(Network):
         return Evaluation(loss.evaluate(outputs, batch.targets), outputs, None)
 
     def loss_and_gradient(self, batch, loss, state=None, theta=None):
-        self._take_theta(theta)
+        if theta is not None:
+            self.theta = theta
         pairs, second, root, outputs = self._fold(batch.leaves)
         d = np.empty_like(outputs)
         value = loss.evaluate(outputs, batch.targets, gradient=d)

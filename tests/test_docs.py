@@ -30,8 +30,19 @@ def commands():
                         yield pytest.param(words[1:], id=" ".join(words[1:]))
 
 
+@pytest.fixture(scope="module")
+def own_files(tmp_path_factory):
+    """A folder with the files of docs/own-code.md, which its commands name."""
+    folder = tmp_path_factory.mktemp("own")
+    text = (ROOT / "docs" / "own-code.md").read_text(encoding="utf-8")
+    for name, file in re.findall(r"\*\*(\w+\.py)\*\*\n\n```python\n(.*?)```", text, re.DOTALL):
+        (folder / name).write_text(file)
+    return folder
+
+
 @pytest.mark.parametrize("words", list(commands()))
-def test_command_exists_as_it_is_written(words):
+def test_command_exists_as_it_is_written(words, own_files, monkeypatch):
+    monkeypatch.chdir(own_files)
     name, arguments = words[0], words[1:]
     assert name in COMMANDS
     command = main.get_command(click.Context(main), name)

@@ -5,6 +5,7 @@ import pytest
 
 import rnnsim as rs
 from rnnsim.cells.connections import TABLES
+from rnnsim.core import checkpoint
 from rnnsim.core.rng import bits, stream_key
 from rnnsim.core.threads import get_threads, set_threads
 from rnnsim.errors import RnnsimError
@@ -14,7 +15,6 @@ from rnnsim.networks.candidates import DrawnCandidates, draw_theta, evaluate_eac
 from rnnsim.networks.recurrent_candidates import BLOCK, serves
 from rnnsim.optimizers import SGD
 from rnnsim.tasks import TASKS
-from rnnsim.training import checkpoint
 from rnnsim.training.run import open_run
 
 NETWORKS = {

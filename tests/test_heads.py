@@ -7,8 +7,10 @@ from cases import differences, distance
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rnnsim.core.vmath import sigmoid, softplus, tanh
 from rnnsim.errors import RnnsimError
-from rnnsim.networks.ntm import heads
+from rnnsim.networks.ntm import addressing, emission, heads
+from rnnsim.networks.ntm import memory as memory_kernels
 
 SIZES = ((1, 1), (1, 5), (5, 1), (7, 3), (8, 4), (33, 20))
 every_size = pytest.mark.parametrize("rows, columns", SIZES)
@@ -77,6 +79,44 @@ def test_gradients_are_finite_differences(rows, columns):
             assert rough.dtype == np.float32
             # Where the true gradient is zero, as with one row, only rounding is left.
             assert np.abs(rough - wanted).max() <= 1e-4 * max(np.abs(wanted).max(), 1), name
+
+
+def test_the_mathematics_on_numbers():
+    """What the kernels compute with vectors, on single numbers: equations, and gradients by finite differences."""
+    rng, d, one = np.random.default_rng(0), 0.7, 1.0
+    for _ in range(20):
+        m, w, e, a, g = rng.uniform(0.1, 0.9, 5)
+        assert memory_kernels.erase(m, w, e, one) == pytest.approx(m * (1 - w * e), rel=1e-15)
+        assert memory_kernels.add(m, w, a) == pytest.approx(m + w * a, rel=1e-15)
+        assert addressing.interpolate(m, w, g, one - g) == pytest.approx(g * m + (1 - g) * w, rel=1e-15)
+        assert addressing.power(np.log(m), 2.5, 0.0) == pytest.approx(m**2.5, rel=1e-14)
+        assert addressing.power(0.3, 2.5, -np.inf) == 0
+        steps = (
+            (
+                lambda x: memory_kernels.erase(x[0], x[1], x[2], one),
+                (m, w, e),
+                (1, -1, -1),
+                memory_kernels.erase_backward,
+            ),
+            (
+                lambda x: addressing.interpolate(x[0], x[1], x[2], one - x[2]),
+                (m, w, g),
+                (1, 1, 1),
+                lambda d, m, w, g, one: addressing.interpolate_backward(d, m, w, g, one - g),
+            ),
+        )
+        for function, numbers, signs, backward in steps:
+            x = np.array(numbers)
+            wanted = differences(lambda: d * function(x), x)  # noqa: B023
+            assert distance(np.multiply(signs, backward(d, *numbers, one)), wanted) <= 1e-8
+        for function, backward in (
+            (tanh, emission.tanh_backward),
+            (sigmoid, emission.sigmoid_backward),
+            (softplus, emission.softplus_backward),
+        ):
+            x = np.array([m * 4 - 2])
+            wanted = differences(lambda: d * function(float(x[0])), x)  # noqa: B023
+            assert distance([backward(d, function(float(x[0])), one)], wanted) <= 1e-8
 
 
 def test_the_floor_of_norms():

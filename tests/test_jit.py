@@ -20,7 +20,7 @@ from rnnsim.core.jit import jit, jit_exact, jit_parallel
 PACKAGE = pathlib.Path(rnnsim.__file__).parent
 ROOT = PACKAGE.parent
 
-# A package of the same name with the true jit.py in it: a kernel, what it imports, and what that imports.
+# A package of the same name with the true jit.py, and what that imports, in it: a kernel, what it imports, and what that imports.
 FILES = {
     "rnnsim/__init__.py": "",
     "rnnsim/core/__init__.py": "",
@@ -68,7 +68,8 @@ class Copy:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        shutil.copy(PACKAGE / "core" / "jit.py", folder / "rnnsim" / "core" / "jit.py")
+        for name in ("core/jit.py", "core/isa.py", "errors.py"):
+            shutil.copy(PACKAGE / name, folder / "rnnsim" / name)
 
     def start(self, **switches):
         environment = os.environ | {"PYTHONPATH": str(self.folder), "RNNSIM_CACHE_DIR": str(self.cache)} | switches
@@ -158,13 +159,53 @@ def test_two_processes_fill_one_cache(copy):
 
 def test_clearing(tmp_path, monkeypatch):
     monkeypatch.setenv("RNNSIM_CACHE_DIR", str(tmp_path / "kernels"))
-    assert policy.cache_root() == tmp_path / "kernels" and policy.clear_cache() == 0
-    (tmp_path / "kernels" / "some").mkdir(parents=True)
-    (tmp_path / "kernels" / "some" / "kernel.nbc").write_bytes(bytes(123))
-    assert policy.clear_cache() == 123 and not (tmp_path / "kernels").exists()
+    assert policy.cache_root() == tmp_path / "kernels" and policy.clear_cache() == (0, [])
+    own = tmp_path / "kernels" / f"rnnsim.cells.gru-{'0' * 16}"
+    own.mkdir(parents=True)
+    for name in ("gru.f-12.py311.nbi", "gru.f-12.py311.1.nbc", f"gru.f-12.py311.1.nbc.tmp.{'a' * 16}"):
+        (own / name).write_bytes(bytes(41))
+    assert policy.clear_cache() == (123, []) and list((tmp_path / "kernels").iterdir()) == []
     monkeypatch.delenv("RNNSIM_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert policy.cache_root() == tmp_path / "rnnsim" / "kernels"
+
+
+def test_clearing_keeps_what_others_wrote(tmp_path, monkeypatch):
+    """$RNNSIM_CACHE_DIR may name a folder that is full of other things."""
+    root, outside = tmp_path / "home", tmp_path / "outside"
+    monkeypatch.setenv("RNNSIM_CACHE_DIR", str(root))
+    digest = "0123456789abcdef"
+    foreign = [
+        root / "thesis.tex",
+        root / "kernel.nbc",
+        root / f"rnnsim.notes-{digest}.txt",
+        root / f"rnnsim-{digest}" / "x.nbi",
+        root / "rnnsim.cells.gru-old" / "x.nbi",
+        root / f"other.module-{digest}" / "x.nbc",
+        root / f"rnnsim.cells.gru-{digest}" / "notes.txt",
+        root / f"rnnsim.cells.gru-{digest}" / "inner" / "x.nbi",
+        outside / "x.nbi",
+    ]
+    for path in [*foreign, root / f"rnnsim.cells.gru-{digest}" / "x.nbi", root / f"rnnsim.core.rng-{digest}" / "x.nbc"]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(10))
+    (root / f"rnnsim.core.link-{digest}").symlink_to(outside)
+    (root / f"rnnsim.cells.gru-{digest}" / "link.nbi").symlink_to(outside / "x.nbi")
+    assert sum(path.stat().st_size for path in policy.cached_files()) == 20
+    freed, left = policy.clear_cache()
+    assert freed == 20 and all(path.is_file() for path in foreign)
+    assert not (root / f"rnnsim.core.rng-{digest}").exists()
+    assert {path.name for path in left} == {
+        *("thesis.tex", "kernel.nbc", f"rnnsim.notes-{digest}.txt", f"rnnsim-{digest}", "rnnsim.cells.gru-old"),
+        *(f"other.module-{digest}", "notes.txt", "inner", "link.nbi", f"rnnsim.core.link-{digest}"),
+    }
+
+
+def test_clearing_deletes_all_that_was_compiled(copy, monkeypatch):
+    copy.run()
+    monkeypatch.setenv("RNNSIM_CACHE_DIR", str(copy.cache))
+    freed, left = policy.clear_cache()
+    assert freed > 0 and left == [] and list(copy.cache.iterdir()) == []
 
 
 def sources():

@@ -14,11 +14,11 @@ from rnnsim import networks
 from rnnsim.cells import CELLS
 from rnnsim.core import threads
 from rnnsim.core.batch import Sequences
+from rnnsim.core.checkpoint import save_weights
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import build, from_config
 from rnnsim.networks.recurrent import Recurrent
-from rnnsim.training.checkpoint import save_weights
 from rnnsim.training.run import load_weights
 
 T, B, I, K, H = 4, 3, 2, 2, 3
@@ -109,6 +109,13 @@ def test_network_is_the_twin(name, structure):
                 value, _ = naive_numerics.loss_and_gradient(loss, y, judged.targets, judged.weights, judged.lengths)
                 if loss.when == "last":
                     assert distance(result.outputs, y) <= 1e-12
+                answer = net.forward(batch.inputs, batch.lengths, state, when=loss.when).outputs
+                assert distance(answer, y) <= 1e-12
+                read = net.predict(batch.inputs, loss, batch.lengths, state)
+                inside = np.ones(y.shape[:-1], bool)
+                if loss.when == "every" and batch.lengths is not None:
+                    inside = np.arange(len(y))[:, None] < batch.lengths
+                assert distance(read[inside], loss.predictions(y)[inside]) <= 1e-12 and not read[~inside].any()
                 assert abs(result.loss - value) <= 1e-12 * max(1, value)
 
 
@@ -127,7 +134,8 @@ def test_gradient_is_finite_differences(name, structure):
         assert distance(gradient[part], wanted[part]) <= 1e-6, entry.name
         # The first units of two directions side by side are those of the first one.
         if structure != "units-bidirectional":
-            assert wanted[part].any(), f"{entry.name} does nothing"
+            # More than the rounding of the differences, which is about 1e-11 here.
+            assert gradient[part].any() and np.abs(wanted[part]).max() > 1e-9, f"{entry.name} does nothing"
 
 
 @every_structure
@@ -191,6 +199,21 @@ def test_halves_carry_on_the_whole(name, structure):
     for entry in net.layout:
         if entry.name[1:].startswith("0_"):
             assert not net.layout.view(net.gradient, entry.name).any()
+
+
+@every_network
+def test_only_states_that_are_read_have_learned_initial_values(name):
+    """A state is read if a change of it changes the output at the first time step."""
+    net = network(name, "learned-state-bidirectional-skip")
+    batch, names = batch_for(net, LOSSES[0], ragged=False), {entry.name for entry in net.layout}
+    wanted = net.forward(batch.inputs).outputs
+    for place, (suffix, cell) in enumerate(net.cells.items()):
+        for k, state in enumerate(cell.state_names):
+            start = net.initial_state(B)
+            start[place][k] += 0.5
+            read = not np.array_equal(net.forward(batch.inputs, state=start).outputs, wanted)
+            assert (f"{state}0{suffix}" in names) == read == (state not in cell.unread_states), state + suffix
+    assert ("h0_l0" in names) == (name != "elstm")
 
 
 def test_state_in_mid_sequence_of_a_bidirectional_network():
@@ -291,6 +314,27 @@ def test_theta_is_one_vector_with_named_views(name):
     other = net.theta * 0.5
     assert net.loss_and_gradient(batch, LOSSES[0], theta=other).loss != before
     assert np.array_equal(net.theta, other)
+
+
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_assigning_theta_copies_in(name):
+    options = {key: value for key, value in {"hidden": 3}.items() if key in networks.options_of(name)}
+    net = build(name, I, K, options, "float64", seed=1)
+    batch, vector, views = batch_for(net, LOSSES[0]), net.theta, net.layout.views(net.theta)
+    other = net.theta * 0.5
+    wanted = net.loss_and_gradient(batch, LOSSES[0], theta=other).loss
+    net.theta *= 2
+    assert net.theta is vector and net.loss_and_gradient(batch, LOSSES[0]).loss != wanted
+    for values in (other, other.tolist(), other[::-1][::-1]):
+        net.theta = 0 * other
+        net.theta = values
+        assert net.theta is vector and net.loss_and_gradient(batch, LOSSES[0]).loss == wanted
+    assert all(np.shares_memory(view, net.theta) for view in views.values())
+    net.theta = net.theta - 0.1 * net.gradient
+    net.gradient = other
+    assert not np.shares_memory(net.theta, other) and np.array_equal(net.gradient, other)
+    net.theta = np.arange(net.n_parameters)
+    assert net.theta[-1] == net.n_parameters - 1 and net.theta.dtype == np.float64
 
 
 @every_network
@@ -497,10 +541,18 @@ WRONG = {
     "got [(1, 3, 3), (1, 3, 3)]": lambda: plain().forward(X, state=2 * plain().initial_state(3)),
     "got ndarray": lambda: plain().forward(X, state=plain().initial_state(3)[0]),
     "got int": lambda: plain().forward(X, state=5),
+    "when=end: expected one of every, last": lambda: plain().forward(X, when="end"),
     "unknown trace 'g'": lambda: plain().forward(X, record=["g"]),
     "theta: expected 62 numbers in one vector, got shape (3,)": lambda: plain().loss_and_gradient(
         Sequences(X, np.zeros((T, B, K))), LOSSES[0], theta=np.zeros(3)
     ),
+    "theta: expected 62 numbers in one vector, got shape (1, 62)": lambda: setattr(plain(), "theta", np.zeros((1, 62))),
+    "theta: expected 62 numbers in one vector, got shape ()": lambda: setattr(plain(), "theta", 0.0),
+    "theta: expected real numbers, got complex128": lambda: setattr(plain(), "theta", np.zeros(62, complex)),
+    "theta: expected real numbers, got <U1": lambda: setattr(plain(), "theta", ["a"] * 62),
+    "theta: expected real numbers, got object": lambda: setattr(plain(), "theta", [None] * 62),
+    "theta: expected an array, got rows": lambda: setattr(plain(), "theta", [[1], [2, 3]]),
+    "gradient: expected 62 numbers in one vector, got shape (3,)": lambda: setattr(plain(), "gradient", np.zeros(3)),
     "unknown parameter 'weight_hh'; did you mean 'weight_hh_l0'": lambda: plain().layout["weight_hh"],
     "expected tokens of shape (T, B)": lambda: tokens().forward(X),
     "expected whole-number tokens, got float32": lambda: tokens().forward(X[:, :, 0]),

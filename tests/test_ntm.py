@@ -51,8 +51,8 @@ def network(name="lstm", dtype="float64", seed=1, **more):
     tokens = options.pop("tokens", False)
     net = build("ntm", 6 if tokens else I, K, options, dtype, tokens, seed)
     rng = np.random.default_rng(seed)
-    live = np.ones(net.n_parameters, bool) if net.trainable is None else net.trainable
-    net.theta[live] = rng.normal(0, 0.7, live.sum())
+    trained = np.ones(net.n_parameters, bool) if net.trainable is None else net.trainable
+    net.theta[trained] = rng.normal(0, 0.7, trained.sum())
     return net
 
 
@@ -104,7 +104,7 @@ def test_network_is_the_twin(name):
 
 @pytest.mark.parametrize("name", ("lstm", "many-heads-read-first"))
 @pytest.mark.parametrize("steps, batch", ((1, 1), (1, 4), (9, 1)))
-def test_odd_numbers_of_ticks_and_rows(name, steps, batch):
+def test_odd_numbers_of_time_steps_and_rows(name, steps, batch):
     net = network(name)
     data = batch_for(net, steps=steps, batch=batch, ragged=False)
     assert distance(net.forward(data.inputs).outputs, twin(net, data)[0]) <= 1e-11
@@ -144,7 +144,9 @@ def test_gradient_is_finite_differences(name):
         part = slice(entry.offset, entry.offset + entry.size)
         assert distance(gradient[part], wanted[part]) <= 1e-6, entry.name
         # One row has weight 1 whatever heads say of it; a random memory is kept.
-        idle = (entry.name == "weights0" and net.rows == 1) or (entry.name == "memory0" and net.trainable is not None)
+        idle = (entry.name == "weights0" and net.sizes.rows == 1) or (
+            entry.name == "memory0" and net.trainable is not None
+        )
         assert idle or np.abs(wanted[part]).max() > 1e-9, f"{entry.name} does nothing"
 
 
@@ -189,7 +191,7 @@ def test_every_head_quantity_has_its_gradient(quantity):
         gradient = net.layout.view(net.loss_and_gradient(batch, LOSSES[0]).gradient, "weight_heads").copy()
         weights = net.layout.view(net.theta, "weight_heads")
         rows = [(head, place, size) for head, what, place, size in net.emitted() if what == quantity]
-        assert len(rows) == (net.write_heads if quantity in ("erase", "add") else net.heads)
+        assert len(rows) == (net.sizes.write_heads if quantity in ("erase", "add") else net.sizes.heads)
         for head, place, size in rows:
             part = slice(place, place + size)
             wanted = differences(lambda: net.evaluate(batch, LOSSES[0]).loss, weights[part])  # noqa: B023
@@ -199,7 +201,7 @@ def test_every_head_quantity_has_its_gradient(quantity):
 
 @pytest.mark.parametrize("name", ("lstm", "many-heads-read-first", "memory-learned", "tokens"))
 def test_recomputing_gives_the_same_bits(name):
-    """Segments that do and do not divide the number of ticks, one of one tick, and one longer than the sequence."""
+    """Segments that do and do not divide the number of time steps, one of one time step, and one longer than the sequence."""
     net = network(name)
     for loss, ragged in ((LOSSES[0], True), (LOSSES[2], True), (LOSSES[1], False)):
         batch = batch_for(net, loss, steps=12, batch=4, ragged=ragged)
@@ -217,8 +219,8 @@ def test_recomputing_gives_the_same_bits(name):
                     assert all(np.array_equal(a, b) for a, b in zip(found.state, kept[3:], strict=True))
 
 
-def test_recomputing_keeps_one_memory_every_k_ticks():
-    """10,000 ticks of a memory of 128 x 20 stay far below a gigabyte."""
+def test_recomputing_keeps_one_memory_every_k_time_steps():
+    """10,000 time steps of a memory of 128 x 20 stay far below a gigabyte."""
     net = build("ntm", 9, 8, dict(hidden=100, memory=(128, 20), recompute=100))
     data = Sequences(np.zeros((1000, 1, 9), np.float32), np.zeros((1000, 1, 8), np.float32))
     net.loss_and_gradient(data, LOSSES[1])
@@ -242,10 +244,10 @@ def test_halves_carry_on_the_whole(name):
     second = net.forward(batch.inputs[3:], state=first.state)
     assert np.array_equal(np.concatenate([first.outputs, second.outputs]), whole.outputs)
     assert all(np.array_equal(a, b) for a, b in zip(second.state, whole.state))
-    if not net.recompute:
+    if not net.options.recompute:
         net.forward(batch.inputs)
-        for ticks, state in ((3, first.state), (7, whole.state), (0, net.initial_state(B))):
-            assert all(np.array_equal(a, b) for a, b in zip(net.state_after(ticks), state))
+        for time_steps, state in ((3, first.state), (7, whole.state), (0, net.initial_state(B))):
+            assert all(np.array_equal(a, b) for a, b in zip(net.state_after(time_steps), state))
 
 
 @pytest.mark.parametrize("name", ("lstm", "many-heads-read-first"))
@@ -256,13 +258,13 @@ def test_the_state_in_mid_sequence_of_ragged_sequences(name):
     batch.lengths[...] = (7, 2, 0)
     net.forward(batch.inputs[::-1].copy())  # other numbers in the buffers
     net.forward(batch.inputs, batch.lengths)
-    for ticks in (1, 4, 7):
-        short = replace(batch, inputs=batch.inputs[:ticks], lengths=np.minimum(batch.lengths, ticks))
-        for one, other in zip(net.state_after(ticks), twin(net, short)[2]):
+    for time_steps in (1, 4, 7):
+        short = replace(batch, inputs=batch.inputs[:time_steps], lengths=np.minimum(batch.lengths, time_steps))
+        for one, other in zip(net.state_after(time_steps), twin(net, short)[2]):
             assert distance(one, other) <= 1e-11
 
 
-def test_state_in_mid_sequence_of_recomputed_walks():
+def test_state_in_mid_sequence_of_recomputed_passes():
     net = network("recompute")
     net.evaluate(batch_for(net), LOSSES[0])
     with pytest.raises(RnnsimError, match="^recompute: "):
@@ -335,6 +337,20 @@ def test_calls_do_not_disturb_each_other():
     assert np.array_equal(first.inputs, kept)
 
 
+@pytest.mark.parametrize("name", ("many-heads", "many-heads-read-first", "feedforward", "recompute"))
+def test_what_was_not_finite_leaves_nothing_behind(name):
+    """A pass full of NaN leaves NaN in the padding of all rows; the next pass has the bits of a new network."""
+    net, fresh = network(name), network(name)
+    theta, batch = net.theta.copy(), batch_for(net, steps=6, batch=5)
+    other = batch_for(net, steps=9, batch=4)
+    net.theta[...] = np.nan
+    assert np.isnan(net.loss_and_gradient(other, LOSSES[0]).gradient).any()
+    found = net.loss_and_gradient(batch, LOSSES[0], theta=theta)
+    wanted = fresh.loss_and_gradient(batch, LOSSES[0])
+    assert found.loss == wanted.loss and np.array_equal(found.outputs, wanted.outputs)
+    assert np.array_equal(found.gradient, wanted.gradient)
+
+
 def test_records():
     net = network("many-heads")
     x = batch_for(net).inputs
@@ -393,7 +409,7 @@ def test_no_nan_whatever_heads_are_told(name):
         assert all(np.isfinite(part).all() for part in result.state) and net.not_finite() is None
         w = result.state[-2]
         assert (w >= 0).all() and np.abs(w.sum(axis=2) - 1).max() < 1e-5
-        told += 10 * 128 * net.heads
+        told += 10 * 128 * net.sizes.heads
 
 
 @pytest.mark.parametrize("name", ("many-heads", "many-heads-read-first", "recompute"))
@@ -407,11 +423,11 @@ def test_what_is_not_finite_is_named(name):
         assert net.not_finite() is None
         net.layout.view(net.theta, "bias_heads")[place + size - 1] = np.nan
         net.loss_and_gradient(batch, LOSSES[0])
-        assert net.not_finite() == f"the {quantity} of {head} is not finite at tick 0 of sequence 0"
+        assert net.not_finite() == f"the {quantity} of {head} is not finite at time step 0 of sequence 0"
 
 
 @pytest.mark.parametrize("recompute", (0, 2))
-def test_the_tick_of_what_is_not_finite(recompute):
+def test_the_time_step_of_what_is_not_finite(recompute):
     """Units are 0 where inputs are, and 1 where a strength is then told to be beyond all numbers."""
     net = network("feedforward", "float32", recompute=recompute, clip_heads="inf", learned_initial_state=False)
     net.theta[...] = 0
@@ -421,11 +437,11 @@ def test_the_tick_of_what_is_not_finite(recompute):
     batch = batch_for(net, steps=8, ragged=False)
     batch.inputs[...] = 0
     batch.inputs[3, 1] = batch.inputs[6, 0] = 20
-    for walk in (net.evaluate, net.loss_and_gradient):
-        walk(batch, LOSSES[0])
-        assert net.not_finite() == "the strength of write head 0 is not finite at tick 3 of sequence 1"
+    for run in (net.evaluate, net.loss_and_gradient):
+        run(batch, LOSSES[0])
+        assert net.not_finite() == "the strength of write head 0 is not finite at time step 3 of sequence 1"
     net.evaluate(replace(batch, lengths=np.array([8, 3, 8])), LOSSES[0])
-    assert net.not_finite() == "the strength of write head 0 is not finite at tick 6 of sequence 0"
+    assert net.not_finite() == "the strength of write head 0 is not finite at time step 6 of sequence 0"
 
 
 def test_a_diverging_run_names_what_went_wrong(tmp_path):
@@ -438,7 +454,7 @@ def test_a_diverging_run_names_what_went_wrong(tmp_path):
 
     with pytest.raises(
         RnnsimError,
-        match=r"^step 6: the gradient of .+ is nan, as the erase of write head 0 is not finite at tick 0 of sequence 0; "
+        match=r"^step 6: the gradient of .+ is nan, as the erase of write head 0 is not finite at time step 0 of sequence 0; "
         r".*last good checkpoint: .*step-00000004",
     ):
         rs.train(net, task, steps=9, batch=2, out=tmp_path / "r", checkpoint_every=4, callback=callback)
@@ -449,7 +465,7 @@ def test_a_rate_beyond_reason_stops_at_the_controller():
     task = rs.tasks.Copy(width=2, max_length=3)
     net = build("ntm", task.n_inputs, task.n_outputs, SMALL)
     with pytest.raises(
-        RnnsimError, match="^step 2: .* is nan, as controller layer 0 is not finite at tick 0 of sequence 0"
+        RnnsimError, match="^step 2: .* is nan, as controller layer 0 is not finite at time step 0 of sequence 0"
     ):
         rs.train(net, task, optimizer=rs.SGD(1e25), steps=9, batch=2)
 
@@ -495,6 +511,6 @@ def test_wrong_states_are_one_clear_line():
         assert "\n" not in str(error.value)
 
 
-def test_sequences_longer_than_the_memory_are_walked():
+def test_sequences_longer_than_the_memory_are_unrolled():
     net = network("lstm", "float32")
     assert np.isfinite(net.forward(np.ones((50, 1, I))).outputs).all()

@@ -198,7 +198,7 @@ def test_memory_shows_vectors_and_weightings(options, drawn, tmp_path):
         "write weighting": "write_weights",
         "read weighting": "read_weights",
     }
-    several = max(net.read_heads, net.write_heads) > 1
+    several = max(net.sizes.read_heads, net.sizes.write_heads) > 1
     expected = {
         f"{text}\nhead {head}" if several else text: records[name][:, 0, head]
         for text, name in names.items()

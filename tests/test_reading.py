@@ -24,6 +24,7 @@ import pytest
 
 import rnnsim as rs
 import rnnsim_cli
+from rnnsim.core import checkpoint
 from rnnsim.core.reading import (
     Damaged,
     Missing,
@@ -51,7 +52,7 @@ from rnnsim.data.idx import read_idx, write_idx
 from rnnsim.data.imdb import read_reviews
 from rnnsim.errors import RnnsimError
 from rnnsim.experiments.results import Store
-from rnnsim.training import checkpoint, config
+from rnnsim.training import config
 from rnnsim.training.run import load_weights, open_run
 
 COUNT = int(os.environ.get("RNNSIM_MUTATIONS", "300"))

@@ -15,11 +15,12 @@ import pytest
 
 import rnnsim as rs
 from rnnsim import networks
+from rnnsim.core import checkpoint
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import NETWORKS, build
 from rnnsim.optimizers import OPTIMIZERS
 from rnnsim.tasks import TASKS
-from rnnsim.training import checkpoint, config, run
+from rnnsim.training import config, run
 from rnnsim.training.run import Lock, load_weights, open_run
 
 # Streams carry a state, weight noise and tbptt make several draws and updates a step, online rules draw numbers and carry an
@@ -372,6 +373,20 @@ def test_weights_come_back(name, dtype, tmp_path):
     assert set(arrays) == {entry.name for entry in net.layout}
     for entry in net.layout:
         np.testing.assert_array_equal(arrays[entry.name], net.layout.view(net.theta, entry.name))
+
+
+def test_initial_values_that_nothing_reads_are_left_out(tmp_path):
+    """Files of earlier versions hold a first h of the cell `elstm`, which no time step reads."""
+    from safetensors.numpy import save
+
+    net = build("elstm", 3, 2, {"hidden": 4, "layers": 2, "learned_initial_state": True}, seed=5)
+    arrays = dict(net.layout.views(net.theta)) | {f"h0_l{layer}": np.ones(4, np.float32) for layer in (0, 1)}
+    metadata = {"format": checkpoint.FORMAT, "network": json.dumps(net.config), "progress": "{}", "states": "-1"}
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(save(arrays, metadata | {"digest": checkpoint._digest(arrays)}))
+    np.testing.assert_array_equal(load_weights(path).theta, net.theta)
+    other = build("elstm", 3, 2, {"hidden": 4, "layers": 2})
+    refused("another network", lambda: checkpoint.restore(other, checkpoint.load(path), path))
 
 
 def test_bad_files_of_weights(tmp_path):

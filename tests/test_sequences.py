@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import rnnsim as rs
+from rnnsim.core import checkpoint
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import build
 from rnnsim.networks.lstm1997.learner import BlockLearner
-from rnnsim.training import checkpoint
 from rnnsim.training import config as configuration
 from rnnsim.training.loop import train
 from rnnsim.training.run import load_weights, open_run

@@ -258,6 +258,14 @@ def test_second_interrupt_ends_at_once():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_the_suite_interrupts_where_interrupts_are_ignored():
+    """As a script starts it in the background: this process ignores Ctrl-C, and its children would."""
+    command = [sys.executable, "-m", "pytest", "-q", __file__, "-k", "interrupt_ends", "-p", "no:cacheprovider"]
+    ignoring = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)  # noqa: E731
+    done = subprocess.run(command, preexec_fn=ignoring, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
 def test_runs_in_another_thread():
     found = []
     thread = threading.Thread(target=lambda: found.append(train(network(), RunningSum(), steps=2, batch=2).steps))

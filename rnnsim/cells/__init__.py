@@ -13,4 +13,6 @@ CELLS = Registry(
         "gru": ("rnnsim.cells.gru:GRU", "gated recurrent unit and its gate variants GRU1, GRU2, GRU3"),
         "elstm": ("rnnsim.cells.elstm:ELSTM", "element-wise recurrent LSTM: its influence stays in the unit"),
     },
+    group="rnnsim.cells",
+    classes=("rnnsim.cells.interface:Cell",),
 )

@@ -246,10 +246,12 @@ class ELSTM(interface.Cell):
     """
 
     state_names = ("h", "c")
+    unread_states = ("h",)
     carried = "c"
     trace_names = ("f", "z", "o", "c", "h")
     peephole_groups = (0, 1)
     gate_dependent = True  # the output gate sees the new state
+    examples = (dict(forget_bias=-2.0),)
 
     def __init__(
         self,

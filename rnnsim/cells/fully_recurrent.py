@@ -253,6 +253,15 @@ class FullyRecurrent(interface.Cell):
     """
 
     trace_names = ("f", "h")
+    examples = (
+        dict(leak=0.3),
+        dict(leak=0.3, input_delay=True),
+        dict(leak=0.7, bias="none", activation="logistic"),
+        dict(density=0.5, connection_seed=3),
+        dict(connections="guess-a1", outputs_last=1),
+        dict(outputs_last=2, activation="logistic", bias="double"),
+        dict(outputs_last=1, input_delay=True, activation="rectifier"),
+    )
 
     def __init__(
         self,

@@ -87,6 +87,7 @@ class Cell(ABC):
     """
 
     state_names = ("h",)
+    unread_states = ()
     trace_names = ("h",)
     groups = ()
     carried = None
@@ -95,6 +96,7 @@ class Cell(ABC):
     input_delay = False
     plain_units = False
     connections = None
+    examples = ()  # option sets with numbers and names that are tested besides all choices
 
     def __init__(self, n_inputs, hidden, dtype):
         self.n_inputs = at_least("inputs", n_inputs, 1)

@@ -23,6 +23,7 @@ import functools
 
 import numpy as np
 
+from rnnsim.core import isa
 from rnnsim.core import jit as policy
 from rnnsim.core.jit import jit_exact, symbol
 
@@ -32,22 +33,7 @@ _TILES_32_REGISTERS = {
     6: (4, 2, 1), 5: (5, 2, 1), 4: (6, 3, 1), 3: (8, 4, 2, 1), 2: (8, 4, 2, 1), 1: (8, 4, 2, 1),
 }  # fmt: skip
 _TILES_16_REGISTERS = {6: (2, 1), 5: (2, 1), 4: (3, 1), 3: (3, 1), 2: (5, 2, 1), 1: (8, 4, 2, 1)}
-
-
-def _vector_bytes():
-    """64 on processors with AVX-512, else 32 (narrower machines split the vectors themselves)."""
-    if not policy.ENABLED:
-        return 32
-    from llvmlite import binding
-    from numba import config
-
-    features = config.CPU_FEATURES
-    if features is None:
-        features = ",".join(f"+{name}" for name, there in binding.get_host_cpu_features().items() if there)
-    return 64 if "+avx512f" in features else 32
-
-
-VECTOR_BYTES = _vector_bytes()
+VECTOR_BYTES = isa.vector_bytes()
 
 
 def panel_width(dtype):

@@ -10,14 +10,17 @@ Flags
 
 Cache
     Compiled kernels are kept under ``$RNNSIM_CACHE_DIR`` (default: the user's cache folder), each module's in a folder
-    named by the digest of that module and of every module of rnnsim that it imports, directly or through others.
+    named by the digest of that module and of every module of rnnsim that it imports, directly or through others, and of
+    the instruction set if one is asked for; within a folder Numba tells processors apart.
     Numba's own cache looks only at the file that a kernel stands in and misses a change in another file that the
     kernel calls; here such a change gives a new folder, so a stale kernel cannot be run. If the folder cannot be
-    written or its files are damaged, kernels are compiled in memory.
+    written or its files are damaged, kernels are compiled in memory. Kernels of files outside rnnsim are kept too, each under the
+    digest of all that it depends on (`rnnsim.core.kernel_digest`).
 
 Switches
     ``RNNSIM_JIT=0`` runs every kernel as plain Python (slow; for debuggers and coverage).
     ``RNNSIM_CACHE=0`` compiles without the disk cache.
+    ``RNNSIM_ISA=avx2`` compiles for AVX2 on every processor (`rnnsim.core.isa`).
 """
 
 import contextlib
@@ -29,15 +32,19 @@ import os
 import pathlib
 import pickle
 import re
-import shutil
 import sys
 import tempfile
+from typing import NamedTuple
+
+from rnnsim.core import isa
 
 FASTMATH = {"nsz", "contract", "afn", "reassoc"}
 EXACT = {"nsz", "contract"}
 ENABLED = os.environ.get("RNNSIM_JIT", "1") != "0"
 CACHED = os.environ.get("RNNSIM_CACHE", "1") != "0"
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent
+if ENABLED:
+    isa.check()
 
 
 def cache_root():
@@ -78,13 +85,16 @@ def _imported(module):
 
 @functools.cache
 def source_digest(module):
-    """Digest of a module's source and of all the modules of rnnsim that it reaches by imports: 16 hexadecimal digits."""
+    """Digest of a module's source, of all the modules of rnnsim that it reaches by imports, and of ``RNNSIM_ISA`` if it is set.
+
+    16 hexadecimal digits.
+    """
     reached, open_ends = set(), {module, __name__}
     while open_ends:
         name = open_ends.pop()
         reached.add(name)
         open_ends |= _imported(name) - reached
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"isa {isa.name()}".encode() if isa.name() else b"")
     for name in sorted(reached):
         digest.update(name.encode() + b"\0" + _source_file(name).read_bytes())
     return digest.hexdigest()[:16]
@@ -104,13 +114,48 @@ def writable_cache():
         return None
 
 
-def clear_cache():
-    """Delete all compiled kernels of all versions; gives the number of bytes set free."""
+# What rnnsim and Numba write: a folder a module and digest; in it an index and the kernels, also half-written ones.
+_FOLDER = re.compile(r"rnnsim(\.\w+)+-[0-9a-f]{16}")
+_FILE = re.compile(r".+\.nb[ic](\.tmp\.[0-9a-f]{16})?")
+
+
+def cached_files():
+    """The files of compiled kernels in the cache, of all versions, and nothing else that may be in its folder."""
+    for folder in _own_folders():
+        for path in folder.iterdir():
+            if _FILE.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                yield path
+
+
+def _own_folders():
     root = cache_root()
-    freed = sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) if root.is_dir() else 0
-    shutil.rmtree(root, ignore_errors=True)
+    found = sorted(root.iterdir()) if root.is_dir() else []
+    return [path for path in found if _FOLDER.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
+
+
+class Cleared(NamedTuple):
+    """What `clear_cache` did."""
+
+    freed: int  # bytes
+    left: list  # paths in the folder of the cache that rnnsim did not write, or could not delete
+
+
+def clear_cache():
+    """Delete the compiled kernels of all versions (`Cleared`), and no file that rnnsim did not write."""
+    root, freed, left = cache_root(), 0, []
+    for path in list(cached_files()):
+        with contextlib.suppress(OSError):
+            size = path.stat().st_size
+            path.unlink()
+            freed += size
+    for folder in _own_folders():
+        with contextlib.suppress(OSError):
+            left += folder.iterdir()
+            folder.rmdir()  # refused unless it is empty
+    if root.is_dir():
+        left += set(root.iterdir()) - set(_own_folders())
     writable_cache.cache_clear()
-    return freed
+    return Cleared(freed, sorted(left))
 
 
 @functools.cache
@@ -122,12 +167,14 @@ def _cache_class():
         def __init__(self, function, source):
             self._line = function.__code__.co_firstlineno
             self._module = function.__module__
+            own = self._module.startswith("rnnsim.")
+            self._digest = source_digest(self._module) if own else _file_digest(function)
 
         def get_cache_path(self):
-            return str(writable_cache() / f"{self._module}-{source_digest(self._module)}")
+            return str(writable_cache() / f"{self._module}-{self._digest}")
 
         def get_source_stamp(self):
-            return source_digest(self._module)
+            return self._digest
 
         def get_disambiguator(self):
             return str(self._line)
@@ -157,7 +204,41 @@ def _cache_class():
             with contextlib.suppress(OSError):
                 super().save_overload(sig, _with_links(data))
 
-    return Cache
+    class OutsideCache(Cache):
+        """For kernels outside rnnsim: the key has the digest of what a kernel depends on when it is compiled."""
+
+        def _index_key(self, sig, codegen):
+            return (*super()._index_key(sig, codegen), self._depends)
+
+        def load_overload(self, sig, target_context):
+            from rnnsim.core.kernel_digest import kernel_digest
+
+            self._depends = kernel_digest(self._py_func)
+            return super().load_overload(sig, target_context) if self._depends else None
+
+        def save_overload(self, sig, data):
+            if self._depends:
+                super().save_overload(sig, data)
+
+    return Cache, OutsideCache
+
+
+def _file_digest(function):
+    """Digest of the file that a function outside rnnsim stands in: 16 hexadecimal digits."""
+    return hashlib.sha256(pathlib.Path(function.__code__.co_filename).read_bytes()).hexdigest()[:16]
+
+
+def _cache_of(function):
+    """The cache of a function's compiled forms; None where it is not kept: it has no file or no name, or a function makes it."""
+    if not writable_cache():
+        return None
+    inside, outside = _cache_class()
+    if function.__module__.startswith("rnnsim."):
+        return inside(function)
+    nameless = function.__name__ == "<lambda>" or not os.path.isfile(function.__code__.co_filename)
+    if function.__closure__ or nameless:
+        return None
+    return outside(function)
 
 
 def _compile(function, fastmath, parallel, **more):
@@ -168,8 +249,9 @@ def _compile(function, fastmath, parallel, **more):
     dispatcher = numba.njit(
         fastmath=fastmath, error_model="numpy", nogil=True, parallel=parallel, no_cfunc_wrapper=True, **more
     )(function)
-    if function.__module__.startswith("rnnsim.") and writable_cache():
-        dispatcher._cache = _cache_class()(dispatcher.py_func)
+    cache = _cache_of(dispatcher.py_func)
+    if cache is not None:
+        dispatcher._cache = cache
     return dispatcher
 
 
@@ -218,8 +300,8 @@ def symbol(name, signature):
 
         flags = dict(fastmath=EXACT, error_model="numpy", nopython=True)
         compiled = CFunc(function, normalize_signature(signature), locals={}, options=flags)
-        if writable_cache():
-            compiled._cache = _cache_class()(function)
+        if function.__module__.startswith("rnnsim.") and writable_cache():
+            compiled._cache = _cache_class()[0](function)
         compiled.compile()
         binding.add_symbol(name, compiled.address)
         return compiled

@@ -4,15 +4,23 @@ import importlib
 import sys
 
 
-def lazy(package, names, modules=()):
+def lazy(package, names, modules=(), registries=None):
     """``__getattr__`` and ``__dir__`` of a package.
 
-    `names` maps what the package offers to the module that has it; `modules` are modules of the package itself.
+    `names` maps what the package offers to the module that has it; `modules` are modules of the package itself; `registries`
+    maps some of these to the name of a `Registry` in them, whose classes the package offers as well.
 
     >>> getter, lister = lazy("rnnsim.core", {"Layout": "rnnsim.core.layout"}, ("layout",))
     >>> getter("Layout") is getter("layout").Layout, "Layout" in lister()
     (True, True)
     """
+    registries = registries or {}
+
+    def entered():
+        found = {}
+        for module, registry in registries.items():
+            found |= getattr(importlib.import_module(f"{package}.{module}"), registry).exports()
+        return found
 
     def getter(name):
         if name in names:
@@ -20,11 +28,14 @@ def lazy(package, names, modules=()):
         elif name in modules:
             value = importlib.import_module(f"{package}.{name}")
         else:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            module = None if name.startswith("_") else entered().get(name)
+            if module is None:
+                raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            value = getattr(importlib.import_module(module), name)
         setattr(sys.modules[package], name, value)
         return value
 
     def lister():
-        return sorted({*vars(sys.modules[package]), *names, *modules})
+        return sorted({*vars(sys.modules[package]), *names, *modules, *entered()})
 
     return getter, lister

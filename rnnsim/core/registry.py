@@ -1,10 +1,11 @@
 """Registries: one per kind of thing (cell, network, task, rule, optimizer, data set), from name to class.
 
 An entry is a line ``name: ("module:attribute", "one line about it")``. The module is imported only when the entry is
-asked for, so that listing names costs nothing.
+asked for, so that listing names costs nothing. Installed packages add entries by entry points.
 
-Options of an entry are the keyword arguments of its class. They arrive as strings from the shell and as typed values
-from TOML or Python; `Registry.build` checks the names against the signature and the values against the annotations.
+Options of an entry are the keyword arguments of its class, and the fields of its ``Options`` (a NamedTuple) if its
+constructor takes ``**options``. They arrive as strings from the shell and as typed values from TOML or Python;
+`Registry.build` checks the names against the signature and the values against the annotations.
 """
 
 import importlib
@@ -18,65 +19,170 @@ from rnnsim.errors import RnnsimError, unknown
 class Registry:
     """Names to classes of one kind.
 
+    kind : what the entries are, for messages
+    entries : ``{name: (place, line)}`` of rnnsim's own
+    group : entry points by which installed packages add names, such as "rnnsim.tasks"; None: none do
+    classes, methods : what a class from outside has to be derived from (``module:Class``, one of them) and to have
+    layers : (registry, place, form): every name of that other registry is an entry too, at that place, its line put into `form`
+
+    Wherever a name is taken, so is the place of a class outside rnnsim (`rnnsim.core.plugins`), or the class itself.
+
     >>> colours = Registry("number type", {"fraction": ("fractions:Fraction", "a ratio of whole numbers")})
     >>> colours.build("fraction", {"numerator": 3})
     Fraction(3, 1)
     """
 
-    def __init__(self, kind, entries):
-        self.kind = kind
-        self._entries = dict(entries)
+    def __init__(self, kind, entries, group=None, classes=(), methods=(), layers=None):
+        self.kind, self.group, self._layers = kind, group, layers
+        self._classes, self._methods = classes, methods
+        self._entries = {**(self._derived(layers[0]._entries) if layers else {}), **entries}
+        self._plugins = None
+
+    def _derived(self, entries):
+        """What the entries of the registry below are in this one."""
+        _, place, form = self._layers
+        return {name: (place, form.format(line)) for name, (_, line) in entries.items()}
+
+    @property
+    def plugins(self):
+        """The entries of installed packages that have none of rnnsim's own names; looked up when they are first needed."""
+        if self._plugins is None:
+            found = {}
+            if self.group:
+                from rnnsim.core import plugins
+
+                found |= plugins.entered(self.group)
+            if self._layers:
+                found |= self._derived(self._layers[0].plugins)
+            self._plugins = {name: entry for name, entry in found.items() if name not in self._entries}
+        return self._plugins
+
+    def plugin_place(self, name):
+        """Where the class is that an installed package has entered under a name; None for all other names."""
+        if name in self._entries or name not in self.plugins:
+            return None
+        return (self._layers and self._layers[0].plugin_place(name)) or self.plugins[name][0]
 
     def __iter__(self):
-        return iter(self._entries)
+        return iter(self.names())
 
     def __contains__(self, name):
-        return name in self._entries
+        if not isinstance(name, str) or ":" in name:
+            return False
+        return name in self._entries or name in self.plugins
 
     def __len__(self):
-        return len(self._entries)
+        return len(self.names())
 
     def names(self):
-        """All names, in the order of the registry."""
-        return tuple(self._entries)
+        """All names, in the order of the registry; those of installed packages come last."""
+        return (*self._entries, *self.plugins)
 
     def summary(self, name):
-        """The line that stands beside the name, without importing anything."""
+        """The line that stands beside the name, without importing anything of it."""
         return self._entry(name)[1]
 
     def place(self, name):
         """Where the class behind a name is, ``module:attribute``, without importing anything."""
         return self._entry(name)[0]
 
+    def exports(self):
+        """``{attribute: module}`` of rnnsim's own entries, for `rnnsim.core.lazy.lazy`: a package offers what they name.
+
+        >>> Registry("number type", {"fraction": ("fractions:Fraction", "a ratio of whole numbers")}).exports()
+        {'Fraction': 'fractions'}
+        """
+        places = (place.split(":") for place, _ in self._entries.values())
+        return {attribute: module for module, attribute in places}
+
+    def name_of(self, cls):
+        """The name under which a class is entered, without importing anything; its place if it is not entered.
+
+        >>> from fractions import Fraction
+        >>> Registry("number type", {"fraction": ("fractions:Fraction", "")}).name_of(Fraction)
+        'fraction'
+        """
+        from rnnsim.core import plugins
+
+        own = f"{cls.__module__}:{cls.__qualname__}"
+        for entries in (self._entries, {} if plugins.is_own(cls) else self.plugins):
+            for name, (place, _) in entries.items():
+                if place == own:
+                    return name
+        return plugins.place_of(cls)
+
     def load(self, name):
-        """The class behind a name. Raises `RnnsimError` with the nearest name if there is none."""
-        module, attribute = self._entry(name)[0].split(":")
-        return getattr(importlib.import_module(module), attribute)
+        """The class behind a name or at a place, or a class itself. Raises `RnnsimError` with the nearest name if there is none,
+        and one clear line if code from outside cannot be loaded or is not what it should be."""
+        if isinstance(name, str) and name in self._entries:
+            module, attribute = self._entries[name][0].split(":")
+            return getattr(importlib.import_module(module), attribute)
+        from rnnsim.core import plugins
+
+        if not isinstance(name, str):
+            return plugins.check(name, self._place(name), self.kind, self._classes, self._methods)
+        if plugins.is_place(name):
+            found = plugins.load(name, self.kind)
+            return plugins.check(found, name, self.kind, self._classes, self._methods)
+        place, line = self._entry(name)
+        if self._layers and name in self._layers[0].plugins:  # what is entered below stands here for a class of rnnsim
+            module, attribute = place.split(":")
+            return getattr(importlib.import_module(module), attribute)
+        found = plugins.load(place, f"{self.kind} '{name}' {line},")
+        return plugins.check(found, f"'{name}' {line}", self.kind, self._classes, self._methods)
 
     def build(self, name, options=None, **given):
         """An instance of the class behind `name`, from checked `options` and the arguments `given` by the program."""
         cls = self.load(name)
-        return cls(**given, **checked(f"{self.kind} '{name}'", cls, options or {}, reserved=given))
+        return cls(**given, **checked(f"{self.kind} '{self._place(name)}'", cls, options or {}, reserved=given))
+
+    def _place(self, name):
+        return name if isinstance(name, str) else getattr(name, "__qualname__", str(name))
 
     def _entry(self, name):
-        if name not in self._entries:
-            raise unknown(self.kind, name, self._entries)
-        return self._entries[name]
+        if name in self._entries:
+            return self._entries[name]
+        if name not in self.plugins:
+            raise unknown(self.kind, name, self.names())
+        return self.plugins[name]
 
 
 def option_table(cls, reserved=()):
-    """The options of a class: ``{name: (annotation, default)}`` from the signature of its constructor."""
-    target = cls.__init__ if inspect.isclass(cls) else cls
-    try:
-        hints = typing.get_type_hints(target)
-    except (TypeError, NameError):
-        hints = {}
+    """The options of a class: ``{name: (annotation, default)}`` from the signature of its constructor.
+
+    If the constructor takes ``**options`` and the class has an ``Options``, a NamedTuple with annotated fields, these are
+    options too::
+
+        class Spiral(Network):
+            class Options(NamedTuple):
+                \"""Options of `Spiral`.
+
+                arms : how many; each has a hidden layer of its own
+                \"""
+
+                arms: int = 2
+
+            def __init__(self, n_inputs: int, n_outputs: int, **options):
+                self.options = self.Options(**checked("network 'spiral'", Spiral, options, ("n_inputs", "n_outputs")))
+    """
+    parameters = inspect.signature(cls).parameters.values()
     table = {}
-    for parameter in inspect.signature(cls).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in reserved:
-            continue
-        table[parameter.name] = (hints.get(parameter.name, typing.Any), parameter.default)
-    return table
+    for parameter in parameters:
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            table[parameter.name] = parameter.default
+    hints = _hints(cls.__init__ if inspect.isclass(cls) else cls)
+    options = getattr(cls, "Options", None)
+    if options is not None and any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        hints |= _hints(options)
+        table |= {name: options._field_defaults.get(name, inspect.Parameter.empty) for name in options._fields}
+    return {name: (hints.get(name, typing.Any), default) for name, default in table.items() if name not in reserved}
+
+
+def _hints(target):
+    try:
+        return typing.get_type_hints(target)
+    except (TypeError, NameError):
+        return {}
 
 
 def checked(what, cls, options, reserved=()):
@@ -97,6 +203,7 @@ def convert(value, annotation, key):
     >>> convert("3", int, "layers"), convert("no", bool, "skip"), convert("4,5", tuple[int, ...], "delays")
     (3, False, (4, 5))
     """
+    value = as_python(value)
     error = RnnsimError(f"{key}={shown(value)}: expected {expected(annotation)}")
     if annotation is typing.Any or annotation is inspect.Parameter.empty:
         return value
@@ -117,6 +224,7 @@ def convert(value, annotation, key):
                 return choice
         raise error
     if origin is tuple:
+        value = value.tolist() if hasattr(value, "tolist") else value
         parts = [part for part in value.split(",") if part] if isinstance(value, str) else value
         if not isinstance(parts, (list, tuple)):
             parts = [parts]
@@ -170,6 +278,34 @@ def shown(value):
     )
 
 
+def as_python(value):
+    """NumPy's numbers, also those in lists, tuples and dicts, as numbers of Python; everything else as it is.
+
+    JSON and TOML know Python's numbers only. Options pass through here where they are checked.
+
+    >>> import numpy as np
+    >>> as_python(np.int64(3)), as_python({"a": [np.float32(0.5), "b"], "c": (np.True_,)})
+    (3, {'a': [0.5, 'b'], 'c': (True,)})
+    """
+    if type(value) in (list, tuple):
+        return type(value)(as_python(part) for part in value)
+    if type(value) is dict:
+        return {key: as_python(part) for key, part in value.items()}
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
+def is_true(answer):
+    """Whether a function of the user answered with a truth value that is true, Python's or NumPy's.
+
+    Other values, which a function may give back by the way, are no answer.
+
+    >>> import numpy as np
+    >>> is_true(True), is_true(np.float32(0.1) < 0.2), is_true(None), is_true(0.3)
+    (True, True, False, False)
+    """
+    return as_python(answer) is True
+
+
 def expected(annotation):
     """What an annotation asks for, in words.
 
@@ -194,7 +330,8 @@ def require(condition, message):
 
 
 def at_least(key, value, least):
-    """`value`, if it is a number of at least `least`; else one clear line."""
+    """`value` as a number of Python, if it is at least `least`; else one clear line."""
+    value = as_python(value)
     require(value >= least, f"{key}={value}: expected a value of at least {least}")
     return value
 
@@ -203,3 +340,15 @@ def one_of(key, value, known):
     """`value`, if it is one of the known ones; else one clear line."""
     require(isinstance(value, str) and value in known, f"{key}={shown(value)}: expected one of {', '.join(known)}")
     return value
+
+
+def described(registry, thing):
+    """``{"name": ..., "options": {...}}`` of a task, rule or optimizer; the name is the registry's if it is there."""
+    from rnnsim.core import plugins
+
+    cls = type(thing)
+    known = getattr(thing, "config", None) or getattr(thing, "options", None)
+    if not isinstance(known, dict):
+        known = {key: getattr(thing, key) for key in option_table(cls) if hasattr(thing, key)}
+    source = plugins.source_of(cls)
+    return {"name": registry.name_of(cls), "options": as_python(known), **({"source": source} if source else {})}

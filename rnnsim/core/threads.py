@@ -5,10 +5,11 @@ number of threads. Numba's ``workqueue`` layer aborts the process when two Pytho
 once; every driver is therefore entered through `parallel_region`, which makes the second one wait.
 """
 
+import functools
 import os
 import threading
 
-from rnnsim.core.registry import require
+from rnnsim.core.registry import as_python, require
 
 # GNU OpenMP lets a thread that waits spin for milliseconds, and a process beside it then stands still. 20,000 rounds are
 # longer than the gap between two kernels of a training step, and short for everybody else. Read when the layer is loaded.
@@ -16,6 +17,20 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 parallel_region = threading.RLock()
 _threads = None
+
+
+def exclusive(method):
+    """Decorator of a method: one Python thread at a time is inside the methods of an object that are decorated so.
+
+    The others wait. The object has the lock that they share in `turn`, a `threading.RLock`.
+    """
+
+    @functools.wraps(method)
+    def waiting(self, *arguments, **named):
+        with self.turn:
+            return method(self, *arguments, **named)
+
+    return waiting
 
 
 def available():
@@ -38,9 +53,9 @@ def get_threads():
 def set_threads(count):
     """Use `count` threads from now on. Raises `RnnsimError` if it is not between 1 and the number of processors."""
     global _threads
-    limit = _limit()
+    limit, count = _limit(), as_python(count)
     require(
-        isinstance(count, int) and 1 <= count <= limit,
+        type(count) is int and 1 <= count <= limit,
         f"threads={count}: expected a whole number between 1 and {limit}",
     )
     import numba

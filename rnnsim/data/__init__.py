@@ -15,6 +15,8 @@ DATA = Registry(
         "moby-dick": ("rnnsim.data.fetch:MOBY_DICK", "the first 33 chapters, 303,550 characters; comes with rnnsim"),
         "shakespeare": ("rnnsim.data.fetch:SHAKESPEARE", "1.1 million characters of the plays"),
     },
+    group="rnnsim.data",
+    classes=("rnnsim.data.fetch:DataSet",),
 )
 
 __all__ = ["DATA"]

@@ -23,7 +23,6 @@ _PAPER = Published(
 
 ADDING_BPTT = Experiment(
     name="adding-bptt",
-    about="the adding problem, T = 100: LSTM by BPTT (Hochreiter & Schmidhuber 1997, exp. 4, used another rule)",
     paper="S. Hochreiter, J. Schmidhuber: Long short-term memory. Neural Computation 9(8):1735-1780, 1997, experiment 4",
     arms=(
         Arm(

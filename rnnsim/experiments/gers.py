@@ -56,7 +56,6 @@ def _reber(name, words, network, percent, streams, extra=False, **rates):
 
 REBER = Experiment(
     name="gers-reber",
-    about="embedded Reber strings without an end: memory blocks with and without forget gates",
     paper=f"{PAPER}, section 4",
     arms=(
         _reber("standard", "without forget gates, 360 weights; published: 0 % perfect, 1 % good", {}, 0, None),
@@ -103,7 +102,6 @@ def _order(name, words, network, percent, streams, **rates):
 
 ORDER = Experiment(
     name="gers-temporal-order",
-    about="noisy temporal order without an end: memory blocks with and without forget gates",
     paper=f"{PAPER}, section 5",
     arms=(
         _order("standard", "without forget gates; published: 0 % perfect", {}, 0, None),

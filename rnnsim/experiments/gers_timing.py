@@ -40,10 +40,9 @@ _TIMING_NOTES = (
 )
 
 
-def _timing(name, about, section, arms, criteria, right, notes=()):
+def _timing(name, section, arms, criteria, right, notes=()):
     return Experiment(
         name=name,
-        about=about,
         paper=f"{TIMING}, {section}",
         arms=arms,
         measures=(sequences_until_solved(), right, evaluated("error", "mean absolute error", "", "error", count=100)),
@@ -70,7 +69,6 @@ def _delays(options, momentum, opened, words):
 
 MSD = _timing(
     "gers-msd",
-    "measure the delays between spikes: memory block with peepholes, and without",
     "MSD",
     tuple(_delays({"interval": 10}, 0.9999, _OPEN, _OPEN_WORDS)),
     (seeds_reach("peepholes", "sequences", at_least=0.5),),
@@ -79,7 +77,6 @@ MSD = _timing(
 
 NMSD = _timing(
     "gers-nmsd",
-    "measure one delay between two spikes, then reset: memory block with peepholes, and without",
     "NMSD",
     tuple(
         _delays(
@@ -116,7 +113,6 @@ def _generators():
 
 GTS = _timing(
     "gers-gts",
-    "generate a spike F or F + 1 ticks later, as the input says: memory block with peepholes, and without",
     "GTS",
     tuple(_generators()),
     (seeds_reach("f10", "sequences", at_least=0.5), seeds_reach("f20", "sequences", at_least=0.5)),
@@ -137,7 +133,6 @@ def _functions():
 
 PFG = _timing(
     "gers-pfg",
-    "generate a periodic function without any input: memory block with peepholes",
     "PFG",
     tuple(_functions()),
     (seeds_reach("cosine-10", "sequences", at_least=0.5),),
@@ -161,7 +156,7 @@ def reach(most):
     return Measure("reach", f"largest n up to which all strings are accepted (looked for to {most})", "", of)
 
 
-def _language(name, language, about, blocks, published, notes=()):
+def _language(name, language, blocks, published, notes=()):
     network, count = {**_BLOCK, "blocks": blocks, "shortcut": True}, f"{blocks} block{'s' * (blocks > 1)} of one cell"
 
     def config(most, rate, steps, until, **more):
@@ -181,7 +176,6 @@ def _language(name, language, about, blocks, published, notes=()):
     arms.append(arm("n10-open", words, settings, published[0][1]))
     return Experiment(
         name=name,
-        about=about,
         paper=LANGUAGE,
         arms=tuple(arms),
         measures=(sequences_until_solved(), reach(1000)),
@@ -199,20 +193,16 @@ def _language(name, language, about, blocks, published, notes=()):
 ANBN = _language(
     "gers-anbn",
     "anbn",
-    "a^n b^n: how far beyond n = 10 a memory block with peepholes counts",
     1,
     (
         (10, (118, "n", "memory", "mean; the best network reaches 1000")),
         (30, (408, "n", "memory", "mean")),
     ),
 )
-ANBMBMAN = _language(
-    "gers-anbmbman", "anbmBmAn", "a^n b^m B^m A^n: two counters, one inside the other", 2, ((10, None),)
-)
+ANBMBMAN = _language("gers-anbmbman", "anbmBmAn", 2, ((10, None),))
 ANBNCN = _language(
     "gers-anbncn",
     "anbncn",
-    "a^n b^n c^n: how far beyond n = 10 two memory blocks with peepholes count",
     2,
     ((10, (28, "n", "memory", "mean; the best network reaches 52")),),
 )

@@ -44,12 +44,11 @@ def _arms(task, options, rows, activation="logistic", steps=2000):
         yield Arm(name, words, settings(task, options, network(table, hidden, activation), steps), {}, published)
 
 
-def _experiment(name, about, arms, reach=1, notes=()):
+def _experiment(name, arms, reach=1, notes=()):
     arms = tuple(arms)
     least = {arm.name: reach[arm.name] if isinstance(reach, dict) else reach for arm in arms}
     return Experiment(
         name=f"guess-{name}",
-        about=about,
         paper=PAPER,
         arms=arms,
         measures=(_trials(), share("right", "fresh test sequences right", count=2560)),
@@ -80,13 +79,11 @@ def _rows(n, first, second, tag):
 
 TWO_SEQUENCE = _experiment(
     "two-sequence",
-    "two classes told by the first of 500 to 550 elements, by random weights",
     _arms("two-sequence", {"length": 500, "informative": 1, "stop": "ST1"}, _rows(1, 1247, 718, "memory"), steps=2000),
     notes=("Solved: the last 256 sequences right to .2. Lengths are 500 to 550.",),
 )
 LATCH = _experiment(
     "latch",
-    "hold the first of 500 to 600 elements of noise, by random weights",
     (
         Arm(
             "unit",
@@ -106,7 +103,6 @@ LATCH = _experiment(
 )
 PARITY = _experiment(
     "parity",
-    "parity of 500 to 600 bits, by random weights",
     _arms("parity", {}, _rows(1, 2906, 250, "memory")),
 )
 
@@ -114,7 +110,6 @@ PARITY = _experiment(
 def _tomita(grammar, n, first, second, steps=2000):
     return _experiment(
         f"tomita-{grammar}",
-        f"Tomita's language {grammar}, strings of 500 to 600 symbols, by random weights",
         _arms("tomita", {"grammar": grammar}, _rows(n, first, second, "uncertain"), steps=steps),
         notes=("Half of the strings are of the language; lengths and this balance are ours.",),
     )
@@ -156,10 +151,9 @@ def _fails(arm):
     return Criterion(arm, "sequences", "expected to fail: no seed solves it", judge)
 
 
-def _limit(name, about, arms, criteria, notes):
+def _limit(name, arms, criteria, notes):
     return Experiment(
         name=f"limit-{name}",
-        about=about,
         paper=_LIMITS,
         arms=arms,
         measures=(
@@ -177,7 +171,6 @@ def _limit(name, about, arms, criteria, notes):
 
 DELAYED_XOR = _limit(
     "delayed-xor",
-    "strongly delayed XOR: expected to fail for LSTM, by the truncated rule and by the full gradient",
     (
         Arm(
             "truncated",
@@ -229,7 +222,6 @@ _COUNT = {"short": 99, "long": 100, "start": 10}
 _EASY = {"short": 3, "long": 11, "start": 10}
 COUNTING = _limit(
     "counting",
-    "tell 99 from 100 steps: expected to fail by gradients; 3 from 11 is learnt",
     (
         Arm(
             "truncated",

@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 from rnnsim.core.registry import require
 from rnnsim.errors import unknown
+from rnnsim.experiments import EXPERIMENTS
 
 TAGS = ("read", "computed", "memory", "uncertain")
 
@@ -100,10 +101,10 @@ class Experiment:
 
     seeds, quick_seeds : how many seeds are run if nothing else is asked for
     notes : what differs from the paper, or is not said there; one sentence each
+    about : one line about it; by default the line that stands in `EXPERIMENTS`
     """
 
     name: str
-    about: str
     paper: str
     arms: tuple
     measures: tuple
@@ -111,8 +112,11 @@ class Experiment:
     seeds: int = 10
     quick_seeds: int = 3
     notes: tuple = ()
+    about: str = ""
 
     def __post_init__(self):
+        if not self.about:
+            object.__setattr__(self, "about", EXPERIMENTS.summary(self.name))
         for criterion in self.criteria:
             self.arm(criterion.arm)
             self.measure(criterion.measure)
@@ -188,8 +192,8 @@ SECONDS = Measure("seconds", "seconds of a training", "s", lambda outcome: outco
 
 
 def _name(task):
+    from rnnsim.core.registry import described
     from rnnsim.tasks import TASKS
-    from rnnsim.training.run import described
 
     return described(TASKS, task)["name"]
 

@@ -138,7 +138,6 @@ def _reber_arms():
 
 REBER = Experiment(
     name="lstm1997-reber",
-    about="the embedded Reber grammar (experiment 1): blocks of 1997 by the truncated rule, five settings",
     paper=f"{PAPER}, experiment 1",
     arms=tuple(_reber_arms()),
     measures=(
@@ -199,7 +198,6 @@ def _lag_baselines():
 
 LONG_LAG_A = Experiment(
     name="lstm1997-long-lag-a",
-    about="two noise-free sequences with a lag of 100 steps (experiment 2a): one memory cell with an input gate",
     paper=f"{PAPER}, experiment 2a",
     arms=(
         Arm(
@@ -220,7 +218,6 @@ LONG_LAG_A = Experiment(
 
 LONG_LAG_B = Experiment(
     name="lstm1997-long-lag-b",
-    about="no local regularities, a lag of 100 steps (experiment 2b): one memory cell with an input gate",
     paper=f"{PAPER}, experiment 2b",
     arms=(
         Arm(
@@ -271,7 +268,6 @@ def _distracted_arms():
 
 LONG_LAG_C = Experiment(
     name="lstm1997-long-lag-c",
-    about="very long lags full of distractors, no local regularities (experiment 2c): two memory cells",
     paper=f"{PAPER}, experiment 2c",
     arms=tuple(_distracted_arms()),
     measures=(

@@ -34,11 +34,6 @@ _TWO_ROWS = {  # T, N, ST1, ST2 (3c: the only stop), fraction misclassified, cap
     "b": ((100, 3, 41_740, 43_250, 0.00828), (100, 1, 74_950, 78_430, 0.01500), (1000, 1, 481_060, 485_080, 0.01207)),
     "c": ((100, 3, None, 269_650, 0.00558), (100, 1, None, 565_640, 0.00441)),
 }
-_TWO_ABOUT = {
-    "a": "two classes told by the first elements, 1 or -1, of noisy sequences (experiment 3a)",
-    "b": "two classes told by noisy first elements of noisy sequences (experiment 3b)",
-    "c": "two classes of noisy sequences with noisy targets .2 and .8 (experiment 3c)",
-}
 
 
 def _two_arms(variant):
@@ -60,7 +55,6 @@ def _two_sequence(variant):
     bounds = {"a": "wrong<3", "b": "wrong<77", "c": "wrong<26"}
     return Experiment(
         name=f"lstm1997-two-sequence-{variant}",
-        about=_TWO_ABOUT[variant],
         paper=f"{PAPER}, experiment 3{variant}",
         arms=arms,
         measures=(sequences_until_solved(), _few_wrong_at(), wrong(), _error()),
@@ -99,7 +93,6 @@ def _adding_arms():
 
 ADDING = Experiment(
     name="lstm1997-adding",
-    about="the adding problem (experiment 4): two blocks of two cells by the truncated rule",
     paper=f"{PAPER}, experiment 4",
     arms=tuple(_adding_arms()),
     measures=(sequences_until_solved(), wrong(), _error()),
@@ -134,7 +127,6 @@ def _products(n_seq, sequences, errors, error, cap, extra=False):
 
 MULTIPLICATION = Experiment(
     name="lstm1997-multiplication",
-    about="the multiplication problem, T = 100 (experiment 5): two blocks of two cells by the truncated rule",
     paper=f"{PAPER}, experiment 5",
     arms=(_products(140, 482_000, 139, 0.0223, 2_000_000), _products(13, 1_273_000, 14, 0.0139, 4_000_000)),
     measures=(sequences_until_solved(), wrong(), _error()),
@@ -155,7 +147,6 @@ def _order(letter, symbols, network, rate, weights, sequences, errors, trials, c
     name = "lstm"
     return Experiment(
         name=f"lstm1997-temporal-order-{letter}",
-        about=f"{2**symbols} classes by the order of {symbols} symbols far apart (experiment 6{letter})",
         paper=f"{PAPER}, experiment 6{letter}",
         arms=(
             Arm(

@@ -68,7 +68,6 @@ def _arm(name, words, settings, quick_steps, published=None, extra=False):
 
 COPY = Experiment(
     name="ntm-copy",
-    about="copy of 1 to 20 vectors of 8 bits by a neural Turing machine",
     paper=_PAPER + "4.1",
     arms=(
         _arm(
@@ -124,7 +123,6 @@ COPY = Experiment(
 
 REPEAT_COPY = Experiment(
     name="ntm-repeat-copy",
-    about="1 to 10 repetitions of 1 to 10 vectors of 6 bits by a neural Turing machine",
     paper=_PAPER + "4.2",
     arms=(
         _arm(
@@ -166,7 +164,6 @@ REPEAT_COPY = Experiment(
 
 ASSOCIATIVE_RECALL = Experiment(
     name="ntm-associative-recall",
-    about="the item after a given one, of 2 to 6 items of three 6-bit vectors, by a neural Turing machine",
     paper=_PAPER + "4.3",
     arms=(
         _arm(
@@ -224,7 +221,6 @@ def _gap(outcome):
 
 NGRAM = Experiment(
     name="ntm-ngram",
-    about="the next bit of a random 6-gram source by a neural Turing machine, beside the best predictor",
     paper=_PAPER + "4.4",
     arms=(
         _arm(
@@ -267,7 +263,6 @@ NGRAM = Experiment(
 
 PRIORITY_SORT = Experiment(
     name="ntm-priority-sort",
-    about="the 16 of 20 vectors with the highest priorities, in order, by a neural Turing machine",
     paper=_PAPER + "4.5",
     arms=(
         _arm(

@@ -64,7 +64,6 @@ _LOCAL = _floor(_FIRST, "memory", "what knowing the bit 5 ticks ago leaves; the 
 
 ONLINE_ADD = Experiment(
     name="online-add",
-    about="two dependencies of 5 and 9 ticks by every rule that learns while the sequence runs",
     paper="O. Marschall, K. Cho, C. Savin: A unified framework of online learning algorithms for training recurrent neural "
     "networks. Journal of Machine Learning Research 21(135), 2020, section 5",
     arms=(
@@ -170,7 +169,6 @@ def _balanced(name, words, rule, extra=False, **options):
 
 INFLUENCE_BALANCING = Experiment(
     name="influence-balancing",
-    about="a parameter whose short-term effect is the opposite of its long-term one: RTRL and UORO against truncated BPTT",
     paper="C. Tallec, Y. Ollivier: Unbiased online recurrent optimization. arXiv:1702.05043, 2017, section 5",
     arms=(
         _balanced("rtrl", "the exact gradient", "rtrl"),

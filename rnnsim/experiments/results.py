@@ -15,9 +15,10 @@ from typing import Literal, NotRequired
 
 import numpy as np
 
+from rnnsim.core.checkpoint import difference, make_folder, write_atomically
 from rnnsim.core.reading import Damaged, Missing, cannot, read_json
+from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
-from rnnsim.training.checkpoint import difference, make_folder, write_atomically
 
 NAME = "results.json"
 _RECORD = {"arm": str, "seed": int, "status": Literal["finished", "failed"]}
@@ -81,7 +82,7 @@ def summary(experiment, results):
     for criterion in experiment.criteria:
         verdict = criterion.judge(results)
         fields = {"arm": criterion.arm, "measure": criterion.measure, "criterion": criterion.words}
-        criteria.append({**fields, "passes": verdict.passes, "found": verdict.found})
+        criteria.append({**fields, "passes": as_python(verdict.passes), "found": verdict.found})
     judged = [entry["passes"] for entry in criteria]
     return {"arms": arms, "criteria": criteria, "passes": None if None in judged else all(judged)}
 

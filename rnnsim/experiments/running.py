@@ -75,7 +75,7 @@ def reproduce(experiment, seeds=None, jobs=1, quick=False, out=None, arms=None, 
     spec = experiment if ":" in experiment else EXPERIMENTS.place(experiment)
     experiment = find(spec)
     seeds = (experiment.quick_seeds if quick else experiment.seeds) if seeds is None else at_least("seeds", seeds, 1)
-    at_least("jobs", jobs, 1)
+    jobs = at_least("jobs", jobs, 1)
     chosen = experiment.chosen(arms)
     folder = Path(out or Path("runs", "reproduce", experiment.name + ("-quick" if quick else "")))
     began = time.perf_counter()

@@ -53,7 +53,6 @@ def _oscillators():
 
 OSCILLATORS = Experiment(
     name="oscillators",
-    about="patterns 01, 0011 and a sine without a changing input: RTRL with and without teacher forcing",
     paper=_PAPER,
     arms=tuple(_oscillators()),
     measures=(
@@ -87,7 +86,6 @@ def _task(name, words, task, options, hidden, rate, steps, every=50, force=False
 
 WILLIAMS_ZIPSER = Experiment(
     name="williams-zipser",
-    about="pipelined XOR, a before b, delayed non-match to sample, a parenthesis Turing machine by RTRL",
     paper=_PAPER,
     arms=(
         _task("xor-2", "XOR of the bits 2 ticks ago", "xor", {"delay": 2}, 3, 1.0, 5000),

@@ -36,4 +36,6 @@ RULES = Registry(
             "random weights until all sequences are right (Hochreiter & Schmidhuber 1996)",
         ),
     },
+    group="rnnsim.rules",
+    classes=("rnnsim.learning.interface:Rule",),
 )

@@ -14,8 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnsim.core import plugins
 from rnnsim.core.batch import Sequences
-from rnnsim.core.registry import at_least, require
+from rnnsim.core.registry import at_least, is_true, require
 from rnnsim.core.rng import seed_of
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
@@ -100,8 +101,7 @@ def compare(
     ['rtrl 1.000', 'bptt 1.000']
     """
     seed = seed_of(rng)
-    for key, value in (("steps", steps), ("batch", batch)):
-        at_least(key, value, 1)
+    steps, batch = at_least("steps", steps, 1), at_least("batch", batch, 1)
     every = (1 if task.streams else 0) if every is None else at_least("every", every, 0)
     require(
         not (every and task.loss.when == "last"),
@@ -143,7 +143,7 @@ def compare(
             gradient = gradients[train_with] * net.dtype.type(share)
             optimizer.step(net.theta, gradient, optimizer_state, updates, net.trainable)
             updates += 1
-        if callback is not None and callback(step + 1) is True:
+        if callback is not None and is_true(callback(step + 1)):
             break
     require(losses, "nothing to compare: no tick of these batches has a target")
     found = {
@@ -199,7 +199,7 @@ def parse(label):
     >>> parse("tbptt:horizon=5:every=1").windows(2).__next__()
     (0, 0, 1)
     """
-    name, *options = label.split(":")
+    name, options = plugins.split_options(label)
     pairs = [option.partition("=") for option in options]
     require(all(equals for _, equals, _ in pairs), f"rule '{label}': expected NAME:OPTION=VALUE")
     return RULES.build(name, {key: value for key, _, value in pairs})

@@ -1,35 +1,58 @@
 """Networks, made of cells; `build` makes one from its name and options, `from_config` from what `net.config` gave."""
 
+from rnnsim.cells import CELLS
+from rnnsim.core.lazy import lazy
 from rnnsim.core.registry import Registry, checked, option_table
 from rnnsim.errors import RnnsimError, unknown
 
 NETWORKS = Registry(
     "network",
     {
-        "rnn": ("rnnsim.networks.recurrent:Recurrent", "stacked fully recurrent layers with a readout"),
-        "lstm": ("rnnsim.networks.recurrent:Recurrent", "stacked LSTM layers with a readout"),
-        "gru": ("rnnsim.networks.recurrent:Recurrent", "stacked GRU layers with a readout"),
-        "elstm": (
-            "rnnsim.networks.recurrent:Recurrent",
-            "stacked layers of the element-wise recurrent LSTM with a readout",
-        ),
         "lstm1997": (
             "rnnsim.networks.lstm1997.network:LSTM1997",
             "memory blocks, as in the papers of 1997 (online, truncated), 2000 (forget gates) and 2002 (peepholes)",
         ),
         "ntm": ("rnnsim.networks.ntm.network:NTM", "neural Turing machine (Graves, Wayne & Danihelka 2014)"),
     },
+    group="rnnsim.networks",
+    classes=("rnnsim.networks.interface:Network", "rnnsim.cells.interface:Cell"),
+    # A cell is a network of its name: stacked layers of it with a readout.
+    layers=(CELLS, "rnnsim.networks.recurrent:Recurrent", "stacked layers and a readout: {}"),
 )
 _GIVEN = ("self", "cell", "n_inputs", "n_outputs", "tokens", "dtype", "rng", "cell_options")
 _OF_CELL = ("n_inputs", "hidden", "dtype")
 
 
+def parts(name):
+    """(class of a network, class of its cell or None) of a name, of a place outside rnnsim, or of a class itself.
+
+    A cell stands for `Recurrent`, stacked layers of it.
+
+    >>> [part and part.__name__ for part in (*parts("gru"), *parts("ntm"))]
+    ['Recurrent', 'GRU', 'NTM', None]
+    """
+    from rnnsim.cells.interface import Cell
+    from rnnsim.networks.recurrent import Recurrent
+
+    if isinstance(name, str) and name in CELLS:
+        return Recurrent, CELLS.load(name)
+    found = NETWORKS.load(name)
+    return (Recurrent, found) if issubclass(found, Cell) else (found, None)
+
+
 def options_of(name):
     """The options of a network and of its cell: ``{option: (annotation, default)}``."""
-    from rnnsim.cells import CELLS
+    cls, cell = parts(name)
+    table = option_table(cls, _GIVEN)
+    return table if cell is None else {**table, **option_table(cell, _OF_CELL)}
 
-    table = option_table(NETWORKS.load(name), _GIVEN)
-    return {**table, **option_table(CELLS.load(name), _OF_CELL)} if name in CELLS else table
+
+def explained(name):
+    """A line about each option of a network and of its cell, ``{option: text}``, from their docstrings."""
+    from rnnsim.core.options import explanations
+
+    cls, cell = parts(name)
+    return {**(explanations(cell) if cell else {}), **explanations(cls)}
 
 
 def build(name, n_inputs, n_outputs, options=None, dtype="float32", tokens=False, seed=0):
@@ -40,9 +63,7 @@ def build(name, n_inputs, n_outputs, options=None, dtype="float32", tokens=False
     >>> build("gru", 28, 10, {"hidden": 100, "variant": "gru1"}).n_recurrent_parameters
     33100
     """
-    from rnnsim.cells import CELLS
-
-    cls = NETWORKS.load(name)
+    cls, cell = parts(name)
     known = options_of(name)
     for key in options or {}:
         if key not in known:
@@ -51,10 +72,18 @@ def build(name, n_inputs, n_outputs, options=None, dtype="float32", tokens=False
     values = {key: value for key, value in (options or {}).items() if key in own}
     values = checked(f"network '{name}'", cls, values, _GIVEN)
     given = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, dtype=dtype, rng=seed)
-    if name not in CELLS:
+    if cell is None:
         return cls(**given, **values)
     for_cell = {key: value for key, value in (options or {}).items() if key not in own}
-    return cls(name, **given, **values, **checked(f"cell '{name}'", CELLS.load(name), for_cell, _OF_CELL))
+    return cls(name, **given, **values, **checked(f"cell '{name}'", cell, for_cell, _OF_CELL))
+
+
+def config_of(net):
+    """The configuration of a network, `net.config`, with the name and source of a class outside rnnsim."""
+    from rnnsim.core import plugins
+
+    source = plugins.source_of(type(net))
+    return net.config if source is None else {**net.config, "name": NETWORKS.name_of(type(net)), "source": source}
 
 
 def from_config(config):
@@ -70,3 +99,6 @@ def from_config(config):
         config.get("dtype", "float32"),
         config.get("tokens", False),
     )
+
+
+__getattr__, __dir__ = lazy(__name__, {**NETWORKS.exports(), "Network": "rnnsim.networks.interface"})

@@ -4,6 +4,7 @@
 declares in `capabilities` and `procedures`: nobody asks for its name.
 """
 
+import threading
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from rnnsim.core.batch import Batch, Sequences
 from rnnsim.core.layout import Layout
 from rnnsim.core.registry import require
+from rnnsim.core.threads import exclusive
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError, unknown
 from rnnsim.networks.candidates import Tested, evaluate_each, test_each
@@ -25,7 +27,7 @@ _NO_LENGTHS = np.zeros(0, np.int64)
 class Forward(NamedTuple):
     """What a forward pass gives."""
 
-    outputs: np.ndarray  # (T, B, K), zero beyond the length of a sequence
+    outputs: np.ndarray  # (T, B, K), zero beyond the length of a sequence; (B, K) with when="last"
     state: list  # arrays (k, B, n)
     records: dict  # name -> (T, B, ...)
 
@@ -63,6 +65,12 @@ class Network(ABC):
     procedures : names of the learning rules that it carries out by itself, with `gradient_by` and `learner_by`
     directions : 2 if outputs depend on later inputs, else 1
     n_parameters, n_recurrent_parameters, state_size, cost_per_step, workspace_bytes : how large it is
+    dropped_parameters : names that files of older versions hold, and that nothing reads
+
+    `copy.copy`, `copy.deepcopy` and `pickle` give a network of its own with the same weights. Several Python threads may use one
+    network: one call waits for the other. What `forward` gives belongs to the caller; arrays that `evaluate` and
+    `loss_and_gradient` give are overwritten by the next call, also one from another thread: there, take a copy of the network
+    for each thread.
     """
 
     takes: type[Batch] = Sequences
@@ -72,6 +80,7 @@ class Network(ABC):
     learned_initial_state = False
     trainable = None
     tokens = False
+    dropped_parameters: tuple = ()
 
     @abstractmethod
     def evaluate(self, batch, loss, state=None):
@@ -86,6 +95,13 @@ class Network(ABC):
         theta : if given, is copied into the network's own vector first
         """
         raise RnnsimError(f"network '{self.config['name']}' has no gradient")
+
+    @property
+    def full_config(self):
+        """`config` as files keep it: with the place and the source of a class outside rnnsim."""
+        from rnnsim.networks import config_of
+
+        return config_of(self)
 
     def evaluate_many(self, candidates, batch, loss):
         """(N,) float64: the loss of every candidate on a batch; theta stays as it is.
@@ -127,19 +143,52 @@ class Network(ABC):
         self.layout = Layout(shapes)
         self.n_parameters = self.layout.size
         try:
-            self.theta = np.zeros(self.n_parameters, self.dtype)
-            self.gradient = np.zeros(self.n_parameters, self.dtype)
+            self._theta = np.zeros(self.n_parameters, self.dtype)
+            self._gradient = np.zeros(self.n_parameters, self.dtype)
         except (ValueError, MemoryError):
             raise RnnsimError(f"{self.n_parameters:,} parameters: more than fit into memory") from None
         self._weights, self._gradients = self.layout.views(self.theta), self.layout.views(self.gradient)
         self._space = Workspace(self.dtype)
+        self.turn = threading.RLock()  # of the methods that are `exclusive`
 
-    def _take_theta(self, theta):
-        """Copy `theta` into the network's own vector; None: nothing."""
-        if theta is not None:
-            fits = np.shape(theta) == self.theta.shape
-            require(fits, f"theta: expected {self.n_parameters} numbers in one vector, got shape {np.shape(theta)}")
-            self.theta[...] = theta
+    @property
+    def theta(self):
+        """All parameters as one vector, (n_parameters,). What is assigned to it is copied in: its named views stay its views.
+
+        Raises `RnnsimError` for anything but so many real numbers in one vector.
+        """
+        return self._theta
+
+    @theta.setter
+    def theta(self, values):
+        self._take("theta", self._theta, values)
+
+    @property
+    def gradient(self):
+        """The gradient that was computed last, like theta; what is assigned to it is copied in."""
+        return self._gradient
+
+    @gradient.setter
+    def gradient(self, values):
+        self._take("gradient", self._gradient, values)
+
+    def _take(self, name, vector, values):
+        """vector <- values, or one clear line."""
+        if values is vector:  # after `net.theta += x`
+            return
+        values = as_array(name, values)
+        fits = values.shape == vector.shape
+        require(fits, f"{name}: expected {self.n_parameters} numbers in one vector, got shape {values.shape}")
+        require(values.dtype.kind in "fiub", f"{name}: expected real numbers, got {values.dtype}")
+        vector[...] = values
+
+    def __reduce__(self):
+        from rnnsim.networks import NETWORKS
+
+        name = self.config["name"]
+        known = name in NETWORKS and type(self) is NETWORKS.load(name)
+        require(known, f"{type(self).__name__} cannot be copied: it is not the class of the network '{name}'")
+        return _restored, (self.config, self.theta, self.gradient, self.trainable)
 
     @property
     def workspace_bytes(self):
@@ -158,13 +207,15 @@ class SequenceNetwork(Network):
     trace_names: tuple = ()
 
     @abstractmethod
-    def forward(self, inputs, lengths=None, state=None, record=()):
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
         """Run over sequences (`Forward`).
 
         inputs : (T, B, n) numbers, or (T, B) tokens
         lengths : (B,) whole numbers up to T; None: all have T
         state : list of arrays like `initial_state`; None: that one
         record : names of traces, or of groups of traces such as "gates"
+        when : "every": outputs of all time steps; "last": those at the end of every sequence, (B, K). A bidirectional network
+            reads there the last state of the forward pass and that of the backward pass, which is at the first time step
 
         Raises `RnnsimError` for wrong shapes, numbers that are not finite, lengths beyond T and unknown traces.
         """
@@ -192,17 +243,20 @@ class SequenceNetwork(Network):
         learn_state : whether the gradient of the initial state goes to learned initial states
         """
 
+    @exclusive
     def evaluate(self, batch, loss, state=None):
         """See `Network.evaluate`; `state` is a list like `initial_state`."""
         outputs, state, _ = self._outputs(batch, loss, state)
         return Evaluation(loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths), outputs, state)
 
+    @exclusive
     def loss_and_gradient(self, batch, loss, state=None, theta=None):
         """See `Network.loss_and_gradient`: back-propagation through all time steps of the batch.
 
         The initial state is taken as a constant, unless it is learned and none is given.
         """
-        self._take_theta(theta)
+        if theta is not None:
+            self.theta = theta
         learn_state = state is None
         outputs, state, features = self._outputs(batch, loss, state)
         d_outputs = self._space.array("d_outputs", outputs.shape)
@@ -212,6 +266,22 @@ class SequenceNetwork(Network):
         if self.trainable is not None:
             self.gradient *= self.trainable
         return Gradient(value, self.gradient, outputs, state)
+
+    def predict(self, inputs, loss, lengths=None, state=None):
+        """What the network answers, where `loss` stands and as it reads outputs: probabilities for cross-entropies.
+
+        (T, B, K), zero beyond the length of a sequence, or (B, K) for a loss at the last time step: what an evaluation judges.
+
+        >>> import rnnsim as rs
+        >>> task = rs.tasks.Digits()
+        >>> net = rs.Recurrent("gru", task.n_inputs, task.n_outputs, hidden=4, bidirectional=True)
+        >>> net.predict(task.example().inputs, task.loss).shape
+        (1, 10)
+        """
+        found = loss.predictions(self.forward(inputs, lengths, state, when=loss.when).outputs)
+        if lengths is not None and loss.when == "every":
+            mask_beyond(found, np.asarray(lengths))
+        return found
 
     def _checked(self, inputs, lengths):
         """Inputs as a contiguous array of the network's type, lengths as int64; one clear line if they do not fit."""
@@ -267,6 +337,16 @@ class SequenceNetwork(Network):
             if asked not in traces and asked not in groups:
                 raise unknown("trace", asked, [*groups, *traces])
         return found
+
+
+def _restored(config, theta, gradient, trainable):
+    """A network with the weights of another one, of the same configuration."""
+    from rnnsim.networks import from_config
+
+    net = from_config(config)
+    net.theta, net.gradient = theta, gradient
+    net.trainable = None if trainable is None else trainable.copy()
+    return net
 
 
 def mask_beyond(array, lengths):

@@ -4,16 +4,6 @@ Layer k of any cell sees the outputs of layer k-1 (both directions side by side 
 
     y(t) = W_out h_last(t) + b_out
 
-Options
-    hidden, layers          units of a layer and direction; number of layers
-    bidirectional           every layer has a second direction that walks from the end of the sequence (Schuster & Paliwal
-                            1997); parameters of it end in ``_reverse``
-    embedding               size of the learned vector that stands for each input token; 0: tokens go in one-hot
-    skip                    the input goes to every layer and every layer to the readout (Graves 2013)
-    learned_initial_state   initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero
-    readout                 "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989);
-                            "none": all its units are
-
 Parameters are named as in PyTorch: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ...
 """
 
@@ -23,9 +13,12 @@ import numpy as np
 
 from rnnsim.cells import CELLS
 from rnnsim.cells.interface import floating_type
+from rnnsim.core import plugins
 from rnnsim.core.jit import jit_exact
+from rnnsim.core.losses import WHEN
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
-from rnnsim.core.registry import at_least, checked, require
+from rnnsim.core.registry import at_least, checked, one_of, require
+from rnnsim.core.threads import exclusive
 from rnnsim.networks import recurrent_candidates
 from rnnsim.networks.interface import GRADIENT, LINEARISATION, TIME, Forward, SequenceNetwork, generator, mask_beyond
 
@@ -53,11 +46,27 @@ def _look_up_backward(gradient, dx, tokens):
             gradient[tokens[r], j] += dx[r, j]
 
 
-class Recurrent(SequenceNetwork):
-    """Stacked recurrent layers with a readout; structure and options at the top of the file.
+def _learned_states(cell):
+    """Names of the states whose initial values can be learned: those that a time step reads."""
+    return [name for name in cell.state_names if name not in cell.unread_states]
 
-    `cell` is a name of the registry; `cell_options` are the options of its class. The parameters are the flat vector `theta`;
-    `layout` names its parts. Raises `RnnsimError` for unknown names and sizes below 1.
+
+class Recurrent(SequenceNetwork):
+    """Stacked recurrent layers with a readout; the structure is at the top of the file.
+
+    cell : a name of the registry, the place of a cell outside rnnsim or its class; `cell_options` are its options
+    hidden : units of a layer and direction
+    layers : number of layers
+    bidirectional : every layer has a second direction, from the end of the sequence to its start (Schuster & Paliwal 1997);
+        its parameters end in ``_reverse``
+    embedding : size of the learned vector that stands for each input token; 0: tokens go in one-hot
+    skip : the input goes to every layer and every layer to the readout (Graves 2013)
+    learned_initial_state : initial states are parameters ``h0_l0``, ``c0_l0``, ...; else zero
+    readout : "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989); "none": all its
+        units are
+
+    The parameters are the flat vector `theta`; `layout` names its parts. Raises `RnnsimError` for unknown names and sizes
+    below 1.
 
     >>> import numpy as np
     >>> net = Recurrent("gru", 3, 2, hidden=8, rng=1)
@@ -103,13 +112,15 @@ class Recurrent(SequenceNetwork):
         self.embedding, self.skip, self.readout = given["embedding"], given["skip"], given["readout"]
         self.learned_initial_state, self.dtype = given["learned_initial_state"], floating_type(dtype)
         options = {key: given[key] for key in structure} | cell_options
+        source = plugins.source_of(cls)
         self.config = dict(
-            name=cell,
+            name=CELLS.name_of(cls),
             n_inputs=self.n_inputs,
             n_outputs=self.n_outputs,
             tokens=self.tokens,
             dtype=self.dtype.name,
             options=options,
+            **({"source": source} if source else {}),
         )
         width = self.directions * self.hidden
         first = self.embedding or self.n_inputs
@@ -143,7 +154,8 @@ class Recurrent(SequenceNetwork):
         self.n_recurrent_parameters = sum(int(np.prod(shape)) for name, shape in shapes if name != "weight_embedding")
         if self.learned_initial_state:
             for suffix, _, _, cell in self._each():
-                shapes += [(f"{state}0{suffix}", (self.hidden,)) for state in cell.state_names]
+                shapes += [(f"{state}0{suffix}", (self.hidden,)) for state in _learned_states(cell)]
+                self.dropped_parameters += tuple(f"{state}0{suffix}" for state in cell.unread_states)
         if self.readout == "linear":
             shapes += [("weight_out", (self.n_outputs, self.features)), ("bias_out", (self.n_outputs,))]
         super()._lay_out(shapes)
@@ -230,7 +242,8 @@ class Recurrent(SequenceNetwork):
             state = np.zeros((len(cell.state_names), batch, self.hidden), self.dtype)
             if self.learned_initial_state:
                 for k, name in enumerate(cell.state_names):
-                    state[k] = self._weights[f"{name}0{suffix}"]
+                    if name not in cell.unread_states:
+                        state[k] = self._weights[f"{name}0{suffix}"]
             states.append(state)
         return states
 
@@ -239,16 +252,22 @@ class Recurrent(SequenceNetwork):
         require(self.directions == 1, "bidirectional=True: the state in mid-sequence is not defined")
         return [np.stack(cell.state_after(ticks)) for _, _, _, cell in self._each()]
 
-    def forward(self, inputs, lengths=None, state=None, record=()):
+    @exclusive
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
+
+        With when="last" outputs are (B, K), the readout of the final states: the last of the forward direction and, if there is
+        one, the first in time of the backward direction.
 
         `record` names traces: all layers' (``"i"``), one layer's (``"i_l0"``), or ``"gates"`` for all. Raises `RnnsimError` for
         wrong shapes, NaN, lengths beyond T and unknown traces.
         """
         inputs, lengths = self._checked(inputs, lengths)
-        features, state = self._walk(inputs, lengths, state)
+        last = one_of("when", when, WHEN) == "last"
+        features, state = self._walk(inputs, lengths, state, last)
         outputs = self._read(features).copy()
-        mask_beyond(outputs, lengths)
+        if not last:
+            mask_beyond(outputs, lengths)
         return Forward(outputs, state, self._records(record, lengths) if record else {})
 
     def _records(self, record, lengths):
@@ -368,7 +387,8 @@ class Recurrent(SequenceNetwork):
                 if learn_state:
                     suffix = f"_l{layer}" + ("_reverse" if direction else "")
                     for name, part in zip(cell.state_names, d_state):
-                        self._gradients[f"{name}0{suffix}"] += part.sum(axis=0)
+                        if name not in cell.unread_states:
+                            self._gradients[f"{name}0{suffix}"] += part.sum(axis=0)
                 d_inputs.append(dx)
             if needs_input:
                 for other in d_inputs[1:]:

@@ -19,13 +19,7 @@ OPTIMIZERS = Registry(
         ),
         "adam": ("rnnsim.optimizers.adam:Adam", "Adam with bias correction and decoupled weight decay"),
     },
+    group="rnnsim.optimizers",
+    classes=("rnnsim.optimizers.interface:Optimizer",),
 )
-_CLASSES = {
-    "SGD": "rnnsim.optimizers.sgd",
-    "Momentum": "rnnsim.optimizers.momentum",
-    "RMSProp": "rnnsim.optimizers.rmsprop",
-    "RMSPropGraves": "rnnsim.optimizers.rmsprop_graves",
-    "Adam": "rnnsim.optimizers.adam",
-    "Optimizer": "rnnsim.optimizers.interface",
-}
-__getattr__, __dir__ = lazy(__name__, _CLASSES)
+__getattr__, __dir__ = lazy(__name__, {**OPTIMIZERS.exports(), "Optimizer": "rnnsim.optimizers.interface"})

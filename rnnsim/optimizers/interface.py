@@ -17,6 +17,7 @@ rate of the schedule at that step. Kernels are serial loops over the flat vector
 
 import abc
 import dataclasses
+import functools
 import math
 import typing
 
@@ -115,6 +116,9 @@ class Optimizer(abc.ABC):
     def rate(self, step):
         """The learning rate of the schedule at update `step`, counted from 0."""
         return self.learning_rate * self._factor(step)
+
+    def __reduce__(self):
+        return functools.partial(type(self), **self.config), ()  # the schedule's function is made again
 
     @abc.abstractmethod
     def init(self, theta):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnsim.core.checkpoint import write_atomically
 from rnnsim.errors import RnnsimError
-from rnnsim.training.checkpoint import write_atomically
 
 FORMATS = ("png", "svg", "pdf")
 FILM = "gif"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim.core.batch import Batch, Sequences
-from rnnsim.core.registry import at_least, require
+from rnnsim.core.registry import as_python, at_least, require
 from rnnsim.errors import unknown
 
 SPLITS = ("test", "validation")
@@ -50,8 +50,8 @@ def _remembering(constructor):
         if type(self).__init__ is remembering:
             bound = signature.bind(self, *arguments, **named)
             bound.apply_defaults()
-            self.options = dict(list(bound.arguments.items())[1:])
-        constructor(self, *arguments, **named)
+            self.options = as_python(dict(list(bound.arguments.items())[1:]))
+        constructor(self, *as_python(arguments), **as_python(named))
 
     return remembering
 

@@ -11,6 +11,6 @@ _NAMES = {
     "TrainResult": "rnnsim.training.driver",
     "open_run": "rnnsim.training.run",
     "load_weights": "rnnsim.training.run",
-    "save_weights": "rnnsim.training.checkpoint",
+    "save_weights": "rnnsim.core.checkpoint",
 }
 __getattr__, __dir__ = lazy(__name__, _NAMES)

@@ -17,6 +17,7 @@ The `config.toml` of a run is such a configuration with nothing left out, so it 
 
 from typing import Any, Literal, NamedTuple
 
+from rnnsim.core import plugins
 from rnnsim.core.reading import name_of, read_toml
 from rnnsim.core.registry import at_least, convert, option_table
 from rnnsim.errors import RnnsimError, unknown
@@ -91,12 +92,14 @@ def check(config, source=""):
         if key in SETTINGS:
             convert(value, SETTINGS[key], f"{source}{key}")
     for part in PARTS:
-        known = ("name", "options") + (("n_inputs", "n_outputs", "tokens", "dtype") if part == "network" else ())
+        known = ("name", "options", "source") + (
+            ("n_inputs", "n_outputs", "tokens", "dtype") if part == "network" else ()
+        )
         for key, value in config.get(part, {}).items():
             if key not in known:
                 raise RnnsimError(f"{source}{part}: {unknown('key', key, known)}")
-            if (key == "options") != isinstance(value, dict):
-                raise RnnsimError(f"{source}{part}.{key}: expected {'a table' if key == 'options' else 'a value'}")
+            if (key in ("options", "source")) != isinstance(value, dict):
+                raise RnnsimError(f"{source}{part}.{key}: expected {'a value' if key == 'name' else 'a table'}")
             if key == "name":
                 convert(value, str, f"{source}{part}.name")
     for name, known in TABLES.items():
@@ -117,6 +120,7 @@ def with_names(config, **names):
     for part, default in DEFAULTS.items():
         config.setdefault(part, {**default, "options": dict(default["options"])})
     for part, name in names.items():
+        name = plugins.absolute(name)
         if name is not None and config.get(part, {}).get("name", name) != name:
             config[part] = {"name": name, "options": {}}
         elif name is not None:

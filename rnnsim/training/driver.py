@@ -12,7 +12,7 @@ The contract of a training, the object that learns:
    because there is an evaluation.
 5. ``running()`` gives loss, correct and error as a callback sees them; `loss` is the loss of the result if nothing has been
    reported, and ``entries()`` what the result has besides.
-6. ``parts(seconds)`` gives all that a checkpoint holds beside the network, as `rnnsim.training.checkpoint.save` takes it;
+6. ``parts(seconds)`` gives all that a checkpoint holds beside the network, as `rnnsim.core.checkpoint.save` takes it;
    ``restore(stored, path)`` goes on from there, bit for bit, or raises `RnnsimError`.
 7. `checkpoint_seconds`: after this time there is a checkpoint, however few steps were done.
 """
@@ -22,6 +22,7 @@ import threading
 import time
 
 from rnnsim.core.learner import NotFinite
+from rnnsim.core.registry import is_true
 from rnnsim.training.goal import Goal
 
 _FREE = ("steps", "until", "time_limit", "checkpoint_every")  # what may differ when a run goes on
@@ -89,7 +90,7 @@ def crossed(count, before, now):
     return bool(count) and now // count > before // count
 
 
-def drive(training, limits, every, callback, evaluation, out, resume, config):
+def drive(training, limits, every, callback, evaluation, out, resume, config, accept_source=False):
     """Train until a limit is reached; gives a `TrainResult`.
 
     Parameters
@@ -97,7 +98,7 @@ def drive(training, limits, every, callback, evaluation, out, resume, config):
     training : what keeps the contract at the top of the file
     limits : steps, goal and time_limit; the goal is what `rnnsim.training.goal.until` gives
     every : steps between evaluate, checkpoint and report; 0: none but the last
-    callback, out, resume, evaluation : see `rnnsim.train`
+    callback, out, resume, evaluation, accept_source : see `rnnsim.train`
     config : function that gives the effective configuration, asked if there is a folder to write it to
 
     Raises `RnnsimError` for a folder that is in use, not empty or another run's, `NotFinite` with the training's message.
@@ -106,7 +107,7 @@ def drive(training, limits, every, callback, evaluation, out, resume, config):
         return _Sitting(training, limits, every, evaluation, None).run(callback)
     from rnnsim.training.run import Writer
 
-    with Writer(out, config(), resume, _FREE) as writer:
+    with Writer(out, config(), resume, _FREE, accept_source) as writer:
         stored, path = writer.latest()
         if stored:
             training.restore(stored, path)
@@ -188,7 +189,7 @@ class _Sitting:
 
     def ending(self, callback, report, interrupt):
         """Why the training ends here before it is done, in words; None if it goes on."""
-        if callback is not None and callback(self._progress(report)) is True:
+        if callback is not None and is_true(callback(self._progress(report))):
             return "stopped by the callback"
         if interrupt.asked:
             return _INTERRUPTED

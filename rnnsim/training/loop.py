@@ -1,7 +1,7 @@
 """`train`: what is given is checked, a learner and a `rnnsim.training.training.Training` are made, and the driver runs it."""
 
 from rnnsim.core.learner import NotFinite
-from rnnsim.core.registry import at_least, require
+from rnnsim.core.registry import as_python, at_least, described, require
 from rnnsim.core.rng import seed_of
 from rnnsim.learning.interface import require_fit
 from rnnsim.training.driver import drive
@@ -33,6 +33,7 @@ def train(
     test="none",
     test_every=100,
     test_length=100_000,
+    accept_source=False,
 ):
     """Train a network on a task, in place.
 
@@ -45,12 +46,13 @@ def train(
     rng : seed of the data and of weight noise (int, SeedSequence or Generator)
     out : folder of the run (`rnnsim.training.run`); None: nothing is written
     evaluate_every, checkpoint_every, report_every : steps between evaluations, checkpoints and reports; 0: none but the last
-    callback : function of a `Progress`, called after every step; the training ends if it returns True
+    callback : function of a `Progress`, called after every step; the training ends if it returns True (NumPy's too)
     until : "steps"; "solved": end as soon as the task's criterion is met, or a `test` is passed; or a figure of the evaluations
         on the way and a bound (`rnnsim.training.goal`), such as "loss<0.1" or "loss<0.1 twice": end with the evaluation that
         meets it
     time_limit : seconds after which this sitting ends
     resume : go on with the run in `out` if there is one, bit for bit as if it had never stopped
+    accept_source : go on although the source of code that is not rnnsim's own has changed since
     evaluation : options of `rnnsim.training.evaluate.evaluate` for the evaluations on the way
     test : "none", "sets", "fresh" or "streams" (`rnnsim.training.testing`): the task is solved when such a test, with the
         weights held still, is passed; not when the criterion is met by training sequences
@@ -74,10 +76,12 @@ def train(
     """
     rule, optimizer = _built(rule, optimizer)
     seed = seed_of(rng)
-    for key, value in (("steps", steps), ("evaluate_every", evaluate_every), ("checkpoint_every", checkpoint_every)):
-        at_least(key, value, 0)
-    at_least("report_every", report_every, 0)
-    at_least("batch", batch, 1)
+    steps, batch = at_least("steps", steps, 0), at_least("batch", batch, 1)
+    evaluate_every = at_least("evaluate_every", evaluate_every, 0)
+    checkpoint_every = at_least("checkpoint_every", checkpoint_every, 0)
+    report_every = at_least("report_every", report_every, 0)
+    test_every, test_length = at_least("test_every", test_every, 1), at_least("test_length", test_length, 1)
+    time_limit, evaluation = as_python(time_limit), as_python(evaluation)
     require(time_limit is None or time_limit >= 0, f"time_limit={time_limit}: expected a number of at least 0, or none")
     goal, plan = until_(until), Test.checked(task, test, test_every, test_length)
     can_be_solved = task.criterion or task.stream_end or plan.kind != "none"
@@ -97,7 +101,6 @@ def train(
         from rnnsim.learning import RULES
         from rnnsim.optimizers import OPTIMIZERS
         from rnnsim.tasks import TASKS
-        from rnnsim.training.run import described
 
         found = dict(
             steps=steps, batch=batch, seed=seed, until=until, time_limit=time_limit, dtype=str(net.theta.dtype)
@@ -105,12 +108,12 @@ def train(
         found |= dict(evaluate_every=evaluate_every, checkpoint_every=checkpoint_every, report_every=report_every)
         if plan.kind != "none":
             found |= dict(test=test, test_every=test_every, test_length=test_length)
-        found |= {"task": described(TASKS, task), "network": net.config, "rule": described(RULES, rule)}
+        found |= {"task": described(TASKS, task), "network": net.full_config, "rule": described(RULES, rule)}
         if not rule.sets_weights:  # such a rule asks no optimizer
             found["optimizer"] = described(OPTIMIZERS, optimizer)
         return found | {"evaluation": evaluation or {}}
 
-    return drive(training, limits, every, callback, evaluation, out, resume, config)
+    return drive(training, limits, every, callback, evaluation, out, resume, config, accept_source)
 
 
 def learner_for(net, rule, optimizer, seed):

@@ -24,16 +24,19 @@ import warnings
 from pathlib import Path
 from typing import Any, NotRequired
 
+from rnnsim.core import checkpoint, code, plugins
+from rnnsim.core.checkpoint import make_folder, write_atomically
+from rnnsim.core.code import Code
 from rnnsim.core.reading import Damaged, Missing, cannot, name_of, parse_json, read_json, read_json_lines, read_toml
-from rnnsim.core.registry import option_table
+from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
-from rnnsim.training import checkpoint, toml
-from rnnsim.training.checkpoint import make_folder, write_atomically
+from rnnsim.networks.files import named_part, network_of
+from rnnsim.training import toml
 
 KEPT = 2  # checkpoints
 _LEFT_OVER = re.compile(r"\..*\.tmp|lock")
 _STEP = re.compile(r"step-(\d+)\.safetensors")
-_BUILT = {"name": str, "options": dict[str, Any]}
+_BUILT = {"name": str, "options": dict[str, Any], "source": NotRequired[dict[str, Any]]}
 _CONFIG = {"steps": int, "batch": int, "seed": int, "task": _BUILT, "rule": _BUILT}
 _CONFIG |= {"optimizer": NotRequired[_BUILT]}  # a rule that sets the weights by itself asks none
 _CONFIG |= {"network": {**checkpoint.NETWORK, "options": dict[str, Any]}}
@@ -51,8 +54,9 @@ _HOLDER = {"pid": int, "started": int | None}
 class Run:
     """What a run has left on disk; made by `open_run`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, code=(), accept_source=False):
         self.folder = Path(folder)
+        self.code = Code(self.folder, code, accept_source)
         try:
             self.config = read_toml(self.folder / "config.toml", _CONFIG)
             self.manifest = read_json(self.folder / "manifest.json", _MANIFEST)
@@ -61,7 +65,12 @@ class Run:
             raise RnnsimError(f"{name_of(folder)} is not a run: there is no {missing}") from None
 
     def __repr__(self):
-        return f"<run {self.folder}: {self.config['network']['name']} on {self.config['task']['name']}>"
+        return f"<run {self.folder}: {self.title}>"
+
+    @property
+    def title(self):
+        """Network and task in a few words, for pictures."""
+        return " on ".join(plugins.title(self.config[part]["name"]) for part in ("network", "task"))
 
     def metrics(self):
         """All reports, one dict each."""
@@ -77,9 +86,9 @@ class Run:
 
     def net(self):
         """The network of the configuration, rebuilt, with the weights of the newest checkpoint."""
-        from rnnsim.networks import from_config
+        from rnnsim.networks import NETWORKS, from_config
 
-        net = from_config(self.config["network"])
+        net = from_config(named_part(self.code, NETWORKS, self.config["network"]))
         checkpoint.restore(net, *_newest(self.folder))
         return net
 
@@ -87,7 +96,7 @@ class Run:
         """The task, rebuilt from its name and options."""
         from rnnsim.tasks import TASKS
 
-        return TASKS.build(self.config["task"]["name"], self.config["task"]["options"])
+        return self._built(TASKS, "task")
 
     def result(self):
         """What the training ended with (`write_result`), or None if it has not ended."""
@@ -100,7 +109,7 @@ class Run:
         """The learning rule, rebuilt from its name and options."""
         from rnnsim.learning import RULES
 
-        return RULES.build(self.config["rule"]["name"], self.config["rule"]["options"])
+        return self._built(RULES, "rule")
 
     def optimizer(self):
         """The optimizer, rebuilt from its name and options; None for a rule that sets the weights by itself."""
@@ -108,7 +117,11 @@ class Run:
             return None
         from rnnsim.optimizers import OPTIMIZERS
 
-        return OPTIMIZERS.build(self.config["optimizer"]["name"], self.config["optimizer"]["options"])
+        return self._built(OPTIMIZERS, "optimizer")
+
+    def _built(self, registry, part):
+        table = self.config[part]
+        return registry.build(self.code.name(registry, table), table["options"])
 
     @property
     def figures(self):
@@ -116,56 +129,38 @@ class Run:
         return self.folder / "figures"
 
 
-def open_run(folder):
+def open_run(folder, code=(), accept_source=False):
     """The run in a folder, to read: ``.config``, ``.manifest``, ``.metrics()``, ``.net()``, ``.task()``.
+
+    code, accept_source : source files for parts that are not rnnsim's own, and whether sources may differ from the recorded
+        ones; see `rnnsim.core.code`
 
     Raises `RnnsimError` if the folder is no run.
     """
-    return Run(folder)
+    return Run(folder, code, accept_source)
 
 
 def write_result(folder, result):
     """Keep what a training ended with (a dict, as JSON) in its folder."""
-    write_atomically(Path(folder) / "result.json", json.dumps(result, indent=2) + "\n")
+    write_atomically(Path(folder) / "result.json", json.dumps(as_python(result), indent=2) + "\n")
 
 
-def load_weights(path):
+def load_weights(path, code=(), accept_source=False):
     """The network in a .safetensors file that rnnsim wrote, or in the newest checkpoint of a run.
 
-    Raises `RnnsimError` if the file is not there, damaged or of another program.
+    `code` and `accept_source` are as for `open_run`. Raises `RnnsimError` if the file is not there, damaged or of another
+    program.
     """
     if Path(path).is_dir():
-        return open_run(path).net()
-    return _network(checkpoint.load(path), path)
-
-
-def _network(stored, path):
-    from rnnsim.networks import from_config
-
-    net = from_config(stored.network)
-    checkpoint.restore(net, stored, path)
-    return net
-
-
-def described(registry, thing):
-    """``{"name": ..., "options": {...}}`` of a task, rule or optimiser; the name is the registry's if it is there."""
-    cls = type(thing)
-    for name in registry:
-        # Not `registry.load`: it would import every class there is.
-        if registry._entries[name][0] == f"{cls.__module__}:{cls.__qualname__}":
-            break
-    else:
-        name = f"{cls.__module__}:{cls.__qualname__}"
-    known = getattr(thing, "config", None) or getattr(thing, "options", None)
-    if not isinstance(known, dict):
-        known = {key: getattr(thing, key) for key in option_table(cls) if hasattr(thing, key)}
-    return {"name": name, "options": known}
+        return open_run(path, code, accept_source).net()
+    return network_of(checkpoint.load(path), path, code, accept_source)
 
 
 def manifest():
     """Where and with what this process runs."""
     from importlib.metadata import PackageNotFoundError, version
 
+    from rnnsim.core.isa import vectors
     from rnnsim.core.threads import get_threads
     from rnnsim.version import VERSION
 
@@ -178,6 +173,7 @@ def manifest():
         "command": list(sys.argv),
         "versions": versions,
         "cpu": _cpu(),
+        "vectors": vectors(),
         "system": platform.platform(),
         "threads": get_threads(),
         "source": source_digest(),
@@ -207,13 +203,15 @@ def _cpu():
 class Writer:
     """The one process that writes a run; a context manager that holds the lock.
 
-    `config` is the effective configuration; the keys `free` may differ from those of the run that is resumed. Raises
-    `RnnsimError` if the folder is in use, is not empty and `resume` is not asked for, or holds another run.
+    `config` is the effective configuration; the keys `free` may differ from those of the run that is resumed, the sources of
+    code from outside only with `accept_source`. Raises `RnnsimError` if the folder is in use, is not empty and `resume` is not
+    asked for, or holds another run.
     """
 
-    def __init__(self, folder, config, resume=False, free=()):
+    def __init__(self, folder, config, resume=False, free=(), accept_source=False):
         self.folder = Path(folder)
         self._config, self._resume, self._free = config, resume, free
+        self._accept_source = accept_source
 
     def __enter__(self):
         self._look()
@@ -258,13 +256,19 @@ class Writer:
         written = toml.loads(toml.dumps(self._config))
         if (self.folder / "config.toml").exists():
             before = open_run(self.folder)
+            changed = code.changed(before.config, written, ("task", "network", "rule", "optimizer"))
+            if changed and not self._accept_source:
+                raise RnnsimError(f"{self.folder}: {changed}; --accept-source goes on with it (accept_source=True)")
             fixed = [{k: v for k, v in c.items() if k not in self._free} for c in (before.config, written)]
+            fixed = [{k: checkpoint.comparable(v) if isinstance(v, dict) else v for k, v in c.items()} for c in fixed]
             different = checkpoint.difference(*fixed)
             if different:
                 raise RnnsimError(f"{self.folder} is another run: {different}")
             done = max((int(_STEP.fullmatch(path.name)[1]) for path in self.checkpoints()), default=0)
             if done > self._config["steps"]:
                 raise RnnsimError(f"steps={self._config['steps']}: {self.folder} has done {done} already")
+            if changed:
+                here["source_changed"] = changed
             here = {**before.manifest, "resumed": [*before.manifest.get("resumed", []), here]}
         else:
             here = {**here, "seed": self._config["seed"]}
@@ -301,7 +305,7 @@ class Writer:
             with open(path, "ab") as file:
                 size = file.tell()
                 try:
-                    file.write((json.dumps(report) + "\n").encode())
+                    file.write((json.dumps(as_python(report)) + "\n").encode())
                     file.flush()
                 except OSError:
                     with contextlib.suppress(OSError):

@@ -247,7 +247,7 @@ class Training:
 
     def restore(self, stored, path):
         """Go on from a checkpoint."""
-        from rnnsim.training import checkpoint
+        from rnnsim.core import checkpoint
 
         checkpoint.restore(self.net, stored, path)
         require(

@@ -1,5 +1,6 @@
 """A learner for data that arrive one item at a time."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from rnnsim.core.learner import Learner, LearnResult
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import seed_of
+from rnnsim.core.threads import exclusive
 from rnnsim.core.vmath import all_finite
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
@@ -36,6 +38,7 @@ class OnlineLearner(Learner):
 
     def __init__(self, net, rule="rtrl", optimizer=None, loss=None, streams=1, rng=0, own=False):
         self.net = net
+        self.turn = net.turn  # its lock: a step and what other threads do with the network wait for each other
         self.rule = rule = RULES.build(rule) if isinstance(rule, str) else rule
         require(
             isinstance(rule, OnlineRule),
@@ -55,7 +58,6 @@ class OnlineLearner(Learner):
         self._engine = Engine(net, rule, self.streams, self.own, self.seed)
         check_paths(net, rule.force)
         check_forcing(rule, net, loss)
-        self.theta, self.state = self._engine.theta, self._engine.state
         self.every = rule.every or 1
         self.items = self.updates = 0
         self.loss = float("nan")
@@ -83,8 +85,37 @@ class OnlineLearner(Learner):
             f"<learner: {self.net.config['name']}, {_name(RULES, self.rule)}, {self.items} items, loss {self.loss:.6g}>"
         )
 
+    # -- copies and threads ----------------------------------------------------------------------------------------------
+
+    @property
+    def theta(self):
+        """The parameters, (1, P) or with own=True (S, P). What is assigned to it is copied in."""
+        return self._engine.theta
+
+    @theta.setter
+    def theta(self, values):
+        _copy_in("theta", self.theta, values)
+
+    @property
+    def state(self):
+        """State of the network before the next item, (S, k, H). What is assigned to it is copied in."""
+        return self._engine.state
+
+    @state.setter
+    def state(self, values):
+        _copy_in("state", self.state, values)
+
+    def __reduce__(self):
+        settings = (self.net, self.rule, self.optimizer, self.criterion, self.streams, self.seed, self.own)
+        parts = self.parts()
+        return _restored, (settings, parts["optimizer"], parts["numbers"])
+
+    def __copy__(self):
+        return copy.deepcopy(self)  # not two learners of one network
+
     # -- one item ----------------------------------------------------------------------------------------------------------
 
+    @exclusive
     def step(self, x, target=None):
         """One item: the outputs for x; with a target the learner learns from it.
 
@@ -200,6 +231,7 @@ class OnlineLearner(Learner):
             found[t] = self._outputs
         return LearnResult(total / amount if amount else 0.0, found, state=[self.state.swapaxes(0, 1)])
 
+    @exclusive
     def run(self, xs, targets=None):
         """Items one after the other: xs (T, S, I) or tokens (T, S), targets (T, S, K) or classes (T, S), or None.
 
@@ -263,6 +295,7 @@ class OnlineLearner(Learner):
 
     # -- begin anew, keep ---------------------------------------------------------------------------------------------------
 
+    @exclusive
     def reset(self):
         """A new sequence: state and influence as before the first item; what was learned stays."""
         self._engine.reset()
@@ -270,10 +303,11 @@ class OnlineLearner(Learner):
 
     def save(self, path):
         """Write all that the learner is to a .safetensors file, whole or not at all; `learner_from` reads it."""
-        from rnnsim.training.learners import save
+        from rnnsim.learning.online.files import save
 
         save(self, path)
 
+    @exclusive
     def parts(self, going_on=True):
         """See `rnnsim.core.learner.Learner.parts`: what a learner that goes on needs beside its settings."""
         arrays = {"gradient": self._engine.gradient, "theta": self.theta}
@@ -285,13 +319,18 @@ class OnlineLearner(Learner):
 
     def restore(self, stored, path):
         """See `rnnsim.core.learner.Learner.restore`; the arrays stand in the window of a file that `save` wrote."""
-        mine, numbers = self.parts()["optimizer"], stored.progress["numbers"]
+        self.go_on(stored.window, stored.progress["numbers"], f"{path}: ")
+
+    @exclusive
+    def go_on(self, arrays, numbers, where=""):
+        """Go on from the arrays and numbers of another learner's `parts`; `RnnsimError` if they do not fit."""
+        mine = self.parts()["optimizer"]
         for name, array in mine.items():
-            given = stored.window.get(name)
+            given = arrays.get(name)
             fits = given is not None and given.shape == array.shape and given.dtype == array.dtype
-            require(fits, f"{path}: this is another learner: its array '{name}' does not fit")
+            require(fits, f"{where}this is another learner: its array '{name}' does not fit")
         for name, array in mine.items():
-            array[...] = stored.window[name]
+            array[...] = arrays[name]
         self.items, self.updates, self._pending = (int(numbers[key]) for key in ("items", "updates", "pending"))
         self.loss = float(numbers["loss"])
 
@@ -324,6 +363,21 @@ def online(net, rule="rtrl", optimizer=None, loss=None, streams=1, rng=0, own=Fa
     return OnlineLearner(net, rule, optimizer, loss, streams, rng, own)
 
 
+def _restored(settings, arrays, numbers):
+    """A learner that goes on from what another one carried."""
+    learner = OnlineLearner(*settings)
+    learner.go_on(arrays, numbers)
+    return learner
+
+
+def _copy_in(name, array, values):
+    """array <- values, or one clear line."""
+    if values is not array:  # after `learner.theta += x`
+        values = _numbers(name, values)
+        require(values.shape == array.shape, f"{name}: expected shape {array.shape}, got {values.shape}")
+        array[...] = values
+
+
 def _numbers(name, values):
     """An array of numbers of what was given."""
     try:
@@ -345,5 +399,4 @@ def _check_classes(name, classes, count, size):
 
 def _name(registry, thing):
     """The name under which the class of a thing is entered, or that of the class."""
-    place = f"{type(thing).__module__}:{type(thing).__name__}"
-    return next((name for name in registry if registry.place(name) == place), type(thing).__name__)
+    return registry.name_of(type(thing)).rpartition(":")[2]

@@ -294,6 +294,8 @@ class OnlineRule(Rule):
         """See `rnnsim.learning.interface.Rule.learn`: one update every `every` time steps, or one at the end."""
         xs, targets, weights = stream_arrays(net, batch, loss)
         check_forcing(self, net, loss, targets, weights)
+        if state is None and self.remembers:
+            self._engine = None  # a new training: what was learned of a network in an earlier one is forgotten
         engine = self._engine_for(net, len(xs))
         seed, number = self.randomness
         self.randomness = seed, number + 1
@@ -335,6 +337,10 @@ class OnlineRule(Rule):
             outputs = outputs[np.maximum(ends, 1) - 1, np.arange(len(xs))]
         memory = engine.remembered() if self.remembers else None
         return LearnResult(mean, np.ascontiguousarray(outputs), engine.carried(), memory)
+
+    def __getstate__(self):
+        # An engine has addresses of this process and views of its network; a copied rule makes one of its own.
+        return {**self.__dict__, "_engine": None}
 
     def _engine_for(self, net, streams):
         engine = self._engine

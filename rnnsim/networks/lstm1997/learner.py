@@ -23,12 +23,16 @@ which without forget gates is no work. Only inputs that were not zero in this se
 cost of a tick with one-hot inputs does not grow with their number (unless there is momentum, which moves all weights).
 """
 
+import copy
+import threading
+
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.learner import Learner, LearnResult, NotFinite
 from rnnsim.core.registry import require
 from rnnsim.core.simd import item, put
+from rnnsim.core.threads import exclusive
 from rnnsim.core.workspace import Workspace
 from rnnsim.networks.lstm1997.traces import activate, carry_over, carry_partials, carry_peepholes
 from rnnsim.networks.lstm1997.unroll import take_inputs, tick
@@ -210,7 +214,9 @@ class BlockLearner(Learner):
             require(0 < value <= 1, f"{name}={value}: expected a number above 0, 1 at most")
         silent = net.g == "logistic" and net.bias != "all"
         require(not wait or silent, "wait: needs g=logistic and cells without biases")
+        self._options = rate, momentum, decay, sequence_decay, wait
         self.net, shape, space = net, net.shape, Workspace(net.dtype)  # vectors begin on cache lines
+        self.turn = threading.RLock()  # of the methods that are `exclusive`
         sources, free = shape.recurrent + 1 + shape.inputs, self._biased()
         row = shape.kinds * shape.lanes  # of eligibility traces, those by a source
         sizes = dict(w=net.origin.size, velocity=net.origin.size if momentum else 0, rates=5)
@@ -260,6 +266,12 @@ class BlockLearner(Learner):
         self.net.layout.view(self.net.theta, "weight_cell")[...] = weights
         self._parts.w[...] = self.net.packed(self.net.theta)
 
+    def __copy__(self):
+        return copy.deepcopy(self)  # not two learners with one set of weights
+
+    def __reduce__(self):
+        return _restored, (self.net, self._options, self.snapshot(), self.updates, self._cells)
+
     def _biased(self):
         """(row,) 1 where a unit has a bias, else 0; (0,) if all have one."""
         shape = self.net.shape
@@ -282,6 +294,7 @@ class BlockLearner(Learner):
             mine[...] = kept
         self.net.theta[...] = self.theta
 
+    @exclusive
     def learn(self, batch, loss, going_on=False, number=None, stop=np.inf, outputs=True):
         """See `rnnsim.core.learner.Learner.learn`; the sequences of a batch are learned from one after the other.
 
@@ -369,6 +382,14 @@ class BlockLearner(Learner):
         if net.tokens:
             return np.zeros((steps, size, 0), np.float32), np.ascontiguousarray(inputs, np.int32), lengths
         return np.ascontiguousarray(inputs), np.zeros((0, 0), np.int32), lengths
+
+
+def _restored(net, options, snapshot, updates, cells):
+    learner = BlockLearner(net, *options)
+    learner.go_back(snapshot)
+    learner.updates = updates
+    learner._cells[...] = cells
+    return learner
 
 
 def _targets(values, shape, dtype, name):

@@ -17,17 +17,6 @@ sees at tick t: the inputs, outputs z of the hidden layer a tick ago, the bias::
 
 The terms with p are peepholes: the gates of a block see the states of its own cells. Outputs see the cells of the same tick.
 
-Options
-    blocks, size        memory blocks, cells of each;  plain: hidden units beside them
-    g, h, output        squashing functions of cell inputs, cell outputs and output units: "logistic" in [0, 1], "logistic1" in
-                        [-1, 1], "logistic2" in [-2, 2] (2 f - 1 and 4 f - 2), "tanh", "identity". Targets that reach the ends of
-                        the range of `output` are learnt slowly: its slope is zero there
-    sees                z: "all" units, gates too (1997); "cells", and plain units (2000); "inputs": nothing but x (exp. 2a)
-    output_gate, forget, peepholes, shortcut
-    bias                of hidden units: "none", "gates" or "all";  output_bias: of output units
-    in_bias, forget_bias, out_bias      the gates' first biases, one number a block, such as "-3,-6"; else as all weights
-    init                weights are drawn from U[-init, init]
-
 Three ways to the gradient: `loss_and_gradient` goes back through everything. `gradient_by` is the rule of 1997: nothing
 goes back through z(t-1) and the peepholes, what stays is the way through s(t-1). That is RTRL with the direct term ds(t)/ds(t-1)
 only. `learner_by` gives a learner that carries its partial derivatives on as the paper does, and changes the weights at every
@@ -36,14 +25,15 @@ tick with an error.
 Parameters: rows of weight matrices see [x; z], z in the order cells, input gates, forget gates, output gates, plain units.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from rnnsim.cells.interface import floating_type
-from rnnsim.core.registry import at_least, checked, require
+from rnnsim.core.losses import WHEN
+from rnnsim.core.registry import at_least, checked, one_of, require
 from rnnsim.core.simd import width
-from rnnsim.core.threads import get_threads, parallel_region
+from rnnsim.core.threads import exclusive, get_threads, parallel_region
 from rnnsim.networks.interface import Forward, Gradient, SequenceNetwork, generator
 from rnnsim.networks.lstm1997 import unroll as walking
 
@@ -53,8 +43,50 @@ _PARALLEL_WORK = 200_000  # multiply-adds below which one thread is faster
 Curve = Literal["logistic", "logistic1", "logistic2", "tanh", "identity"]
 
 
+class Options(NamedTuple):
+    """Options of `LSTM1997`.
+
+    blocks : memory blocks
+    size : cells of a block, which share its gates
+    plain : hidden units beside the blocks
+    g : squashing function of the input of a cell: "logistic" in [0, 1], "logistic1" in [-1, 1], "logistic2" in [-2, 2]
+        (2 f - 1 and 4 f - 2), "tanh" or "identity"
+    h : squashing function of the output of a cell, as for g
+    output : squashing function of the output units, as for g; targets at the ends of its range are learned slowly, as its slope
+        is zero there
+    sees : what the hidden layer sees of itself a time step later: "all" units, gates too (1997); "cells", and plain units
+        (2000); "inputs": nothing but x (experiment 2a)
+    output_gate : whether blocks have an output gate
+    forget : whether blocks have a forget gate (2000)
+    peepholes : whether the gates of a block see the states of its cells (2002)
+    shortcut : whether output units see the inputs
+    bias : hidden units that have a bias: "none", "gates" or "all"
+    output_bias : whether output units have a bias
+    in_bias, forget_bias, out_bias : first biases of these gates, one number a block, such as "-3,-6"; none: as all weights
+    init : weights are drawn from U[-init, init]
+    """
+
+    blocks: int = 2
+    size: int = 2
+    plain: int = 0
+    g: Curve = "logistic2"
+    h: Curve = "logistic1"
+    output: Curve = "logistic"
+    sees: Literal["all", "cells", "inputs"] = "all"
+    output_gate: bool = True
+    forget: bool = False
+    peepholes: bool = False
+    shortcut: bool = False
+    bias: Literal["none", "gates", "all"] = "all"
+    output_bias: bool = True
+    in_bias: tuple[float, ...] | None = None
+    forget_bias: tuple[float, ...] | None = None
+    out_bias: tuple[float, ...] | None = None
+    init: float = 0.1
+
+
 class LSTM1997(SequenceNetwork):
-    """A network of memory blocks; equations and options at the top of the file.
+    """A network of memory blocks; equations at the top of the file, options at `Options`.
 
     By default it is what the paper's figure 2 shows: two blocks of two cells. Raises `RnnsimError` for sizes below 1, biases that
     are not one number a block or belong to no gate, and unknown options.
@@ -66,36 +98,14 @@ class LSTM1997(SequenceNetwork):
     (424, 360)
     """
 
+    Options = Options
+
     def __init__(
-        self,
-        n_inputs: int,
-        n_outputs: int,
-        blocks: int = 2,
-        size: int = 2,
-        plain: int = 0,
-        g: Curve = "logistic2",
-        h: Curve = "logistic1",
-        output: Curve = "logistic",
-        sees: Literal["all", "cells", "inputs"] = "all",
-        output_gate: bool = True,
-        forget: bool = False,
-        peepholes: bool = False,
-        shortcut: bool = False,
-        bias: Literal["none", "gates", "all"] = "all",
-        output_bias: bool = True,
-        in_bias: tuple[float, ...] | None = None,
-        forget_bias: tuple[float, ...] | None = None,
-        out_bias: tuple[float, ...] | None = None,
-        init: float = 0.1,
-        tokens: bool = False,
-        dtype: str = "float32",
-        rng: int = 0,
+        self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float32", rng: int = 0, **options
     ):
-        given = dict(blocks=blocks, size=size, plain=plain, g=g, h=h, output=output, sees=sees, output_gate=output_gate)
-        given |= dict(forget=forget, peepholes=peepholes, shortcut=shortcut, bias=bias, output_bias=output_bias)
-        given |= dict(in_bias=in_bias, forget_bias=forget_bias, out_bias=out_bias, init=init)
-        given = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, **given)
-        given = checked("network 'lstm1997'", LSTM1997, given)
+        ends = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens)
+        given = checked("network 'lstm1997'", LSTM1997, {**ends, **options}, ("dtype", "rng"))
+        given = {**{key: given.pop(key) for key in ends}, **Options(**given)._asdict()}
         for key in ("n_inputs", "n_outputs", "blocks", "size"):
             at_least(key.removeprefix("n_"), given[key], 1)
         at_least("plain", given["plain"], 0)
@@ -304,18 +314,22 @@ class LSTM1997(SequenceNetwork):
 
     # -- the passes -------------------------------------------------------------------------------------------------------------
 
-    def forward(self, inputs, lengths=None, state=None, record=()):
+    @exclusive
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
+
+        With when="last" outputs are (B, K), those at the end of each sequence.
 
         `record` names traces of `trace_names`, or "gates" for all. Raises `RnnsimError` for wrong shapes, NaN, lengths beyond
         T and unknown traces.
         """
         inputs, lengths = self._checked(inputs, lengths)
-        outputs, state = self._forward(inputs, lengths, state, last=False)
+        outputs, state = self._forward(inputs, lengths, state, last=one_of("when", when, WHEN) == "last")
         return Forward(outputs.copy(), state, self._records(record, lengths) if record else {})
 
     procedures = frozenset({"truncated"})
 
+    @exclusive
     def gradient_by(self, rule, batch, loss, state=None):
         """The `Gradient` of a batch by the truncated rule of 1997; see `rnnsim.networks.interface.Network.gradient_by`."""
         outputs, final, _ = self._outputs(batch, loss, state)

@@ -12,8 +12,9 @@ The steps of section 3 of Graves, Wayne & Danihelka 2014 (arXiv:1410.5401), with
 
 A `..._backward` takes the gradient of a scalar with respect to the result and what the forward function took, and gives the
 gradients with respect to these, in their order. Arrays of float32 are computed in float32, all others in float64; nothing
-given is changed. They run the kernels of `rnnsim.networks.ntm.addressing`, whose measures against overflow they share: a zero
-key or row is similar to nothing, and numbers below the smallest normal one count as it when they are sharpened. Shapes,
+given is changed. They run the kernels of `rnnsim.networks.ntm.addressing` and `rnnsim.networks.ntm.memory` and share their
+measures against overflow: a zero key or row is similar to nothing, and numbers below the smallest normal one count as it
+when they are sharpened. Shapes,
 signs and ranges that do not fit raise `RnnsimError`; NaN goes in and comes out.
 
 >>> memory = np.eye(4, 3)
@@ -28,7 +29,9 @@ import numpy as np
 from rnnsim.core.registry import require
 from rnnsim.errors import RnnsimError
 from rnnsim.networks.ntm import addressing
-from rnnsim.networks.ntm.addressing import NORM_FLOOR
+from rnnsim.networks.ntm import memory as kernels
+from rnnsim.networks.ntm.addressing import NORM_FLOOR, Key, Memory
+from rnnsim.networks.ntm.rows import padded
 
 
 def content(memory, key, strength, norm_floor=NORM_FLOOR):
@@ -40,7 +43,8 @@ def content(memory, key, strength, norm_floor=NORM_FLOOR):
     >>> content([[1.0, 0], [0, 1], [-1, 0]], [1, 0], strength=2).round(3)
     array([0.867, 0.117, 0.016])
     """
-    return _content(memory, key, strength, norm_floor)[0]
+    weights, _, m, _ = _content(memory, key, strength, norm_floor)
+    return weights[: m.n_rows]
 
 
 def content_backward(d_weights, memory, key, strength, norm_floor=NORM_FLOOR):
@@ -49,17 +53,15 @@ def content_backward(d_weights, memory, key, strength, norm_floor=NORM_FLOOR):
     >>> [d.shape for d in content_backward([1.0, 0], [[1.0, 0, 0], [1, 1, 0]], [0, 1, 0], strength=1)]
     [(2, 3), (3,), ()]
     """
-    weights, similarity, m, inverse, unit, inverse_key, beta = _content(memory, key, strength, norm_floor)
-    d = _like(weights, "d_weights", d_weights).copy()
-    d_memory, d_key = np.zeros_like(m), np.empty_like(unit)
-    d_strength = addressing.content_backward(
-        d_memory, d_key, d, weights, similarity, m, inverse, unit, inverse_key, beta
-    )
-    return d_memory.T, d_key, weights.dtype.type(d_strength)
+    weights, similarity, m, k = _content(memory, key, strength, norm_floor)
+    d = _row(_like(weights[: m.n_rows], "d_weights", d_weights))
+    d_contents, d_key = np.zeros_like(m.contents), np.empty(len(m.contents), d.dtype)
+    d_strength = addressing.content_backward(d_contents, d_key, d, weights, similarity, m, k)
+    return d_contents[:, : m.n_rows].T, d_key, d.dtype.type(d_strength)
 
 
 def _content(memory, key, strength, norm_floor):
-    """Weights, and all that the way back needs."""
+    """Weights and similarities (N, padded), the Memory and the Key."""
     memory, key = _arrays(memory=(memory, 2), key=(key, 1))
     require(
         key.size == memory.shape[1], f"key of {key.size} numbers: expected {memory.shape[1]}, the columns of the memory"
@@ -67,13 +69,14 @@ def _content(memory, key, strength, norm_floor):
     beta = _number("strength", strength, 0, np.inf, key)
     floor = float(_number("norm_floor", norm_floor, 0, np.inf, key))
     require(floor > 0, f"norm_floor={norm_floor}: expected a number above 0")
-    m = np.ascontiguousarray(memory.T)
-    weights, similarity, inverse = (np.empty(len(memory), key.dtype) for _ in range(3))
+    contents = _contents(memory)
+    weights, similarity, inverse_norms = (np.empty(contents.shape[1], key.dtype) for _ in range(3))
+    addressing.inverse_norms(inverse_norms, contents, floor)
+    m = Memory(contents, inverse_norms, _padding(len(memory), key.dtype), len(memory), floor)
     unit = np.empty_like(key)
-    inverse_key = key.dtype.type(addressing.unit_vector(unit, key, floor))
-    addressing.inverse_norms(inverse, m, floor)
-    addressing.content_forward(weights, similarity, m, inverse, unit, beta)
-    return weights, similarity, m, inverse, unit, inverse_key, beta
+    k = Key(unit, key.dtype.type(addressing.normalise(unit, key, floor)), beta)
+    addressing.content_forward(weights, similarity, m, k)
+    return weights, similarity, m, k
 
 
 def interpolate(content, before, gate):
@@ -83,9 +86,10 @@ def interpolate(content, before, gate):
     array([0.75, 0.  , 0.25])
     """
     content, before = _two("content", content, "before", before)
-    ring = np.empty_like(content)
-    addressing.interpolate(ring, content, before, _number("gate", gate, 0, 1, content), 0)
-    return ring
+    rows = _row(content), _row(before)
+    gated = np.empty_like(rows[0])
+    addressing.interpolate_forward(gated, *rows, _number("gate", gate, 0, 1, content), content.size, 0)
+    return gated[: content.size]
 
 
 def interpolate_backward(d_weights, content, before, gate):
@@ -96,10 +100,11 @@ def interpolate_backward(d_weights, content, before, gate):
     """
     content, before = _two("content", content, "before", before)
     d = _like(content, "d_weights", d_weights)
-    d_content, d_before = np.empty_like(d), np.empty_like(d)
+    rows = _row(d), _row(content), _row(before)
+    d_content, d_before = np.empty_like(rows[0]), np.empty_like(rows[0])
     gate = _number("gate", gate, 0, 1, content)
-    d_gate = addressing.interpolate_backward(d_content, d_before, d, content, before, gate)
-    return d_content, d_before, d.dtype.type(d_gate)
+    d_gate = addressing.interpolate_rows_backward(d_content, d_before, *rows, gate)
+    return d_content[: d.size], d_before[: d.size], d.dtype.type(d_gate)
 
 
 def shift(weights, shifts):
@@ -111,9 +116,9 @@ def shift(weights, shifts):
     array([0.  , 0.5 , 0.25, 0.25])
     """
     weights, shifts = _moved(weights, shifts)
-    shifted = np.empty_like(weights)
-    addressing.shift_forward(shifted, _ring(weights, shifts), shifts)
-    return shifted
+    shifted = _row(weights)
+    addressing.shift_forward(shifted, _ring(weights, shifts, wrapped=True), shifts, weights.size)
+    return shifted[: weights.size]
 
 
 def shift_backward(d_shifted, weights, shifts):
@@ -124,9 +129,10 @@ def shift_backward(d_shifted, weights, shifts):
     """
     weights, shifts = _moved(weights, shifts)
     d = _like(weights, "d_shifted", d_shifted)
-    d_weights, d_shifts = np.empty_like(weights), np.empty_like(shifts)
-    addressing.shift_backward(d_weights, d_shifts, _ring(d, shifts), _ring(weights, shifts), shifts)
-    return d_weights, d_shifts
+    d_weights, d_shifts = _row(weights), np.empty_like(shifts)
+    d_ring, ring = _ring(d, shifts, wrapped=False), _ring(weights, shifts, wrapped=True)
+    addressing.shift_backward(d_weights, d_shifts, d_ring, ring, shifts, weights.size)
+    return d_weights[: weights.size], d_shifts
 
 
 def _moved(weights, shifts):
@@ -135,12 +141,13 @@ def _moved(weights, shifts):
     return weights, shifts
 
 
-def _ring(x, shifts):
-    """x with its two ends repeated as far as shifts reach."""
+def _ring(x, shifts, wrapped):
+    """A ring with x in its middle; its ends are x repeated, or zero."""
     reach = shifts.size // 2
-    ring = np.empty(x.size + 2 * reach, x.dtype)
+    ring = np.zeros(padded(x.size, x.dtype) + 2 * reach, x.dtype)
     ring[reach : reach + x.size] = x
-    addressing.wrap(ring, x.size, reach)
+    if wrapped:
+        addressing.wrap(ring, x.size, reach)
     return ring
 
 
@@ -151,9 +158,7 @@ def sharpen(weights, gamma):
     array([0.667, 0.167, 0.167])
     """
     weights, gamma = _sharpened(weights, gamma)
-    sharp = np.empty_like(weights)
-    addressing.sharpen_forward(sharp, weights, gamma, np.empty_like(weights))
-    return sharp
+    return _sharp(weights, gamma)[0][: weights.size]
 
 
 def sharpen_backward(d_sharp, weights, gamma):
@@ -165,10 +170,18 @@ def sharpen_backward(d_sharp, weights, gamma):
     """
     weights, gamma = _sharpened(weights, gamma)
     d = _like(weights, "d_sharp", d_sharp)
-    sharp, d_weights, logs = (np.empty_like(weights) for _ in range(3))
-    addressing.sharpen_forward(sharp, weights, gamma, logs)
-    d_gamma = addressing.sharpen_backward(d_weights, d, sharp, weights, gamma, logs)
-    return d_weights, d.dtype.type(d_gamma)
+    sharp, row, padding = _sharp(weights, gamma)
+    d_weights, logs = np.empty_like(row), np.empty_like(row)
+    d_gamma = addressing.sharpen_backward(d_weights, _row(d), sharp, row, gamma, padding, logs)
+    return d_weights[: d.size], d.dtype.type(d_gamma)
+
+
+def _sharp(weights, gamma):
+    """Sharpened weights, weights and what takes their padding out of a softmax: padded rows."""
+    row, padding = _row(weights), _padding(weights.size, weights.dtype)
+    sharp = np.empty_like(row)
+    addressing.sharpen_forward(sharp, row, gamma, padding, np.empty_like(row))
+    return sharp, row, padding
 
 
 def _sharpened(weights, gamma):
@@ -185,7 +198,7 @@ def read(memory, weights):
     """
     memory, weights = _weighted(memory, weights)
     vector = np.empty(memory.shape[1], memory.dtype)
-    addressing.read_forward(vector, np.ascontiguousarray(memory.T), weights)
+    kernels.read_forward(vector, _contents(memory), _row(weights))
     return vector
 
 
@@ -198,10 +211,10 @@ def read_backward(d_vector, memory, weights):
     """
     memory, weights = _weighted(memory, weights)
     d = _like(memory[0], "d_vector", d_vector)
-    m, d_weights = np.ascontiguousarray(memory.T), np.zeros_like(weights)
-    d_memory = np.zeros_like(m)
-    addressing.read_backward(d_memory, d_weights, d, m, weights)
-    return d_memory.T, d_weights
+    contents, row = _contents(memory), _row(weights)
+    d_contents, d_weights = np.zeros_like(contents), np.zeros_like(row)
+    kernels.read_backward(d_contents, d_weights, d, contents, row)
+    return d_contents[:, : weights.size].T, d_weights[: weights.size]
 
 
 def _weighted(memory, weights):
@@ -224,12 +237,12 @@ def erase_and_add(memory, weights, erase, add):
            [1. , 1. , 1. ]])
     """
     memory, weights, erase, add, _ = _written(memory, weights, erase, add)
-    new = np.ascontiguousarray(memory.T)
+    new = _contents(memory)
     for w, e in zip(weights, erase):
-        addressing.erase_forward(new, new, w, e)
+        kernels.erase_rows(new, new, _row(w), e)
     for w, a in zip(weights, add):
-        addressing.add_forward(new, w, a)
-    return new.T
+        kernels.add_rows(new, _row(w), a)
+    return new[:, : len(memory)].T
 
 
 def erase_and_add_backward(d_new, memory, weights, erase, add):
@@ -240,18 +253,19 @@ def erase_and_add_backward(d_new, memory, weights, erase, add):
     [[5.5, 5.5], [-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]
     """
     memory, weights, erase, add, one = _written(memory, weights, erase, add)
-    d_memory = np.ascontiguousarray(_like(memory, "d_new", d_new).T)
-    d_weights, d_erase, d_add = np.zeros_like(weights), np.empty_like(erase), np.empty_like(add)
-    before = [np.ascontiguousarray(memory.T)]
-    for w, e in zip(weights, erase):
+    d_contents, rows = _contents(_like(memory, "d_new", d_new)), [_row(w) for w in weights]
+    d_rows, d_erase, d_add = [np.zeros_like(row) for row in rows], np.empty_like(erase), np.empty_like(add)
+    before = [_contents(memory)]
+    for row, e in zip(rows, erase):
         before.append(np.empty_like(before[-1]))
-        addressing.erase_forward(before[-1], before[-2], w, e)
-    for k in range(len(weights)):
-        addressing.add_backward(d_weights[k], d_add[k], d_memory, weights[k], add[k])
-    for k in reversed(range(len(weights))):
-        addressing.erase_backward(d_memory, d_weights[k], d_erase[k], before[k], weights[k], erase[k])
+        kernels.erase_rows(before[-1], before[-2], row, e)
+    for k, row in enumerate(rows):
+        kernels.add_rows_backward(d_rows[k], d_add[k], d_contents, row, add[k])
+    for k in reversed(range(len(rows))):
+        kernels.erase_rows_backward(d_contents, d_rows[k], d_erase[k], before[k], rows[k], erase[k])
+    d_weights = np.array([d_row[: len(memory)] for d_row in d_rows])
     found = d_weights, d_erase, d_add
-    return d_memory.T, *(part[0] if one else part for part in found)
+    return d_contents[:, : len(memory)].T, *(part[0] if one else part for part in found)
 
 
 def _written(memory, weights, erase, add):
@@ -267,6 +281,26 @@ def _written(memory, weights, erase, add):
         fits = part.shape == (heads, size)
         require(fits, f"{name} of shape {part.shape[one:]}: expected {wanted} for a memory of shape {memory.shape}")
     return memory, *parts, one
+
+
+# -- padded rows ----------------------------------------------------------------------------------------------------------------
+
+
+def _row(x):
+    """A vector as a row that is padded with zeros."""
+    return np.pad(x, (0, padded(x.size, x.dtype) - x.size))
+
+
+def _contents(memory):
+    """A memory (N, M) as (M, N, padded)."""
+    return np.array([_row(column) for column in memory.T])
+
+
+def _padding(n, dtype):
+    """The addend that takes the padding of a row of n numbers out of a softmax."""
+    row = np.zeros(padded(n, dtype), dtype)
+    row[n:] = -np.inf
+    return row
 
 
 # -- what is given ------------------------------------------------------------------------------------------------------------

@@ -1,259 +1,316 @@
-"""The neural Turing machine (Graves, Wayne & Danihelka 2014, arXiv:1410.5401).
+"""The neural Turing machine of Graves, Wayne & Danihelka 2014 as a network: options, parameters, passes, states."""
 
-A controller with a memory of N rows of M numbers. At tick t, with the input x(t) and the vectors r(t-1) read a tick ago::
-
-    h(t) = controller([x(t); r(t-1)])                an LSTM, or tanh layers without recurrence ("feedforward")
-    every head emits from h(t), linearly and then
-        key           k = tanh                       strength  beta = softplus      gate   g = logistic
-        shift         s = softmax over -r .. r       gamma = 1 + softplus
-        write heads:  erase e = logistic             add a = tanh
-    every head finds its weighting w(t) from its last one, w(t-1), as in `rnnsim.networks.ntm.addressing`
-    write heads change the memory: all erase, then all add;  read heads read r(t)
-    y(t) = W_out [h(t); r(t)] + b_out
-
-The paper leaves open what heads emit exactly, in which order they work and how the memory begins. Options
-
-    controller      "lstm" or "feedforward"; hidden, layers: units of a layer, layers
-    memory          N, M;  read_heads, write_heads;  shift_range: r
-    order           "write-first": read heads find and read the memory that was just written; "read-first": that of the tick
-                    before. Write heads always look for their place in the memory of the tick before
-    memory_start    "constant": 1e-6 everywhere (Collier & Beel 2018 find it the fastest); "learned"; "random": the tanh of
-                    N(0, 1/4), drawn once and kept
-    learned_initial_state   h, c, r and the weightings before the first tick are parameters (the weightings as a softmax that
-                    begins on row 0); else zero, and all on row 0
-    clip_heads      what heads emit is clipped to +-clip_heads before the functions above; "inf" for none
-    norm_floor      the smallest norm of keys and rows in the cosine, sqrt(x.x + norm_floor^2). A memory that begins at 1e-6
-                    has gradients of 1e5 without it, which drown all others; 1e-8 leaves the cosine as the paper has it
-    recompute       0: one memory a tick is kept for the backward pass; k: one every k ticks, and the ticks between are
-                    computed again, which takes a third more time
-
-Parameters: the controller's have PyTorch's names; the rows of weight_heads (P, H) lie head by head, read heads first, each
-with key (M), strength, gate, shift (2r + 1), gamma and for write heads erase (M), add (M).
-"""
-
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from rnnsim.cells import sequence
 from rnnsim.cells.interface import floating_type
-from rnnsim.core.gemm import pack, packed_shape
+from rnnsim.core.losses import WHEN
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
-from rnnsim.core.registry import at_least, checked, require
+from rnnsim.core.registry import at_least, checked, one_of, require
+from rnnsim.core.threads import exclusive
 from rnnsim.networks.interface import Forward, SequenceNetwork, generator, mask_beyond
-from rnnsim.networks.ntm import unroll as ntm_walk
+from rnnsim.networks.ntm import tape as buffers
+from rnnsim.networks.ntm import traces, unroll
+from rnnsim.networks.ntm.emission import raw_places
 
 CONSTANT = 1e-6
 _ROW_0 = 10.0  # the logit of row 0 at the start, the others' being 0
-_STATES = ("h", "c", "reads", "weights", "memory")
 
 
 class NTM(SequenceNetwork):
-    """A neural Turing machine; equations and options at the top of the file.
+    """The neural Turing machine (Graves, Wayne & Danihelka 2014, arXiv:1410.5401).
 
-    Raises `RnnsimError` for sizes below 1, more shifts than rows, and unknown options.
+    A controller with a memory of N rows of M numbers. At time step t, with the input x(t) and the vectors r(t-1) that the
+    read heads read one time step before::
+
+        h(t)  = controller([x(t); r(t-1)])         an LSTM, or tanh layers without recurrence ("feedforward")
+        heads emit, each from W h(t) + b, clipped to +-clip_heads:
+            key   k = tanh      strength beta = softplus      gate g = logistic
+            shift s = softmax over -r .. r                    gamma  = 1 + softplus
+            write heads also:   erase e = logistic            add a  = tanh
+        every head finds its weighting w(t) from w(t-1):
+            K_i   = k.m_i / (|k| |m_i|)                               cosine similarity       (eq. 6)
+            wc_i  = exp(beta K_i) / sum_j exp(beta K_j)               content addressing      (eq. 5)
+            wg    = g wc + (1 - g) w(t-1)                             interpolation           (eq. 7)
+            ws_i  = sum_d s_d wg_(i - d mod N)                        circular shift          (eq. 8)
+            w_i   = ws_i^gamma / sum_j ws_j^gamma                     sharpening              (eq. 9)
+        write heads change the memory, all erase, then all add:
+            m_i   = m_i (1 - w_i e),   then   m_i = m_i + w_i a                               (eqs. 3 and 4)
+        read heads read   r(t) = sum_i w_i m_i                                                (eq. 2)
+        y(t)  = W_out [h(t); r(t)] + b_out
+
+    with |x| = sqrt(x.x + norm_floor^2). The paper leaves open what the functions of the heads are, in which order heads work
+    and how the memory begins.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : sizes of x and y
+    tokens : inputs are whole numbers 0 .. n_inputs - 1, shape (T, B), in place of vectors (T, B, n_inputs)
+    dtype : "float32" or "float64"
+    rng : a seed, SeedSequence or Generator for the weights
+    **options : those of `NTM.Options`; ``rnnsim describe ntm`` lists them with their defaults
+
+    Learned parameters, by name (H = hidden, V = read_heads M, G = 4 for an LSTM, else 1)
+        weight_ih_l0 (G H, n_inputs + V), weight_ih_lk (G H, H), weight_hh_lk (G H, H; LSTM), bias_ih_lk (G H): the
+        controller's, named as in PyTorch; weight_heads (P, H), bias_heads (P): head by head, read heads first, each with
+        key (M), strength, gate, shift (2 r + 1), gamma and for write heads erase (M), add (M), see `emitted`;
+        weight_out (n_outputs, H + V), bias_out (n_outputs); of learned_initial_state h0_lk, c0_lk (H; LSTM),
+        reads0 (read_heads, M), weights0 (heads, N); memory0 (N, M) unless memory_start is "constant".
+        Weights begin uniform in +-1/sqrt(fan in), forget biases at 1, weightings on row 0.
+
+    Traces that `forward` records, (T, B, ...)
+        h_lk, c_lk (H); read_weights (read_heads, N), write_weights (write_heads, N); read_key, read_strength, read_gate,
+        read_shift, read_gamma (read_heads, numbers), the same of write heads with write_erase and write_add; reads
+        (read_heads, M); memory (N, M). "gates" stands for all but the memory.
+
+    Errors
+        `RnnsimError` for sizes below 1, more shifts than rows, unknown options and values of another type.
 
     >>> net = NTM(9, 8, hidden=100, memory=(128, 20), rng=1)
-    >>> net.forward(np.zeros((5, 2, 9), np.float32), record=["read_weights"]).records["read_weights"].shape
-    (5, 2, 1, 128)
+    >>> result = net.forward(np.zeros((5, 2, 9), np.float32), record=["read_weights"])
+    >>> result.outputs.shape, result.records["read_weights"].shape
+    ((5, 2, 8), (5, 2, 1, 128))
     """
 
+    class Options(NamedTuple):
+        """Options of `NTM`.
+
+        controller : "lstm", or "feedforward": tanh layers
+        hidden, layers : units of a layer of the controller, and its layers
+        memory : N, M: rows and columns of the memory
+        read_heads, write_heads : how many
+        shift_range : r, the largest shift of eq. 8
+        order : "write-first": read heads find their places in the memory that was just written, and read it; "read-first":
+            in that of the time step before. Write heads always look at the memory of the time step before
+        memory_start : "constant": 1e-6 everywhere (Collier & Beel 2018 find it the fastest); "learned"; "random": the tanh
+            of N(0, 1/4), drawn once and kept
+        learned_initial_state : h, c, r and the weightings before the first time step are parameters (the weightings as a
+            softmax that begins on row 0); else zero, and all on row 0
+        clip_heads : what heads emit is clipped to +-clip_heads before their functions; "inf" for none
+        norm_floor : the smallest norm of keys and rows in eq. 6. A memory that begins at 1e-6 has gradients of 1e5 without
+            it, which drown all others; 1e-8 leaves the cosine as the paper has it
+        recompute : 0: the memory of every time step is kept for the backward pass; k: that of one time step in k, and those
+            between are computed again, which takes a third more time
+        """
+
+        controller: Literal["lstm", "feedforward"] = "lstm"
+        hidden: int = 100
+        layers: int = 1
+        memory: tuple[int, int] = (128, 20)
+        read_heads: int = 1
+        write_heads: int = 1
+        shift_range: int = 1
+        order: Literal["write-first", "read-first"] = "write-first"
+        memory_start: Literal["constant", "learned", "random"] = "constant"
+        learned_initial_state: bool = True
+        clip_heads: float = 20.0
+        norm_floor: float = 0.01
+        recompute: int = 0
+
     def __init__(
-        self,
-        n_inputs: int,
-        n_outputs: int,
-        controller: Literal["lstm", "feedforward"] = "lstm",
-        hidden: int = 100,
-        layers: int = 1,
-        memory: tuple[int, int] = (128, 20),
-        read_heads: int = 1,
-        write_heads: int = 1,
-        shift_range: int = 1,
-        order: Literal["write-first", "read-first"] = "write-first",
-        memory_start: Literal["constant", "learned", "random"] = "constant",
-        learned_initial_state: bool = True,
-        clip_heads: float = 20.0,
-        norm_floor: float = 0.01,
-        recompute: int = 0,
-        tokens: bool = False,
-        dtype: str = "float32",
-        rng: int = 0,
+        self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float32", rng: int = 0, **options
     ):
-        structure = dict(controller=controller, hidden=hidden, layers=layers, memory=memory, read_heads=read_heads)
-        structure |= dict(write_heads=write_heads, shift_range=shift_range, order=order, memory_start=memory_start)
-        structure |= dict(learned_initial_state=learned_initial_state, clip_heads=clip_heads)
-        structure |= dict(norm_floor=norm_floor, recompute=recompute)
-        given = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, **structure)
-        given = checked("network 'ntm'", NTM, given)
-        for key in ("n_inputs", "n_outputs", "hidden", "layers", "read_heads", "write_heads"):
-            at_least(key.removeprefix("n_"), given[key], 1)
-        at_least("shift_range", given["shift_range"], 0)
-        at_least("recompute", given["recompute"], 0)
-        require(given["clip_heads"] > 0, f"clip_heads={clip_heads}: expected a number above 0")
-        require(0 < given["norm_floor"] < np.inf, f"norm_floor={norm_floor}: expected a finite number above 0")
-        self.rows, self.columns = given["memory"]
-        shifts = 2 * given["shift_range"] + 1
-        require(min(given["memory"]) >= 1, f"memory={memory}: expected at least 1 row and 1 column")
-        require(
-            shifts <= self.rows,
-            f"shift_range={shift_range}: {shifts} shifts are more than the {self.rows} rows of the memory",
+        given = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, **options)
+        given = checked("network 'ntm'", NTM, given, ("dtype", "rng"))
+        self.n_inputs, self.n_outputs, self.tokens = (given.pop(name) for name in ("n_inputs", "n_outputs", "tokens"))
+        self.options = self.Options(**given)
+        self.dtype = floating_type(dtype)
+        self._check_options()
+        o = self.options
+        self.sizes = buffers.Sizes(
+            inputs=self.n_inputs,
+            lstm=o.controller == "lstm",
+            hidden=o.hidden,
+            layers=o.layers,
+            rows=o.memory[0],
+            columns=o.memory[1],
+            read_heads=o.read_heads,
+            write_heads=o.write_heads,
+            shifts=2 * o.shift_range + 1,
+            dtype=self.dtype,
         )
-        self.n_inputs, self.n_outputs, self.tokens = given["n_inputs"], given["n_outputs"], given["tokens"]
-        self.lstm, self.hidden, self.layers = given["controller"] == "lstm", given["hidden"], given["layers"]
-        self.read_heads, self.write_heads, self.shifts = given["read_heads"], given["write_heads"], shifts
-        self.read_first, self.clip_heads = given["order"] == "read-first", given["clip_heads"]
-        self.norm_floor = given["norm_floor"]
-        self.memory_start, self.recompute = given["memory_start"], given["recompute"]
-        self.learned_initial_state, self.dtype = given["learned_initial_state"], floating_type(dtype)
+        self.hidden, self.layers, self.learned_initial_state = o.hidden, o.layers, o.learned_initial_state
         self.config = dict(
             name="ntm",
             n_inputs=self.n_inputs,
             n_outputs=self.n_outputs,
             tokens=self.tokens,
             dtype=self.dtype.name,
-            options={key: given[key] for key in structure} | {"memory": list(given["memory"])},
+            options=o._asdict() | {"memory": list(o.memory)},
         )
         self._lay_out(self._shapes())
         self._initialise(generator(rng))
-        self._walk, self._walks, self._backs = None, {}, {}
+        self._tape, self._tapes, self._backs = None, {}, {}
+        self._packed = buffers.new_weights(self._space.array, self.sizes)
+        sizes = self.sizes
+        self._raw_places = raw_places(sizes.columns, sizes.shifts, sizes.read_heads, sizes.write_heads, self.dtype)
+
+    def _check_options(self):
+        o = self.options
+        at_least("inputs", self.n_inputs, 1)
+        at_least("outputs", self.n_outputs, 1)
+        for key in ("hidden", "layers", "read_heads", "write_heads"):
+            at_least(key, getattr(o, key), 1)
+        at_least("shift_range", o.shift_range, 0)
+        at_least("recompute", o.recompute, 0)
+        require(o.clip_heads > 0, f"clip_heads={o.clip_heads}: expected a number above 0")
+        require(0 < o.norm_floor < np.inf, f"norm_floor={o.norm_floor}: expected a finite number above 0")
+        require(min(o.memory) >= 1, f"memory={o.memory}: expected at least 1 row and 1 column")
+        rows, shifts = o.memory[0], 2 * o.shift_range + 1
+        require(
+            shifts <= rows,
+            f"shift_range={o.shift_range}: {shifts} shifts are more than the {rows} rows of the memory",
+        )
 
     # -- parameters -------------------------------------------------------------------------------------------------
 
-    @property
-    def heads(self):
-        """Read heads and write heads."""
-        return self.read_heads + self.write_heads
-
-    @property
-    def read_size(self):
-        """Numbers that all read heads read in one tick."""
-        return self.read_heads * self.columns
-
     def emitted(self):
-        """What every head emits: ``[(head, quantity, first column, columns)]``, in the order of the rows of weight_heads."""
-        found, place = [], 0
-        for head in range(self.heads):
-            write = head >= self.read_heads
-            name = f"write head {head - self.read_heads}" if write else f"read head {head}"
-            for quantity, size in ntm_walk.quantities(self.columns, self.shifts, write):
-                found.append((name, quantity, place, size))
-                place += size
-        return found
+        """What every head emits, in the order of the rows of weight_heads: ``[(head, quantity, first row, rows)]``.
+
+        >>> NTM(9, 8, memory=(128, 20)).emitted()[:2]
+        [('read head 0', 'key', 0, 20), ('read head 0', 'strength', 20, 1)]
+        """
+        return traces.emitted(self.sizes)
 
     def _shapes(self):
-        n, gates = self.hidden, 4 if self.lstm else 1
-        shapes = []
-        for layer in range(self.layers):
-            seen = self.n_inputs + self.read_size if layer == 0 else n
-            shapes.append((f"weight_ih_l{layer}", (gates * n, seen)))
-            shapes += [(f"weight_hh_l{layer}", (gates * n, n))] if self.lstm else []
-            shapes.append((f"bias_ih_l{layer}", (gates * n,)))
+        sizes, shapes = self.sizes, []
+        n, units = sizes.hidden, sizes.gates * sizes.hidden
+        for layer in range(sizes.layers):
+            shapes.append((f"weight_ih_l{layer}", (units, n if layer else self.n_inputs + sizes.reads)))
+            shapes += [(f"weight_hh_l{layer}", (units, n))] if sizes.lstm else []
+            shapes.append((f"bias_ih_l{layer}", (units,)))
         self.n_recurrent_parameters = sum(int(np.prod(shape)) for _, shape in shapes)
         emitted = sum(size for _, _, _, size in self.emitted())
         shapes += [("weight_heads", (emitted, n)), ("bias_heads", (emitted,))]
-        shapes += [("weight_out", (self.n_outputs, n + self.read_size)), ("bias_out", (self.n_outputs,))]
+        shapes += [("weight_out", (self.n_outputs, n + sizes.reads)), ("bias_out", (self.n_outputs,))]
         if self.learned_initial_state:
-            if self.lstm:
-                shapes += [(f"{name}0_l{layer}", (n,)) for layer in range(self.layers) for name in "hc"]
-            shapes += [("reads0", (self.read_heads, self.columns)), ("weights0", (self.heads, self.rows))]
-        if self.memory_start != "constant":
-            shapes.append(("memory0", (self.rows, self.columns)))
+            if sizes.lstm:
+                shapes += [(f"{name}0_l{layer}", (n,)) for layer in range(sizes.layers) for name in "hc"]
+            shapes += [("reads0", (sizes.read_heads, sizes.columns)), ("weights0", (sizes.heads, sizes.rows))]
+        if self.options.memory_start != "constant":
+            shapes.append(("memory0", (sizes.rows, sizes.columns)))
         return shapes
 
     def _initialise(self, rng):
-        """Weights and biases uniform in +-1/sqrt(fan in), forget biases 1; see the top of the file for the initial state."""
+        """Weights and biases uniform in +-1/sqrt(fan in), forget biases 1; the initial state as the options say."""
+        n = self.sizes.hidden
         for name, values in self._weights.items():
             if name.startswith(("weight_", "bias_")):
                 fan_in = self._weights[name.replace("bias", "weight")].shape[1]
                 values[...] = rng.uniform(-(fan_in**-0.5), fan_in**-0.5, values.shape)
-            if name.startswith("bias_ih") and self.lstm:
-                values[self.hidden : 2 * self.hidden] = 1
+            if name.startswith("bias_ih") and self.sizes.lstm:
+                values[n : 2 * n] = 1
         if self.learned_initial_state:
             self._weights["weights0"][:, 0] = _ROW_0
         self.trainable = None
-        if self.memory_start == "learned":
+        if self.options.memory_start == "learned":
             self._weights["memory0"][...] = CONSTANT
-        elif self.memory_start == "random":
-            self._weights["memory0"][...] = np.tanh(rng.normal(0, 0.5, (self.rows, self.columns)))
+        elif self.options.memory_start == "random":
+            self._weights["memory0"][...] = np.tanh(rng.normal(0, 0.5, self.options.memory))
             self.trainable = np.ones(self.n_parameters, bool)
             self.layout.view(self.trainable, "memory0")[...] = False
 
-    # -- what can be asked of a network -----------------------------------------------------------------------------
+    # -- sizes and states -------------------------------------------------------------------------------------------
 
     @property
     def state_size(self):
-        """Numbers that one sequence carries from tick to tick, the memory among them."""
-        controller = 2 * self.layers * self.hidden if self.lstm else 0
-        return controller + self.read_size + self.heads * self.rows + self.rows * self.columns
+        """Numbers that one sequence carries from one time step to the next, the memory among them."""
+        sizes = self.sizes
+        controller = 2 * sizes.layers * sizes.hidden if sizes.lstm else 0
+        return controller + sizes.reads + sizes.heads * sizes.rows + sizes.rows * sizes.columns
 
     @property
     def cost_per_step(self):
-        """Multiply-adds of one tick of one sequence, forward: weights, and what the heads do with the memory."""
+        """Multiply-adds of one time step of one sequence, forward: weights, and what the heads do with the memory."""
+        sizes = self.sizes
         weights = sum(entry.size for entry in self.layout if entry.name.startswith("weight_"))
-        cells = self.rows * self.columns
-        memory = cells * (1 + self.heads + self.read_heads + 2 * self.write_heads)
-        return weights + memory + self.heads * self.rows * (self.shifts + 4)
+        passes = 1 + sizes.heads + sizes.read_heads + 2 * sizes.write_heads
+        return weights + passes * sizes.rows * sizes.columns + sizes.heads * sizes.rows * (sizes.shifts + 4)
 
     def initial_state(self, batch):
-        """The state before the first tick: h, c (layers, B, H) for an LSTM controller, reads (heads, B, M), weightings
-        (heads, B, N), memory (N, B, M)."""
-        n, w = self.hidden, self._weights
-        learned = self.learned_initial_state
+        """The state before the first time step: h, c (layers, B, H) of an LSTM controller, reads (read_heads, B, M),
+        weightings (heads, B, N), memory (N, B, M)."""
+        sizes, w = self.sizes, self._weights
         state = []
-        for name in "hc" if self.lstm else "":
-            part = np.zeros((self.layers, batch, n), self.dtype)
-            for layer in range(self.layers if learned else 0):
+        for name in "hc" if sizes.lstm else "":
+            part = np.zeros((sizes.layers, batch, sizes.hidden), self.dtype)
+            for layer in range(sizes.layers if self.learned_initial_state else 0):
                 part[layer] = w[f"{name}0_l{layer}"]
             state.append(part)
-        reads = w["reads0"] if learned else np.zeros((self.read_heads, self.columns), self.dtype)
-        memory = w["memory0"] if "memory0" in w else np.full((self.rows, self.columns), CONSTANT, self.dtype)
-        weights = self._start_weights()
+        no_reads = np.zeros((sizes.read_heads, sizes.columns), self.dtype)
+        reads = w["reads0"] if self.learned_initial_state else no_reads
+        memory = w["memory0"] if "memory0" in w else np.full((sizes.rows, sizes.columns), CONSTANT, self.dtype)
+        weights = self._initial_weights()
         return state + [np.repeat(part[:, None], batch, axis=1) for part in (reads, weights, memory)]
 
-    def _start_weights(self):
+    def _initial_weights(self):
         if not self.learned_initial_state:
-            weights = np.zeros((self.heads, self.rows), self.dtype)
+            weights = np.zeros((self.sizes.heads, self.sizes.rows), self.dtype)
             weights[:, 0] = 1
             return weights
         logits = self._weights["weights0"]
         power = np.exp(logits - logits.max(axis=1, keepdims=True))
         return power / power.sum(axis=1, keepdims=True)
 
-    @property
-    def trace_names(self):
-        """Names that `forward` can record: states of the controller, all that heads emit and do, reads and memory."""
-        return tuple(self._trace_shapes())
-
     def state_after(self, ticks):
-        """The state after so many ticks of the last pass."""
-        require(self._walk is not None and self._segments == 1, "recompute: the state in mid-sequence is not kept")
-        return self._states(np.minimum(ticks, self._ends_of_walk()))
+        """The state after so many time steps of the last pass."""
+        require(self._tape is not None and self._segments == 1, "recompute: the state in mid-sequence is not kept")
+        return self._states(np.minimum(ticks, self._ends_of_tape()))
 
-    # -- the passes -------------------------------------------------------------------------------------------------
+    def _ends_of_tape(self):
+        """The time steps of every sequence in the segment that was unrolled last."""
+        tape = self._tape
+        return tape.lengths if tape.lengths.size else np.full(tape.batch, tape.x.shape[0] // tape.batch)
 
-    def forward(self, inputs, lengths=None, state=None, record=()):
+    def _states(self, time_steps):
+        """The state of every sequence after its number of time steps of the segment that was unrolled last."""
+        tape, rows = self._tape, self.sizes.rows
+        slots = np.asarray(time_steps) * tape.batch + np.arange(tape.batch)
+        state = [array[:, slots] for array in (tape.h, tape.c)] if self.sizes.lstm else []
+        state.append(tape.reads[slots].reshape(tape.batch, self.sizes.read_heads, -1).transpose(1, 0, 2).copy())
+        state.append(tape.weights[slots, :, :rows].transpose(1, 0, 2).copy())
+        state.append(tape.memory[slots, :, :rows].transpose(2, 0, 1).copy())
+        return state
+
+    # -- the pass forward -------------------------------------------------------------------------------------------
+
+    @exclusive
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
+
+        With when="last" outputs are (B, K), those at the end of each sequence.
 
         `record` names traces of `trace_names`, or "gates" for all but the memory. Raises `RnnsimError` for wrong shapes, NaN,
         lengths beyond T and unknown traces.
         """
         inputs, lengths = self._checked(inputs, lengths)
-        features, state = self._walk_all(inputs, lengths, state, whole=bool(record))
-        outputs = self._read_out(features).reshape(*inputs.shape[:2], -1).copy()
-        mask_beyond(outputs, lengths)
+        features, state = self._unroll(inputs, lengths, state, whole=bool(record))
+        if one_of("when", when, WHEN) == "last":
+            outputs = self._read_out(features[self._rows_at_end(inputs, lengths)]).copy()
+        else:
+            outputs = self._read_out(features).reshape(*inputs.shape[:2], -1).copy()
+            mask_beyond(outputs, lengths)
         return Forward(outputs, state, self._records(record, lengths) if record else {})
 
     def _outputs(self, batch, loss, state):
         inputs, lengths = self._checked(batch.inputs, batch.lengths)
-        features, state = self._walk_all(inputs, lengths, state)
+        features, state = self._unroll(inputs, lengths, state)
         steps, rows = inputs.shape[:2]
         self._last = loss.when == "last"
         if self._last:
-            ends = (lengths if lengths.size else np.full(rows, steps)) - 1
-            self._ends = np.maximum(ends, 0) * rows + np.arange(rows)
+            self._ends = self._rows_at_end(inputs, lengths)
             features = features[self._ends]
             return self._read_out(features), state, features
         return self._read_out(features).reshape(steps, rows, -1), state, features
+
+    @staticmethod
+    def _rows_at_end(inputs, lengths):
+        """Rows of the features (T * B, ...) at the last time step of every sequence."""
+        steps, rows = inputs.shape[:2]
+        ends = (lengths if lengths.size else np.full(rows, steps)) - 1
+        return np.maximum(ends, 0) * rows + np.arange(rows)
 
     def _read_out(self, features):
         outputs = self._space.array("outputs", (features.shape[0], self.n_outputs))
@@ -261,129 +318,76 @@ class NTM(SequenceNetwork):
         multiply_rows(outputs, features, panels, self._weights["bias_out"])
         return outputs
 
-    def _walk_all(self, inputs, lengths, state, whole=False):
-        """The features (R, H + reads) of all ticks and the final state; segment by segment if it will be recomputed."""
+    def _unroll(self, inputs, lengths, state, whole=False):
+        """The features (R, H + V) of all time steps and the final state; in segments if they will be recomputed."""
         steps, batch = inputs.shape[:2]
         if state is None:
             state = self.initial_state(batch)
         else:
             self._check_state(state, batch)
-        length = self.recompute if self.recompute and not whole else steps
+        length = self.options.recompute if self.options.recompute and not whole else steps
         self._starts, self._segments, self._length = [], -(-steps // length), length
         self._inputs, self._lengths = inputs, lengths
-        walk = self._buffers(min(length, steps), batch)
-        self._features = walk.features
+        tape, _ = self._buffers_of(min(length, steps), batch)
+        self._features = tape.features
         if self._segments > 1:
-            self._features = self._space.array("all_features", (steps * batch, walk.features.shape[1]))
-        self._pack(walk)
+            self._features = self._space.array("all_features", (steps * batch, tape.features.shape[1]))
+        head_rows = self._in_raw_order("head_rows", "weight_heads")
+        buffers.pack_weights(self._packed, self._weights, self.sizes, head_rows)
+        self._packed.bias_heads[self._raw_places] = self._weights["bias_heads"]
         for segment in range(self._segments):
             self._starts.append(state)
-            self._forward(segment)
-            state = self._final_state()
+            self._unroll_segment(segment)
+            state = self._states(self._ends_of_tape())
         return self._features, state
 
-    def _pack(self, walk):
-        """The weights, packed for the products of one tick."""
-        w = self._weights
-        pack(walk.panels_ih, w["weight_ih_l0"].T)
-        for layer in range(self.layers):
-            walk.bias[layer] = w[f"bias_ih_l{layer}"]
-            if layer:
-                pack(walk.panels_above[layer - 1], w[f"weight_ih_l{layer}"].T)
-            if self.lstm:
-                pack(walk.panels_hh[layer], w[f"weight_hh_l{layer}"].T)
-        pack(walk.panels_heads, w["weight_heads"].T)
+    def _in_raw_order(self, buffer, name):
+        """weight_heads with its rows where `raw` has them; rows of the padding are zero."""
+        rows = self._space.array(buffer, (self.sizes.raw, self.sizes.hidden))
+        rows[self._raw_places] = self._weights[name]
+        return rows
 
-    @property
-    def gates(self):
-        """Rows of the controller's weights a unit."""
-        return 4 if self.lstm else 1
-
-    def _forward(self, segment):
-        """Walk one segment from its start; its traces stay in the workspace."""
+    def _unroll_segment(self, segment):
+        """Unroll one segment from its start; its activations stay on the tape."""
         batch = self._inputs.shape[1]
         first, last = segment * self._length, min((segment + 1) * self._length, self._inputs.shape[0])
         steps, inputs = last - first, self._inputs[first:last]
-        walk = self._buffers(steps, batch)
+        tape, scratch = self._buffers_of(steps, batch)
         if self._segments > 1 or self._lengths.size:
             lengths = np.clip(self._lengths - first, 0, steps) if self._segments > 1 else self._lengths
-            walk = walk._replace(features=self._features[first * batch : last * batch], lengths=lengths)
-        self._walk = walk
+            tape = tape._replace(features=self._features[first * batch : last * batch], lengths=lengths)
+        self._tape = tape
         if self.tokens:
-            walk.x[:, : self.n_inputs] = 0
-            walk.x[np.arange(steps * batch), inputs.reshape(-1)] = 1
+            tape.x[:, : self.n_inputs] = 0
+            tape.x[np.arange(steps * batch), inputs.reshape(-1)] = 1
         else:
-            walk.x[:, : self.n_inputs] = inputs.reshape(steps * batch, -1)
+            tape.x[:, : self.n_inputs] = inputs.reshape(steps * batch, -1)
         *controller, reads, weights, memory = self._starts[segment]
-        for slots, part in zip((walk.h, walk.c), controller):
+        tape.h[:, :batch] = 0  # a controller without state: sequences that have ended keep what stands here
+        for slots, part in zip((tape.h, tape.c), controller):
             slots[:, :batch] = part
-        walk.reads[:batch].reshape(batch, self.read_heads, -1)[...] = reads.transpose(1, 0, 2)
-        walk.weights[:batch] = weights.transpose(1, 0, 2)
-        walk.memory[:batch] = memory.transpose(1, 2, 0)
-        sequence.over_rows(ntm_walk.forward, ntm_walk.forward_parallel, self._tasks(steps, batch), batch, walk)
+        tape.reads[:batch].reshape(batch, self.sizes.read_heads, -1)[...] = reads.transpose(1, 0, 2)
+        for slots, part in ((tape.weights, weights.transpose(1, 0, 2)), (tape.memory, memory.transpose(1, 2, 0))):
+            slots[:batch, :, : self.sizes.rows] = part
+            slots[:batch, :, self.sizes.rows :] = 0
+        chunks = self._chunks(steps, batch)
+        sequence.over_rows(unroll.forward, unroll.forward_parallel, chunks, batch, tape, scratch, self._packed)
 
-    def _buffers(self, steps, batch):
-        """The arrays of a walk of so many ticks, all of full length; made once a shape."""
-        found = self._walks.get((steps, batch))
-        if found is not None and found[0] == self._space.generation:
-            return found[1]
-        array, n, rows, slots = self._space.array, self.hidden, steps * batch, (steps + 1) * batch
-        emitted, columns = self._weights["bias_heads"].size, self.columns
-        walk = ntm_walk.Walk(
-            x=array("x", (rows, self.n_inputs + self.read_size)),
-            z=array("z", (self.layers, rows, self.gates * n)),
-            h=array("h", (self.layers, slots, n)),
-            c=array("c", (self.layers if self.lstm else 0, slots, n)),
-            raw=array("raw", (rows, emitted)),
-            emitted=array("emitted", (rows, emitted)),
-            reads=array("reads", (slots, self.read_size)),
-            features=array("features", (rows, n + self.read_size)),
-            memory=array("memory", (slots, columns, self.rows)),
-            weights=array("weights", (slots, self.heads, self.rows)),
-            trace=array("trace", (rows, self.heads, 3, self.rows)),
-            inverse=array("inverse", (slots, self.rows)),
-            panels_ih=array("panels_ih", packed_shape(self.n_inputs + self.read_size, self.gates * n, self.dtype)),
-            panels_above=array("panels_above", (self.layers - 1, *packed_shape(n, self.gates * n, self.dtype))),
-            panels_hh=array(
-                "panels_hh", (self.layers if self.lstm else 0, *packed_shape(n, self.gates * n, self.dtype))
-            ),
-            panels_heads=array("panels_heads", packed_shape(n, emitted, self.dtype)),
-            bias=array("bias", (self.layers, self.gates * n)),
-            bias_heads=self._weights["bias_heads"],
-            scratch=array("scratch", (batch, 3, max(self.rows + self.shifts, columns))),
-            lengths=np.zeros(0, np.int64),
-            batch=batch,
-            inputs=self.n_inputs,
-            read_heads=self.read_heads,
-            shifts=self.shifts,
-            read_first=self.read_first,
-            lstm=self.lstm,
-            clip=float(self.clip_heads),
-            norm_floor=float(self.norm_floor),
-        )
-        self._walks[steps, batch] = (self._space.generation, walk)
-        return walk
+    def _buffers_of(self, steps, batch):
+        """The tape of so many time steps, all sequences of full length, and the work rows; made once a shape."""
+        found = self._tapes.get((steps, batch))
+        if found is None or found[0] != self._space.generation:
+            o, array = self.options, self._space.array
+            read_first, clip, floor = o.order == "read-first", float(o.clip_heads), float(o.norm_floor)
+            tape = buffers.new_tape(array, self.sizes, steps, batch, read_first, clip, floor)
+            scratch = buffers.new_scratch(array, self.sizes, batch)
+            found = self._tapes[steps, batch] = (self._space.generation, tape, scratch)
+        return found[1:]
 
-    def _tasks(self, steps, batch):
+    def _chunks(self, steps, batch):
         return sequence.row_chunks(steps, batch, self.cost_per_step)
 
-    def _final_state(self):
-        return self._states(self._ends_of_walk())
-
-    def _ends_of_walk(self):
-        """The ticks of every row in the segment that was walked last."""
-        walk = self._walk
-        return walk.lengths if walk.lengths.size else np.full(walk.batch, walk.x.shape[0] // walk.batch)
-
-    def _states(self, ticks):
-        """The state of every row after its number of ticks of the segment that was walked last."""
-        walk = self._walk
-        slots = np.asarray(ticks) * walk.batch + np.arange(walk.batch)
-        state = [array[:, slots] for array in (walk.h, walk.c)] if self.lstm else []
-        state.append(walk.reads[slots].reshape(walk.batch, self.read_heads, -1).transpose(1, 0, 2).copy())
-        state.append(walk.weights[slots].transpose(1, 0, 2).copy())
-        state.append(walk.memory[slots].transpose(2, 0, 1).copy())
-        return state
+    # -- the pass backward --------------------------------------------------------------------------------------------
 
     def _backward(self, d_outputs, features, learn_state):
         d = d_outputs.reshape(features.shape[0], -1)
@@ -399,141 +403,92 @@ class NTM(SequenceNetwork):
             d_features[self._ends] = part
         else:
             multiply_rows(d_features, d, panels, d[0, :0])
-        state, back = self._back_buffers(batch)
-        for part in state[:5]:
+        d_state, weights = self._backward_buffers(batch)
+        for part in d_state[:5]:
             part.fill(0)
+        d_head_rows = space.array("d_head_rows", (self.sizes.raw, self.sizes.hidden))
+        d_head_bias = space.array("d_head_bias", (self.sizes.raw,))
+        d_head_rows.fill(0)
+        d_head_bias.fill(0)
         for segment in reversed(range(self._segments)):
             if segment < self._segments - 1:
-                self._forward(segment)
-            first = segment * self._length * batch
-            part = d_features[first : first + self._walk.x.shape[0]]
-            tasks = self._tasks(self._walk.x.shape[0] // batch, batch)
-            sequence.over_rows(
-                ntm_walk.backward, ntm_walk.backward_parallel, tasks, batch, self._walk, state, part, back
-            )
-            self._weight_gradients()
-        self._start_gradients(state, learn_state)
+                self._unroll_segment(segment)
+            tape, first = self._tape, segment * self._length * batch
+            _, scratch = self._buffers_of(tape.x.shape[0] // batch, batch)
+            part = d_features[first : first + tape.x.shape[0]]
+            chunks = self._chunks(tape.x.shape[0] // batch, batch)
+            passes = unroll.backward, unroll.backward_parallel
+            sequence.over_rows(*passes, chunks, batch, tape, scratch, d_state, part, weights)
+            self._controller_gradients(tape)
+            weight_gradient(d_head_rows, d_head_bias, tape.raw, tape.h[-1, batch:], space)
+        g["weight_heads"] += d_head_rows[self._raw_places]
+        g["bias_heads"] += d_head_bias[self._raw_places]
+        if learn_state:
+            self._initial_state_gradients(d_state)
 
-    def _back_buffers(self, batch):
-        """The gradient of the state, and the packed weights of the way back."""
+    def _backward_buffers(self, batch):
+        """The gradient of the state, and the weights packed for the way back."""
         found = self._backs.get(batch)
         if found is None or found[0] != self._space.generation:
-            array, n, gates = self._space.array, self.hidden, self.gates * self.hidden
-            emitted, cells = self._weights["bias_heads"].size, (self.columns, self.rows)
-            state = ntm_walk.StateGradient(
-                h=array("d_h", (self.layers, batch, n)),
-                c=array("d_c", (self.layers if self.lstm else 0, batch, n)),
-                reads=array("d_reads", (batch, self.read_size)),
-                weights=array("d_weights", (batch, self.heads, self.rows)),
-                memory=array("d_memory", (batch, *cells)),
-                emitted=array("d_emitted", (batch, emitted)),
-                prefix=array("prefix", (batch, self.write_heads - 1, *cells)),
-            )
-            panels = ntm_walk.BackPanels(
-                reads=array("panels_reads_back", packed_shape(gates, self.read_size, self.dtype)),
-                above=array("panels_above_back", (self.layers - 1, *packed_shape(gates, n, self.dtype))),
-                hh=array("panels_hh_back", (self.layers if self.lstm else 0, *packed_shape(gates, n, self.dtype))),
-                heads=array("panels_heads_back", packed_shape(emitted, n, self.dtype)),
-            )
-            found = self._backs[batch] = (self._space.generation, state, panels)
-        _, state, panels = found
-        w = self._weights
-        pack(panels.reads, w["weight_ih_l0"][:, self.n_inputs :])
-        for layer in range(self.layers):
-            if layer:
-                pack(panels.above[layer - 1], w[f"weight_ih_l{layer}"])
-            if self.lstm:
-                pack(panels.hh[layer], w[f"weight_hh_l{layer}"])
-        pack(panels.heads, w["weight_heads"])
-        return state, panels
+            array = self._space.array
+            d_state = buffers.new_state_gradient(array, self.sizes, batch)
+            weights = buffers.new_backward_weights(array, self.sizes)
+            found = self._backs[batch] = (self._space.generation, d_state, weights)
+        _, d_state, weights = found
+        head_rows = self._space.array("head_rows", (self.sizes.raw, self.sizes.hidden))
+        buffers.pack_backward_weights(weights, self._weights, self.sizes, head_rows)
+        return d_state, weights
 
-    def _weight_gradients(self):
-        """From the gradients of all pre-activations, which the walk has left in z and raw."""
-        walk, g, space, batch = self._walk, self._gradients, self._space, self._walk.batch
+    def _controller_gradients(self, tape):
+        """From the gradients of all pre-activations, which the kernels have left in z."""
+        g, space, batch = self._gradients, self._space, tape.batch
         none = g["bias_out"][:0]
-        for layer in range(self.layers):
-            below = walk.x if layer == 0 else walk.h[layer - 1, batch:]
-            weight_gradient(g[f"weight_ih_l{layer}"], g[f"bias_ih_l{layer}"], walk.z[layer], below, space)
-            if self.lstm:
-                weight_gradient(g[f"weight_hh_l{layer}"], none, walk.z[layer], walk.h[layer, :-batch], space)
-        weight_gradient(g["weight_heads"], g["bias_heads"], walk.raw, walk.h[-1, batch:], space)
+        for layer in range(self.sizes.layers):
+            below = tape.x if layer == 0 else tape.h[layer - 1, batch:]
+            weight_gradient(g[f"weight_ih_l{layer}"], g[f"bias_ih_l{layer}"], tape.z[layer], below, space)
+            if self.sizes.lstm:
+                weight_gradient(g[f"weight_hh_l{layer}"], none, tape.z[layer], tape.h[layer, :-batch], space)
 
-    def _start_gradients(self, state, learn_state):
-        g = self._gradients
-        if self.memory_start == "learned" and learn_state:
-            g["memory0"] += state.memory.sum(axis=0).T
-        if not (learn_state and self.learned_initial_state):
+    def _initial_state_gradients(self, d_state):
+        g, sizes = self._gradients, self.sizes
+        if self.options.memory_start == "learned":
+            g["memory0"] += d_state.memory[:, :, : sizes.rows].sum(axis=0).T
+        if not self.learned_initial_state:
             return
-        for layer in range(self.layers if self.lstm else 0):
-            g[f"h0_l{layer}"] += state.h[layer].sum(axis=0)
-            g[f"c0_l{layer}"] += state.c[layer].sum(axis=0)
-        g["reads0"] += state.reads.sum(axis=0).reshape(self.read_heads, -1)
-        d, start = state.weights.sum(axis=0), self._start_weights()
-        g["weights0"] += start * (d - (d * start).sum(axis=1, keepdims=True))
+        for layer in range(sizes.layers if sizes.lstm else 0):
+            g[f"h0_l{layer}"] += d_state.h[layer].sum(axis=0)
+            g[f"c0_l{layer}"] += d_state.c[layer].sum(axis=0)
+        g["reads0"] += d_state.reads.sum(axis=0).reshape(sizes.read_heads, -1)
+        d, initial = d_state.weights[:, :, : sizes.rows].sum(axis=0), self._initial_weights()
+        g["weights0"] += initial * (d - (d * initial).sum(axis=1, keepdims=True))
 
     # -- what happened ------------------------------------------------------------------------------------------------
 
-    def _trace_shapes(self):
-        """{name: function of the walk that gives the trace (T, B, ...)} of all that can be recorded."""
-        walk_names = {f"h_l{k}": lambda w, k=k: w.h[k, w.batch :] for k in range(self.layers)}
-        if self.lstm:
-            walk_names |= {f"c_l{k}": lambda w, k=k: w.c[k, w.batch :] for k in range(self.layers)}
-        kinds = (("read", slice(0, self.read_heads)), ("write", slice(self.read_heads, self.heads)))
-        for kind, which in kinds:
-            walk_names[f"{kind}_weights"] = lambda w, which=which: w.weights[w.batch :, which]
-            columns = {}
-            for head, quantity, place, size in self.emitted():
-                if head.startswith(kind):
-                    columns.setdefault(quantity, []).append(slice(place, place + size))
-            for quantity, places in columns.items():
-                walk_names[f"{kind}_{quantity}"] = lambda w, p=places: np.stack(
-                    [w.emitted[:, part] for part in p], axis=1
-                )
-        walk_names["reads"] = lambda w: w.reads[w.batch :].reshape(-1, self.read_heads, self.columns)
-        walk_names["memory"] = lambda w: w.memory[w.batch :].transpose(0, 2, 1)
-        return walk_names
+    @property
+    def trace_names(self):
+        """Names that `forward` can record: states of the controller, all that heads emit and do, reads and memory."""
+        return tuple(traces.trace_functions(self.sizes))
 
     def _records(self, record, lengths):
-        walk = self._walk
+        tape = self._tape
         wanted = {record} if isinstance(record, str) else set(record)
-        shapes = self._trace_shapes()
-        steps = walk.x.shape[0] // walk.batch
-        everything = "gates" in wanted
-        traces = {}
-        for name, take in shapes.items():
-            needed = name in wanted or (everything and name != "memory")
-            trace = take(walk) if needed else None
-            traces[name] = trace.reshape(steps, walk.batch, *trace.shape[1:]) if needed else None
-        return self._recorded(traces, record, {"gates": lambda name: name != "memory"}, lengths)
+        steps, found = tape.x.shape[0] // tape.batch, {}
+        for name, trace_of in traces.trace_functions(self.sizes).items():
+            found[name] = None
+            if name in wanted or ("gates" in wanted and name != "memory"):
+                trace = trace_of(tape)
+                found[name] = trace.reshape(steps, tape.batch, *trace.shape[1:])
+        return self._recorded(found, record, {"gates": lambda name: name != "memory"}, lengths)
 
     def not_finite(self):
-        """Tick, head and quantity of the first number of the last forward pass that is not finite, or None."""
-        if self._walk is None:
+        """Time step, head and quantity of the first number of the last forward pass that is not finite, or None."""
+        if self._tape is None:
             return None
         for segment in range(self._segments):
             if self._segments > 1:
-                self._forward(segment)
-            for t in range(self._walk.x.shape[0] // self._walk.batch):
-                for b in range(self._walk.batch):
-                    found = self._not_finite(t, b)
-                    if found:
-                        return f"{found} not finite at tick {segment * self._length + t} of sequence {b}"
+                self._unroll_segment(segment)
+            found = traces.first_not_finite(self.sizes, self._tape)
+            if found:
+                t, b, what = found
+                return f"{what} not finite at time step {segment * self._length + t} of sequence {b}"
         return None
-
-    def _not_finite(self, t, b):
-        """What is not finite in one tick of one sequence of the segment that was walked last, with its verb."""
-        walk = self._walk
-        if walk.lengths.size and t >= walk.lengths[b]:
-            return None
-        row, slot = t * walk.batch + b, (t + 1) * walk.batch + b
-        for layer in range(self.layers):
-            if not np.isfinite(walk.h[layer, slot]).all():
-                return f"controller layer {layer} is"
-        for head, quantity, place, size in self.emitted():
-            if not np.isfinite(walk.emitted[row, place : place + size]).all():
-                return f"the {quantity} of {head} is"
-        for head in range(self.heads):
-            if not np.isfinite(walk.weights[slot, head]).all():
-                name = f"read head {head}" if head < self.read_heads else f"write head {head - self.read_heads}"
-                return f"the weighting of {name} is"
-        return None if np.isfinite(walk.memory[slot]).all() else "the memory is"

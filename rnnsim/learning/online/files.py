@@ -1,22 +1,24 @@
 """Learners on disk: one safetensors file, from which a learner goes on bit for bit. Nothing is pickled.
 
-The file is a checkpoint as in `rnnsim.training.checkpoint`: the weights stand under their own names, so that every command that
+The file is a checkpoint as in `rnnsim.core.checkpoint`: the weights stand under their own names, so that every command that
 reads weights reads it; what the learner carries stands in ``window.*`` and its settings in ``progress``.
 """
 
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, NotRequired
 
+from rnnsim.core import checkpoint
+from rnnsim.core.code import Code
 from rnnsim.core.losses import Loss
 from rnnsim.core.reading import name_of, number, typed
-from rnnsim.core.registry import require
+from rnnsim.core.registry import described, require
 from rnnsim.learning import RULES
 from rnnsim.learning.online.learner import OnlineLearner
+from rnnsim.networks.files import network_of
 from rnnsim.optimizers import OPTIMIZERS
-from rnnsim.training import checkpoint
-from rnnsim.training.run import described
 
-_BUILT = {"name": str, "options": dict[str, Any]}
+_BUILT = {"name": str, "options": dict[str, Any], "source": NotRequired[dict[str, Any]]}
 _LEARNER = {"rule": _BUILT, "optimizer": _BUILT, "loss": Loss, "streams": int, "own": bool, "rng": int}
 _NUMBERS = {"items": int, "updates": int, "pending": int, "loss": str}
 
@@ -37,22 +39,22 @@ def save(learner, path):
     checkpoint.save(path, learner.net, window=parts["optimizer"], progress={"learner": settings, "numbers": numbers})
 
 
-def learner_from(path):
+def learner_from(path, code=(), accept_source=False):
     """The learner in a file that `Learner.save` wrote; it goes on bit for bit.
+
+    `code` and `accept_source` are as for `rnnsim.open_run`.
 
     Raises `RnnsimError` if the file is damaged or holds no learner.
     """
-    from rnnsim.networks import from_config
-
     stored = checkpoint.load(path)
     require(stored.progress.get("learner"), f"{path} holds weights, but no learner: Learner.save writes one")
     settings = typed(stored.progress["learner"], _LEARNER, name_of(path), "learner")
     numbers = typed(stored.progress["numbers"], _NUMBERS, name_of(path), "numbers")
     numbers["loss"] = number(numbers["loss"])
-    net = from_config(stored.network)
-    checkpoint.restore(net, stored, path)
+    net = network_of(stored, path, code, accept_source)
+    allowed = Code(Path(path).resolve().parent, code, accept_source)
     rule, optimizer = (
-        registry.build(settings[key]["name"], settings[key]["options"])
+        registry.build(allowed.name(registry, settings[key]), settings[key]["options"])
         for key, registry in (("rule", RULES), ("optimizer", OPTIMIZERS))
     )
     given = {key: settings[key] for key in ("streams", "rng", "own")}

@@ -23,7 +23,9 @@ from typing import Any, Literal, NamedTuple, NotRequired
 
 import numpy as np
 
+from rnnsim.core import plugins
 from rnnsim.core.reading import Damaged, cannot, name_of, parse_json, read_tensors
+from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
 
 FORMAT = "rnnsim 2"
@@ -37,6 +39,7 @@ NETWORK = {
     "options": NotRequired[dict[str, Any]],
     "dtype": NotRequired[Literal["float32", "float64"]],
     "tokens": NotRequired[bool],
+    "source": NotRequired[dict[str, Any]],
 }
 _NUMBER = int | float | None
 PROGRESS = {
@@ -134,8 +137,8 @@ def save(path, net, optimizer=None, state=None, memory=None, window=None, progre
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
-        "network": json.dumps(net.config),
-        "progress": json.dumps(progress or {}),
+        "network": json.dumps(as_python(net.full_config)),
+        "progress": json.dumps(as_python(progress or {})),
         "states": str(-1 if state is None else len(state)),
     }
     write_atomically(path, encoded(arrays, metadata | {"digest": _digest(arrays, metadata)}))
@@ -176,8 +179,12 @@ def load(path):
 
 
 def restore(net, checkpoint, path):
-    """Put the weights of a checkpoint into a network. Raises `RnnsimError` that names the first difference."""
-    different = difference(checkpoint.network, net.config)
+    """Put the weights of a checkpoint into a network. Raises `RnnsimError` that names the first difference.
+
+    Parameters that an older version had and that nothing read (`net.dropped_parameters`) are left out.
+    """
+
+    different = difference(comparable(checkpoint.network), comparable(net.full_config))
     for entry in net.layout:
         if different:
             break
@@ -188,13 +195,20 @@ def restore(net, checkpoint, path):
             different = f"{entry.name} has shape {list(array.shape)}, the network's has {list(entry.shape)}"
         elif array.dtype != net.theta.dtype:
             different = f"{entry.name} is {array.dtype}, the network's is {net.theta.dtype}"
-    extra = sorted(set(checkpoint.weights) - {entry.name for entry in net.layout})
+    extra = sorted(set(checkpoint.weights) - {entry.name for entry in net.layout} - set(net.dropped_parameters))
     if not different and extra:
         different = f"the network has no parameter {extra[0]}"
     if different:
         raise RnnsimError(f"{path} holds another network: {different}")
     for entry in net.layout:
         net.layout.view(net.theta, entry.name)[...] = checkpoint.weights[entry.name]
+
+
+def comparable(config):
+    """A part of a configuration without what may change: where code from outside is, and the digest of its source."""
+    if "source" not in config:
+        return config
+    return {**{key: value for key, value in config.items() if key != "source"}, "name": plugins.title(config["name"])}
 
 
 def difference(stored, given, path=""):

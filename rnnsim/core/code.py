@@ -1,0 +1,113 @@
+"""Code from outside that a run was made with: what of it may be executed when the run is opened.
+
+A run records where each of its parts came from and the SHA-256 of its source. Opening a run executes
+
+- nothing that lies inside the folder of the run, unless the user names that file himself;
+- nothing whose source differs from the recorded one, unless the user accepts that.
+
+So a run from somebody else does nothing by being opened: its code has to be given with `code` (``--code FILE.py``), and what is
+given is held against the record. Rnnsim's own parts are named by its registries and need none of this.
+"""
+
+import hashlib
+import warnings
+from pathlib import Path
+
+from rnnsim.core import plugins
+from rnnsim.errors import RnnsimError
+
+
+class Code:
+    """The code that a user gives for a run, and what he accepts.
+
+    folder : of the run, which nothing is executed from by itself; or None
+    files : source files that the user names
+    accept : whether a source that differs from the recorded one is executed, with a warning
+    """
+
+    def __init__(self, folder=None, files=(), accept=False):
+        self.folder = None if folder is None else Path(folder).resolve()
+        self.accept = accept
+        self.files = [plugins.read(path, "code") for path in ([files] if isinstance(files, (str, Path)) else files)]
+
+    def name(self, registry, part):
+        """The name under which a part of a configuration (name, source) is loaded from here: its own, or a given file's.
+
+        Nothing is executed. Raises `RnnsimError`, one line, for code that is missing, inside the folder or not the recorded one.
+        """
+        name, source = part["name"], part.get("source", {})
+        what = f"{registry.kind} {plugins.title(name)}" + ("" if self.folder is None else f" of {self.folder}")
+        if not plugins.is_place(name):
+            place = registry.plugin_place(name)
+            if place is None:
+                if source and name not in registry:
+                    raise RnnsimError(f"{what}: it came from {_words(source)}, which is not installed; {_GIVE}")
+                return name  # rnnsim's own, or unknown, which says who loads it
+            path, (module, attribute) = None, place.split(":")
+        else:
+            path, module, attribute = plugins.parse(name)
+        given = self._given(path, source)
+        if given:
+            (path, _, digest), name = given, f"{given[0]}:{attribute}"
+        else:
+            path = path or plugins.file_of_module(module)
+            if path is None:
+                raise RnnsimError(f"{what}: it came from {_words(source) or module}, which is not there; {_GIVE}")
+            path = Path(path).resolve()
+            if self.folder is not None and path.is_relative_to(self.folder):
+                raise RnnsimError(
+                    f"{what}: {path} lies inside the folder of the run, where nothing is executed; {_GIVE}"
+                )
+            if not path.is_file():
+                raise RnnsimError(f"{what}: there is no file {path}; {_GIVE}")
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        recorded = source.get("sha256")
+        if digest != recorded:
+            was = (
+                f"has the SHA-256 {digest[:12]}..., the recorded one is {recorded[:12]}..."
+                if recorded
+                else "is not recorded"
+            )
+            if not self.accept:
+                raise RnnsimError(f"{what}: the source in {path} {was}; {_GIVE}, or --accept-source to use it as it is")
+            warnings.warn(f"{what}: the source in {path} {was}; it is used, as was asked for", stacklevel=3)
+        return name
+
+    def _given(self, path, source):
+        """The given file that has the recorded content, or else the recorded name; None if there is none."""
+        for file in self.files:
+            if file[2] == source.get("sha256"):
+                return file
+        wanted = Path(source.get("file") or path or "").name or source.get("module", "").rpartition(".")[2] + ".py"
+        return next((file for file in self.files if file[0].name == wanted), None)
+
+    def trusted(self, config, registries):
+        """A configuration in which every part stands under the name that it is loaded by, without its source."""
+        config = dict(config)
+        for part, registry in registries.items():
+            if "name" in config.get(part, {}):
+                table = {key: value for key, value in config[part].items() if key != "source"}
+                config[part] = {**table, "name": self.name(registry, config[part])}
+        return config
+
+
+_GIVE = "give it with --code FILE.py"
+
+
+def _words(source):
+    """Where a source came from, in words."""
+    if "distribution" in source:
+        return f"{source['distribution']} {source.get('version', '')}".strip()
+    return source.get("file") or source.get("module", "")
+
+
+def changed(stored, given, parts):
+    """The first of the `parts` whose source differs between two configurations, in words, or ""."""
+    for part in parts:
+        before, now = (config.get(part, {}).get("source", {}) for config in (stored, given))
+        if before.get("sha256") != now.get("sha256"):
+            words = [
+                f"{_words(source) or 'rnnsim'} {source.get('sha256', '')[:12]}".strip() for source in (before, now)
+            ]
+            return f"the source of its {part} was {words[0]}, now it is {words[1]}"
+    return ""
