@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import Batch
 
 import rnnsim as rs
 from rnnsim import networks
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
@@ -47,7 +47,7 @@ def network(name, options, dtype="float32", seed=3):
 def batch_for(net, seed=0, steps=6, batch=3):
     rng = np.random.default_rng(seed)
     inputs = rng.integers(0, 5, (steps, batch)) if net.tokens else rng.normal(size=(steps, batch, 2))
-    return Batch(inputs, rng.uniform(0, 1, (steps, batch, net.n_outputs)))
+    return Sequences(inputs, rng.uniform(0, 1, (steps, batch, net.n_outputs)))
 
 
 def learned(net, steps=5):

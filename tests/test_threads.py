@@ -5,9 +5,9 @@ import threading
 
 import numpy as np
 import pytest
-from cases import Batch
 
 import rnnsim as rs
+from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.core.threads import exclusive
 from rnnsim.networks import NETWORKS, build, options_of
@@ -54,7 +54,7 @@ def batches(count, seed=0):
     """Batches of different shapes, as threads of a server would have them."""
     rng = np.random.default_rng(seed)
     shapes = [(int(rng.integers(1, 30)), int(rng.integers(1, 4))) for _ in range(count)]
-    return [Batch(rng.normal(size=(*shape, 3)), rng.normal(size=(*shape, 2))) for shape in shapes]
+    return [Sequences(rng.normal(size=(*shape, 3)), rng.normal(size=(*shape, 2))) for shape in shapes]
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -38,9 +38,7 @@ class OnlineLearner(Learner):
 
     def __init__(self, net, rule="rtrl", optimizer=None, loss=None, streams=1, rng=0, own=False):
         self.net = net
-        self.turn = (
-            net.turn
-        )  # the network's lock: what other threads do with the network waits for a step, and it for them
+        self.turn = net.turn  # its lock: a step and what other threads do with the network wait for each other
         self.rule = rule = RULES.build(rule) if isinstance(rule, str) else rule
         require(
             isinstance(rule, OnlineRule),
