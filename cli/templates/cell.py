@@ -20,11 +20,14 @@ from rnnsim.core.vmath import sigmoid, tanh
 
 
 class Tape(NamedTuple):
-    """A forward pass, as the backward pass needs it. Row b of time step t is row t * batch + b; h has one step more."""
+    """A forward pass, as the backward pass needs it. Row b of time step t is row t * batch + b; h has one step more.
+
+    Rows of h are padded to P numbers, whole vectors; the first H of them are the units.
+    """
 
     x: np.ndarray  # (T * B, I)
     gates: np.ndarray  # (T * B, 2 H): z and c; after the backward pass the gradients of their pre-activations
-    h: np.ndarray  # ((T + 1) * B, at least H)
+    h: np.ndarray  # ((T + 1) * B, P)
     weight_ih: np.ndarray  # (2 H, I)
     weight_hh: np.ndarray  # (2 H, H)
     bias: np.ndarray  # (2 H)
@@ -36,7 +39,7 @@ class Tape(NamedTuple):
 @jit_exact
 def _gates(gates, x, h, weight_ih, weight_hh, bias):
     """gates (2 H) = z, c of one row and time step."""
-    n = h.size
+    n = weight_hh.shape[1]
     for k in range(2 * n):
         a = bias[k]
         for i in range(x.size):
@@ -49,11 +52,11 @@ def _gates(gates, x, h, weight_ih, weight_hh, bias):
 @jit_exact
 def _forward(tape):
     """All time steps of all rows: fills gates and h."""
-    steps, n = tape.x.shape[0] // tape.batch, tape.gates.shape[1] // 2
+    steps, n = tape.x.shape[0] // tape.batch, tape.weight_hh.shape[1]
     for s in range(steps):
         now, before, after = sequence.place(s, steps, tape.batch, tape.reverse)
         for b in range(tape.batch):
-            gates, old, new = tape.gates[now + b], tape.h[before + b, :n], tape.h[after + b, :n]
+            gates, old, new = tape.gates[now + b], tape.h[before + b], tape.h[after + b]
             if sequence.ended(tape.lengths, b, now // tape.batch):
                 new[:] = old
                 gates[:] = 0
@@ -69,7 +72,7 @@ def _backward(tape, dh, dy):
 
     dy (T * B, H) is the gradient of the outputs from above, or empty.
     """
-    steps, n = tape.x.shape[0] // tape.batch, tape.gates.shape[1] // 2
+    steps, n = tape.x.shape[0] // tape.batch, tape.weight_hh.shape[1]
     for s in range(steps - 1, -1, -1):
         now, before, _ = sequence.place(s, steps, tape.batch, tape.reverse)
         for b in range(tape.batch):
@@ -156,7 +159,7 @@ class MyCell(interface.Cell):
         return self.outputs(h, steps, batch, reverse)
 
     def state_slots(self):
-        """(state arrays, B, reverse) of the last pass."""
+        """(state arrays ((T + 1) * B, P), B, reverse) of the last pass."""
         return [self._tape.h], self._tape.batch, self._tape.reverse
 
     def backward(self, dy, d_state, dx=None):
@@ -165,8 +168,10 @@ class MyCell(interface.Cell):
         rows = tape.x.shape[0]
         dy = self.buffer("none", 0, self.hidden) if dy is None else dy.reshape(rows, self.hidden)
         _backward(tape, d_state[0], dy)
-        before = interface.states_before(tape.h, rows // tape.batch, tape.batch, tape.reverse)
-        weight_gradient(gradients["weight_hh"], gradients["bias_ih"], tape.gates, before, self.scratch)
+        before = self.units(interface.states_before(tape.h, rows // tape.batch, tape.batch, tape.reverse))
+        weight_gradient(
+            gradients["weight_hh"], gradients["bias_ih"], tape.gates, np.ascontiguousarray(before), self.scratch
+        )
         weight_gradient(gradients["weight_ih"], gradients["bias_ih"][:0], tape.gates, tape.x, self.scratch)
         if dx is not None:
             panels = packed(self.space, "panels_dx", tape.weight_ih)
