@@ -19,7 +19,7 @@ WILD = {**SETTINGS, "optimizer": {"name": "sgd", "options": {"learning_rate": 1e
 
 TINY = Experiment(
     name="tiny",
-    about="a delay of two ticks",
+    about="a delay of two time steps",
     paper="nobody: Nowhere, 2000",
     arms=(
         Arm(
