@@ -323,7 +323,7 @@ def test_folders_of_others_are_left_alone():
         reproduce(TINY, seeds=1, out="full")
     Path("damaged").mkdir()
     Path("damaged", "results.json").write_text('{"experiment": ')
-    with pytest.raises(RnnsimError, match="results.json is damaged; move it away"):
+    with pytest.raises(RnnsimError, match="results.json is damaged: no JSON at line 1, .*; move it away"):
         reproduce(TINY, seeds=1, out="damaged")
     Path("file").write_text("")
     with pytest.raises(RnnsimError, match="cannot make the folder file"):

@@ -159,7 +159,7 @@ class Store:
             self._write()
             return
         except Damaged as error:
-            raise Damaged(f"{error}; move the file away to start again") from None
+            raise Damaged(f"{error}; move it away to start again") from None
         self._data.setdefault("first_seeds", {record["arm"]: 1 for record in self.records})
         # New arms may be added; those that are stored have to be the same.
         stored = {key: self._data[key] for key in ("experiment", "quick")}
