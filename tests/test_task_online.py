@@ -63,13 +63,13 @@ def test_streams_go_on_however_they_are_cut(name):
 
 
 def test_trainings_may_share_a_stream_task():
-    """Turn by turn and in threads, each going on where it was, without walking from the first tick again."""
-    walked = []
+    """Turn by turn and in threads, each going on where it was, without unrolling from the first time step again."""
+    unrolled = []
 
     class Counted(ContinualReber):
-        def stretch(self, key, tick, size, state):
-            walked.append(tick)
-            return super().stretch(key, tick, size, state)
+        def stretch(self, key, time_step, size, state):
+            unrolled.append(time_step)
+            return super().stretch(key, time_step, size, state)
 
     task = Counted(steps=5)
     alone = {seed: ContinualReber(steps=200).training_batch(seed, 0, 2).inputs for seed in range(8)}
@@ -77,7 +77,7 @@ def test_trainings_may_share_a_stream_task():
     for step in range(40):
         for seed in shared:
             shared[seed].append(task.training_batch(seed, step, 2).inputs)
-    assert all(np.array_equal(np.concatenate(shared[seed]), alone[seed]) for seed in alone) and len(walked) == 320
+    assert all(np.array_equal(np.concatenate(shared[seed]), alone[seed]) for seed in alone) and len(unrolled) == 320
 
     def training(seed):
         return np.concatenate([task.training_batch(seed, step, 2).inputs for step in range(40)])
@@ -100,7 +100,7 @@ def test_add(t1, t2, hold):
     for i in range(late, len(bits)):
         assert np.array_equal(labels[i * hold], 0.5 + bits[i - t1] / 2 - bits[i - t2] / 4)
     assert abs(bits.mean() - 0.5) < 5 * 0.5 / math.sqrt(bits.size)
-    # Bits from before the first tick are as random as the others.
+    # Bits from before the first time step are as random as the others.
     early = Add(t1=t1, t2=t2, steps=1).training_batch(1, 0, 20000).targets[0, :, 0]
     count = np.bincount((early * 4).astype(int), minlength=5)[1:]
     assert np.abs(count - 5000).max() < 5 * math.sqrt(5000)
@@ -111,7 +111,7 @@ def test_floors_of_add():
     figures = {"none": 0.6616, "first": 0.5192, "second": 0.6277, "both": 0.4545}
     assert found == pytest.approx(figures, abs=1e-4)
     assert Add().trivial_loss == found["none"]
-    # The same by regression: the mean label given what is known, over many ticks.
+    # The same by regression: the mean label given what is known, over many time steps.
     x, y = read(Add(t1=1, t2=2, steps=1000), size=200)
     known = {"none": 0 * x[2:, :, 0], "first": x[1:-1, :, 0], "second": x[:-2, :, 0]}
     known["both"] = known["first"] + 2 * known["second"]
@@ -174,14 +174,14 @@ def test_the_network_is_the_system():
     assert net.trainable.sum() == 1 and net.theta[net.trainable] == [0.3]
     found = net.forward(np.ones((80, 1, 1))).outputs[:, 0, 0]
     s = np.zeros(23)
-    for t in range(1, 80):  # theta is there one tick later than in the equations
+    for t in range(1, 80):  # theta is there one time step later than in the equations
         s = a @ s + 0.3 * v
         assert found[t] == pytest.approx(s[0], abs=1e-12)
 
 
-def slope(rule, options, ticks=600):
+def slope(rule, options, time_steps=600):
     """The gradient of theta that a rule finds at rest, at theta = 1/2: s_1 - 1 = -4."""
-    net, task = network(), InfluenceBalancing(steps=ticks)
+    net, task = network(), InfluenceBalancing(steps=time_steps)
     batch = task.training_batch(0, 0, 1)
     state = net.evaluate(batch, task.loss).state
     found = []
@@ -193,7 +193,7 @@ def slope(rule, options, ticks=600):
 def test_short_horizons_have_the_wrong_sign():
     a, v = system()
     for horizon in (2, 5, 11, 20, 60, 600):
-        # What theta did to s_1 within the horizon: one tick to arrive, then A again and again. The loss is (s_1 - 1)^2.
+        # What theta did to s_1 within the horizon: one time step to arrive, then powers of A. The loss is (s_1 - 1)^2.
         pushes = [np.linalg.matrix_power(a, k)[0] @ v for k in range(horizon - 1)]
         expected = 2 * -4 * sum(pushes)
         assert slope("tbptt", {"horizon": horizon, "every": 1}) == pytest.approx(expected, rel=1e-9)
@@ -204,11 +204,11 @@ def test_short_horizons_have_the_wrong_sign():
 
 
 def test_rtrl_solves_influence_balancing_and_a_short_horizon_does_not():
-    for rule, options, ticks, fine in (
+    for rule, options, time_steps, fine in (
         ("rtrl", {"every": 1}, 20000, True),
         ("tbptt", {"horizon": 10, "every": 1}, 2000, False),
     ):
-        net, task = network(), InfluenceBalancing(steps=ticks)
+        net, task = network(), InfluenceBalancing(steps=time_steps)
 
         def descend(gradient, net=net):
             net.theta -= 1e-4 * gradient * net.trainable

@@ -10,7 +10,7 @@ def objective(net, batch, loss=None):
     """f(theta) -> (loss, gradient) in float64, for ``scipy.optimize.minimize(f, net.theta, jac=True, method=...)``.
 
     `batch` has inputs, targets, weights and lengths as tasks make them (`rnnsim.tasks.Sequences`); `loss` is a
-    `rnnsim.core.losses.Loss`, by default squared error summed over ticks and averaged over sequences. The gradient is a
+    `rnnsim.core.losses.Loss`, by default squared error summed over time steps and averaged over sequences. The gradient is a
     copy, as SciPy's line searches keep old ones; entries of frozen connections are zero. Each call leaves its theta in the
     network. Raises `RnnsimError` if the network is not float64: line searches need more digits than float32 has.
 

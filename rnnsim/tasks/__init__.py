@@ -10,7 +10,7 @@ from rnnsim.core.registry import Registry
 TASKS = Registry(
     "task",
     {
-        "xor": ("rnnsim.tasks.xor:XOR", "XOR of two random bits, some ticks later (Williams & Zipser 1989)"),
+        "xor": ("rnnsim.tasks.xor:XOR", "XOR of two random bits, some time steps later (Williams & Zipser 1989)"),
         "sequence-recognition": (
             "rnnsim.tasks.sequence_recognition:SequenceRecognition",
             "say when a was followed by b, at any distance (Williams & Zipser 1989)",

@@ -1,18 +1,18 @@
 """Your own arrays: sequences, or one long series, from files or from Python.
 
 Inputs
-    (T, N, n)    N sequences of T ticks with n features, time first
+    (T, N, n)    N sequences of T time steps with n features, time first
     (T, N)       the same, whole-number symbols: with tokens=True only
-    (T, n)       one long series, a row a tick
+    (T, n)       one long series, a row a time step
     (T,)         the same with one feature; with tokens=True a series of symbols
-    .csv         one long series: rows are ticks, columns features
+    .csv         one long series: rows are time steps, columns features
 
-Targets, for N sequences and for one series of T ticks
-    (T, N, K)    (T, K)    K numbers at every tick
-    (T, N)       (T,)      a class, or one number, at every tick
+Targets, for N sequences and for one series of T time steps
+    (T, N, K)    (T, K)    K numbers at every time step
+    (T, N)       (T,)      a class, or one number, at every time step
     (N, K)                 K numbers at the end of a sequence
     (N,)                   a class, or one number, at the end of a sequence
-    absent                 the input of the next tick
+    absent                 the input of the next time step
 
 Losses
     squared_error    any numbers
@@ -20,13 +20,13 @@ Losses
     softmax          classes 0, 1, 2, ... (whole numbers) or, with an axis K, shares that add up to 1; logits
     auto             softmax for whole numbers without an axis K and for the next symbol, else squared_error
 
-Losses are means over counted ticks, or over sequences if the target stands at the end.
+Losses are means over counted time steps, or over sequences if the target stands at the end.
 
 An .npz file has the arrays `inputs` and, all optional, `targets`, `lengths` (N,) and `weights` (T, N) or, of a series, (T,):
-ticks beyond the length of a sequence or with weight 0 are not counted. What stands beyond a length does not matter.
+time steps beyond the length of a sequence or with weight 0 are not counted. What stands beyond a length does not matter.
 
 Sequences are shuffled once, always in the same way, and the last ones held out for the splits "test" and "validation". A
-series is held out at its end, and cut into windows of `steps` ticks that start from a network at rest.
+series is held out at its end, and cut into windows of `steps` time steps that start from a network at rest.
 """
 
 from typing import Literal
@@ -52,10 +52,10 @@ class Arrays(ExampleTask):
     target_columns : columns of a .csv file of inputs that are the targets; names, or numbers from 1
     tokens : the inputs are whole-number symbols 0, 1, 2, ...
     loss : "squared_error", "bernoulli", "softmax" or "auto"
-    when : targets at "every" tick or for the "last" one, where the shape leaves it open
+    when : targets at "every" time step or for the "last" one, where the shape leaves it open
     classes : how many classes there are; 0: as many as the targets show
-    steps : ticks of a window of a series
-    stride : ticks from the start of a window to the start of the next in the training part; 0: `steps`
+    steps : time steps of a window of a series
+    stride : time steps from the start of a window to the start of the next in the training part; 0: `steps`
     test, validation : shares that are held out
     shuffle : False: sequences are held out from the end of the file as it is
 
@@ -134,7 +134,7 @@ class Arrays(ExampleTask):
         require(fits, f"{name}: inputs of shape {inputs.shape}, expected {expected}")
         require(inputs.size > 0, f"{name}: inputs of shape {inputs.shape} are empty")
         self._series = inputs.ndim < axes
-        self._ticks, self._count = len(inputs), 1 if self._series else inputs.shape[1]
+        self._time_steps, self._count = len(inputs), 1 if self._series else inputs.shape[1]
         if fields["lengths"] is not None:
             self._take_lengths(fields["lengths"])
         if self.tokens:
@@ -154,17 +154,17 @@ class Arrays(ExampleTask):
         require(not self._series, f"{name}: lengths, but the inputs are one series; sequences have one axis more")
         require(lengths.shape == shape, f"{name}: lengths of shape {lengths.shape}, expected {shape}")
         lengths = whole_numbers(f"{name}: lengths", lengths).astype(np.int64)
-        fits = lengths.min() >= 1 and lengths.max() <= self._ticks
+        fits = lengths.min() >= 1 and lengths.max() <= self._time_steps
         found = f"lengths from {lengths.min()} to {lengths.max()}"
-        require(fits, f"{name}: {found}, expected 1 to {self._ticks}, the ticks of the inputs")
+        require(fits, f"{name}: {found}, expected 1 to {self._time_steps}, the time steps of the inputs")
         self._lengths = lengths
 
     def _inside(self):
-        """(T, N) or, of a series, (T,): whether a tick is not beyond its sequence."""
+        """(T, N) or, of a series, (T,): whether a time step is not beyond its sequence."""
         if self._series:
-            return np.ones(self._ticks, bool)
-        lengths = np.full(self._count, self._ticks) if self._lengths is None else self._lengths
-        return np.arange(self._ticks)[:, np.newaxis] < lengths
+            return np.ones(self._time_steps, bool)
+        lengths = np.full(self._count, self._time_steps) if self._lengths is None else self._lengths
+        return np.arange(self._time_steps)[:, np.newaxis] < lengths
 
     def _without_rest(self, array):
         """The array (T, N, ...) with zeros beyond the lengths, where anything may stand."""
@@ -185,7 +185,7 @@ class Arrays(ExampleTask):
             targets = self._without_rest(targets)
         require(
             self._when == "every" or self._weights is None,
-            f"{self._file}: weights belong to targets at every tick, these stand at the end",
+            f"{self._file}: weights belong to targets at every time step, these stand at the end",
         )
         if loss == "softmax" and not vectors:
             self._targets = whole_numbers(f"{name}: targets", targets)
@@ -197,41 +197,43 @@ class Arrays(ExampleTask):
 
     def _reading(self, targets, loss, when):
         """(when, whether there is an axis K) of targets, by their shape."""
-        ticks, count, shape = self._ticks, self._count, targets.shape
+        time_steps, count, shape = self._time_steps, self._count, targets.shape
         if self._series:
-            known = {("every", False): (ticks,), ("every", True): (ticks, "K")}
+            known = {("every", False): (time_steps,), ("every", True): (time_steps, "K")}
         else:
             known = {
-                ("every", False): (ticks, count),
-                ("every", True): (ticks, count, "K"),
+                ("every", False): (time_steps, count),
+                ("every", True): (time_steps, count, "K"),
                 ("last", False): (count,),
                 ("last", True): (count, "K"),
             }
         known = {reading: wanted for reading, wanted in known.items() if when in ("auto", reading[0])}
         name, expected = self._target_file, " or ".join(str(wanted).replace("'", "") for wanted in known.values())
-        require(known, f"when={when}: targets of a series stand at every tick")
+        require(known, f"when={when}: targets of a series stand at every time step")
         found = [
             reading
             for reading, wanted in known.items()
             if len(wanted) == len(shape) and all(n in ("K", m) for n, m in zip(wanted, shape))
         ]
         require(found, f"{name}: targets of shape {shape} do not fit inputs {self._inputs.shape}, expected {expected}")
-        # As many ticks as sequences: whole numbers are then classes at every tick, anything else must be told.
+        # As many time steps as sequences: whole numbers are then classes at every time step, anything else must be told.
         clear = len(found) == 1 or (targets.dtype.kind in "iu" and loss in ("auto", "softmax"))
-        require(clear, f"{name}: targets of shape {shape} may stand at every tick or at the end, say which by when=")
+        require(
+            clear, f"{name}: targets of shape {shape} may stand at every time step or at the end, say which by when="
+        )
         return found[0]
 
     def _take_next(self, loss, when):
-        """Without targets the inputs are moved against themselves by a tick."""
-        require(when != "last", "when=last: the next tick is predicted at every tick; give targets")
+        """Without targets the inputs are moved against themselves by a time step."""
+        require(when != "last", "when=last: the next time step is predicted at every time step; give targets")
         self._when, self._kind = "every", loss
         if loss == "auto":
             self._kind = "softmax" if self.tokens else "squared_error"
         require(not self.tokens or self._kind == "softmax", f"loss={loss}: the next symbol needs loss=softmax")
-        shortest = self._ticks if self._lengths is None else self._lengths.min()
-        require(shortest >= 2, f"{self._file}: a sequence of 1 tick has no next one to predict; expected targets")
+        shortest = self._time_steps if self._lengths is None else self._lengths.min()
+        require(shortest >= 2, f"{self._file}: a sequence of 1 time step has no next one to predict; expected targets")
         self._targets, self._inputs = self._inputs[1:], self._inputs[:-1]
-        self._ticks, self.n_outputs = self._ticks - 1, self.n_inputs
+        self._time_steps, self.n_outputs = self._time_steps - 1, self.n_inputs
         if self._weights is not None:
             self._weights = self._weights[1:]
         if self._lengths is not None:
@@ -268,18 +270,19 @@ class Arrays(ExampleTask):
         self.split(order[: count - held], order[count - held :], kept)
 
     def _cut(self, test, validation, stride):
-        """A series: every window is an example; those of different parts have no tick in common."""
-        steps, ticks = self._steps, self._ticks
-        held, kept = round(test * ticks), round(validation * ticks)
-        last, starts = ticks - held - kept, []
+        """A series: every window is an example; those of different parts have no time step in common."""
+        steps, time_steps = self._steps, self._time_steps
+        held, kept = round(test * time_steps), round(validation * time_steps)
+        last, starts = time_steps - held - kept, []
         for part, first, end, move in (
             ("training", 0, last, stride),
             ("validation", last, last + kept, steps),
-            ("test", last + kept, ticks, steps),
+            ("test", last + kept, time_steps, steps),
         ):
             long_enough = end - first >= steps or (end == first and part != "training")
             require(
-                long_enough, f"{self._file}: {end - first} ticks for the {part} part, expected at least steps={steps}"
+                long_enough,
+                f"{self._file}: {end - first} time steps for the {part} part, expected at least steps={steps}",
             )
             starts.append(np.arange(first, end - steps + 1, move))
         self._starts = np.concatenate(starts)
@@ -292,9 +295,9 @@ class Arrays(ExampleTask):
             weights = None if self._weights is None else self._weights[places]
             return Sequences(self._inputs[places], self._targets[places], weights)
         lengths = None if self._lengths is None else self._lengths[rows]
-        ticks = self._ticks if lengths is None else lengths.max()
+        time_steps = self._time_steps if lengths is None else lengths.max()
         inputs, targets, weights = (
-            None if array is None else np.take(array[:ticks], rows, axis=1)
+            None if array is None else np.take(array[:time_steps], rows, axis=1)
             for array in (self._inputs, self._targets if self._when == "every" else None, self._weights)
         )
         return Sequences(inputs, self._targets[rows] if targets is None else targets, weights, lengths)
@@ -305,7 +308,7 @@ class Arrays(ExampleTask):
         """The loss of the best constant output on the training part: the mean, or the shares, of the targets."""
         targets, rows = self._targets, self.train_rows
         if self._series:
-            counts = np.zeros(self._ticks)
+            counts = np.zeros(self._time_steps)
             np.add.at(counts, self._starts[rows] + np.arange(self._steps)[:, np.newaxis], 1)
             counts *= 1 if self._weights is None else self._weights
         elif self._when == "every":

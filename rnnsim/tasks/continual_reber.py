@@ -1,19 +1,19 @@
 """Embedded Reber strings without an end: the continual task of Gers, Schmidhuber & Cummins 2000 (Neural Computation 12(10)).
 
 Strings of the embedded Reber grammar (`rnnsim.tasks.reber`), one behind the other, and no sign where one ends but the symbols
-E and B themselves. A stream begins with the B of a string. Symbols come one-hot; at every tick the target is the set of all
+E and B themselves. A stream begins with the B of a string. Symbols come one-hot; at every time step the target is the set of all
 symbols that may come next, 1 for each of them (one or two) and 0 for the others.
 
-A prediction is right if all seven outputs are within .49 of these targets, a sequence (the ticks of one stream in one batch)
-if all its predictions are; `right` says it tick by tick. The paper ends a training stream at the first wrong prediction. That
+A prediction is right if all seven outputs are within .49 of these targets, a sequence (the time steps of one stream in one batch)
+if all its predictions are; `right` says it time step by time step. The paper ends a training stream at the first wrong prediction. That
 bound only makes sense for sets of symbols: where two symbols are equally likely, no outputs could be within .49 of the one
-that happens to come every time, and every stream would end at its second tick. The symbols that did come are the inputs of
-the next tick.
+that happens to come every time, and every stream would end at its second time step. The symbols that did come are the inputs of
+the next time step.
 
 Solved: a million successive right predictions, the paper's "perfect" (there with the weights held still, on fresh streams).
 
 loss="squared_error": outputs between 0 and 1; "bernoulli": logits, in bits. Trivial loss: that of the constants q, the shares
-of ticks at which a symbol may come next.
+of time steps at which a symbol may come next.
 """
 
 import math
@@ -31,11 +31,11 @@ from rnnsim.tasks.streams import StreamTask, entropy_of, stream_end
 
 
 @jit_exact
-def _read(inputs, targets, states, key, tick):
+def _read(inputs, targets, states, key, time_step):
     """inputs, targets (T, B, 7) from zeros; the states go on by T. Draw i of a stream decides about its symbol i."""
     for t in range(inputs.shape[0]):
         for b in range(states.size):
-            way = go_on(states[b], key, b, tick + t)
+            way = go_on(states[b], key, b, time_step + t)
             inputs[t, b, CHOICES[states[b], way, 0]] = 1
             states[b] = CHOICES[states[b], way, 1]
             for k in range(7):
@@ -49,7 +49,7 @@ class ContinualReber(StreamTask):
 
     Parameters
     ----------
-    steps : ticks of a batch; the streams go on in the next one
+    steps : time steps of a batch; the streams go on in the next one
     loss : "squared_error" or "bernoulli"
     stop_error : a stream ends after the first time step with such an error, and the next one begins; None: errors end no stream
     stream_length : and after so many time steps; 0: 100,000 with a stop_error, else never
@@ -85,10 +85,10 @@ class ContinualReber(StreamTask):
     def begin(self, key, size):
         return (np.zeros(size, np.int64),)
 
-    def stretch(self, key, tick, size, state):
+    def stretch(self, key, time_step, size, state):
         inputs = np.zeros((self.steps, size, 7), np.float32)
         targets = np.empty((self.steps, size, 7), np.float32)
-        _read(inputs, targets, *state, key, tick)
+        _read(inputs, targets, *state, key, time_step)
         return Sequences(inputs, targets)
 
     def right(self, outputs, batch):

@@ -1,14 +1,14 @@
 """Temporal order without an end: the continual, noisy task of Gers, Schmidhuber & Cummins 2000 (Neural Computation 12(10)).
 
 Sequences of experiment 6b of 1997 (`rnnsim.tasks.temporal_order`), one behind the other, and no sign where one ends but its
-symbol B. At every B the class of the sequence that ends there is asked for, one-hot; no other tick is counted, and nothing is
+symbol B. At every B the class of the sequence that ends there is asked for, one-hot; no other time step is counted, and nothing is
 reset.
 
-A class is right if all outputs are within .3 of their targets. A sequence (the ticks of one stream in one batch) is right if
+A class is right if all outputs are within .3 of their targets. A sequence (the time steps of one stream in one batch) is right if
 all classes in it are. The paper's streams have 100 sequences; solved (our reading of its tests, 10 streams of 100 sequences):
-all of the last 1000 sequences right, taken as the ticks that they fill on average.
+all of the last 1000 sequences right, taken as the time steps that they fill on average.
 
-loss="squared_error": one output a class, in the unit of one counted tick; "softmax": class numbers as targets, nats, right is
+loss="squared_error": one output a class, in the unit of one counted time step; "softmax": class numbers as targets, nats, right is
 what is most probable. Trivial loss: that of temporal order, 1 - 1/K or log K for K classes.
 """
 
@@ -80,7 +80,7 @@ class ContinualTemporalOrder(StreamTask):
     ----------
     symbols : relevant symbols, 2, 3 or 4; K = 2^symbols classes. The paper has 3
     length : the shortest length of a sequence, at least 20
-    steps : ticks of a batch; the streams go on in the next one
+    steps : time steps of a batch; the streams go on in the next one
     loss : "squared_error" or "softmax"
     stop_error : a stream ends after the first time step with such an error, and the next one begins; None: errors end no stream
     stream_length : and after so many time steps; 0: 100,000 with a stop_error, else never
@@ -120,7 +120,7 @@ class ContinualTemporalOrder(StreamTask):
     def begin(self, key, size):
         return (np.zeros((size, 2), np.int64),)
 
-    def stretch(self, key, tick, size, state):
+    def stretch(self, key, time_step, size, state):
         inputs = np.zeros((self.steps, size, 8), np.float32)
         classes, weights = np.zeros((self.steps, size), np.int32), np.zeros((self.steps, size), np.float32)
         _read(inputs, classes, weights, *state, key, self.length, self._zones)

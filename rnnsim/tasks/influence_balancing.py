@@ -5,7 +5,7 @@ A linear system with one trained parameter theta is to hold its first number at 
     s(t) = A s(t-1) + theta v             A: 1/2 on the diagonal and right above it, 23 numbers
     v = (+1, ten times; -1, thirteen times)
 
-theta pushes s_1 up within ten ticks, but what comes along the chain from the last thirteen outweighs that: at rest s_1 = -6 theta
+theta pushes s_1 up within ten time steps, but what comes along the chain from the last thirteen outweighs that: at rest s_1 = -6 theta
 (`at_rest`). The gradient over a short horizon has the wrong sign, and theta, which starts at 1/2, runs away from the solution
 -1/6; rules that keep the whole influence (RTRL; UORO, without bias) come to it.
 
@@ -29,10 +29,10 @@ POSITIVE, NEGATIVE = 10, 13
 
 
 @jit_exact
-def _draw(targets, key, tick, noise):
+def _draw(targets, key, time_step, noise):
     for b in range(targets.shape[1]):
         for t in range(targets.shape[0]):
-            targets[t, b, 0] = 1 + noise * normal(key, b, tick + t)
+            targets[t, b, 0] = 1 + noise * normal(key, b, time_step + t)
 
 
 def system(positive=POSITIVE, negative=NEGATIVE):
@@ -74,7 +74,7 @@ def network(theta=0.5, positive=POSITIVE, negative=NEGATIVE, dtype="float64"):
     """The system as a `rnnsim` network with one trained weight.
 
     Units 0 .. n-1 are s, joined by A. Unit n is theta: its only connection is the trained one from the constant input; v
-    leads from it into the chain, so a change of theta arrives one tick later than in the equations. All connections but
+    leads from it into the chain, so a change of theta arrives one time step later than in the equations. All connections but
     the trained one are frozen, or absent where A and v have none.
 
     >>> net = network()
@@ -101,7 +101,7 @@ class InfluenceBalancing(StreamTask):
     Parameters
     ----------
     noise : deviation of the noise on the target, at least 0
-    steps : ticks of a batch; the streams go on in the next one
+    steps : time steps of a batch; the streams go on in the next one
 
     >>> batch = InfluenceBalancing(steps=3).training_batch(0, 0, 1)
     >>> batch.inputs[:, 0, 0].tolist(), batch.targets[:, 0, 0].tolist()
@@ -120,7 +120,7 @@ class InfluenceBalancing(StreamTask):
         self.noise, self.steps = float(noise), at_least("steps", steps, 1)
         self.trivial_loss = self.noise**2
 
-    def stretch(self, key, tick, size, state):
+    def stretch(self, key, time_step, size, state):
         targets = np.empty((self.steps, size, 1), np.float32)
-        _draw(targets, key, tick, self.noise)
+        _draw(targets, key, time_step, self.noise)
         return Sequences(np.ones((self.steps, size, 1), np.float32), targets)

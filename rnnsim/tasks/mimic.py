@@ -8,7 +8,7 @@ A target network with its own fixed weights sees fair bits x, and its outputs ar
 All sizes are 32 in the published runs. A network of the same kind and size can do it exactly. Squared error, summed over the
 outputs. The target network depends on `target_seed` alone, not on the seed of the training. There is no criterion.
 
-Trivial loss: the variance of the targets, which has no closed form; it is measured on 4000 streams of 50 ticks when it is asked
+Trivial loss: the variance of the targets, which has no closed form; it is measured on 4000 streams of 50 time steps when it is asked
 for, good to about half a percent.
 """
 
@@ -24,7 +24,7 @@ from rnnsim.core.rng import integer, normal, stream_key
 from rnnsim.core.vmath import tanh
 from rnnsim.tasks.streams import StreamTask
 
-_BEFORE = 30  # ticks before the first one: the target network has forgotten that it began at 0
+_BEFORE = 30  # time steps before the first one: the target network has forgotten that it began at 0
 
 
 @jit_exact
@@ -35,7 +35,7 @@ def _normals(values, key, part, scale):
 
 
 @jit_exact
-def _run(inputs, targets, states, key, tick, w, v, b, u, c):
+def _run(inputs, targets, states, key, time_step, w, v, b, u, c):
     """inputs (T, B, I), targets (T, B, K), states (B, n) float64; w, v, u transposed: the row of a source feeds all units.
 
     Sums go source by source in a fixed order, so the targets have the same bits with and without the compiler.
@@ -45,7 +45,7 @@ def _run(inputs, targets, states, key, tick, w, v, b, u, c):
         for t in range(inputs.shape[0]):
             total = b.copy()
             for i in range(width):
-                x = integer(key, s, (tick + t) * width + i, 2)
+                x = integer(key, s, (time_step + t) * width + i, 2)
                 inputs[t, s, i] = x
                 if x:
                     total += v[i]
@@ -79,7 +79,7 @@ class Mimic(StreamTask):
     ----------
     hidden, inputs, outputs : sizes of the target network
     target_seed : of its weights
-    steps : ticks of a batch; the streams go on in the next one
+    steps : time steps of a batch; the streams go on in the next one
 
     >>> task = Mimic(hidden=4, inputs=3, outputs=2)
     >>> bool(np.allclose(task.weights["W"] @ task.weights["W"].T, np.eye(4)))
@@ -112,22 +112,22 @@ class Mimic(StreamTask):
     def begin(self, key, size):
         states = np.zeros((size, self.weights["W"].shape[0]))
         early = np.empty((_BEFORE, size, self.n_inputs), np.float32)
-        # Ticks from 2^40 on, which no training reaches.
+        # Time steps from 2^40 on, which no training reaches.
         _run(early, np.empty((_BEFORE, size, self.n_outputs), np.float32), states, key, 1 << 40, *self._parts)
         return (states,)
 
-    def stretch(self, key, tick, size, state):
+    def stretch(self, key, time_step, size, state):
         inputs = np.empty((self.steps, size, self.n_inputs), np.float32)
         targets = np.empty((self.steps, size, self.n_outputs), np.float32)
-        _run(inputs, targets, *state, key, tick, *self._parts)
+        _run(inputs, targets, *state, key, time_step, *self._parts)
         return Sequences(inputs, targets)
 
     @functools.cached_property
     def trivial_loss(self):
         """The variance of the targets, summed over the outputs; measured."""
-        size, ticks = 4000, 50
+        size, time_steps = 4000, 50
         key = stream_key(0, "mimic variance")
-        inputs = np.empty((ticks, size, self.n_inputs), np.float32)
-        targets = np.empty((ticks, size, self.n_outputs), np.float32)
+        inputs = np.empty((time_steps, size, self.n_inputs), np.float32)
+        targets = np.empty((time_steps, size, self.n_outputs), np.float32)
         _run(inputs, targets, *self.begin(key, size), key, 0, *self._parts)
         return float(targets.var(axis=(0, 1), dtype=np.float64).sum())

@@ -1,10 +1,10 @@
 """Streams without an end that a generator makes, for learning while they run.
 
-Stream b of a batch is stream b of the seed, whatever the size of the batch; batch s holds its ticks s * steps ..
+Stream b of a batch is stream b of the seed, whatever the size of the batch; batch s holds its time steps s * steps ..
 (s + 1) * steps - 1. A stream is made from its past (the line it stands in, the state of a hidden source), so the states
 behind the last batches are kept: a batch that follows one of them goes on from there, any other one walks from the first
-tick. What comes out is the same, and several trainings, also in threads, may share a task. With steps=1 a batch is one
-tick, and a rule may learn from every one.
+time step. What comes out is the same, and several trainings, also in threads, may share a task. With steps=1 a batch is one
+time step, and a rule may learn from every one.
 """
 
 import abc
@@ -23,7 +23,7 @@ from rnnsim.tasks.interface import SPLITS, StreamEnd, Task
 
 TEST_BATCHES = 1000
 STREAM_LENGTH = 100_000  # time steps of a stream that ends, if only the error is given
-_KEPT = 64  # trainings that may take turns without walking from the first tick
+_KEPT = 64  # trainings that may take turns without walking from the first time step
 
 
 class StreamTask(Task):
@@ -43,12 +43,12 @@ class StreamTask(Task):
         return collections.OrderedDict()
 
     def begin(self, key, size):
-        """The state of streams 0 .. size-1 of `key` before the first tick: a tuple of arrays, () if there is none."""
+        """The state of streams 0 .. size-1 of `key` before the first time step: a tuple of arrays, () if there is none."""
         return ()
 
     @abc.abstractmethod
-    def stretch(self, key, tick, size, state):
-        """The batch of ticks tick .. tick + steps - 1; the arrays of `state` become those after it."""
+    def stretch(self, key, time_step, size, state):
+        """The batch of time steps time step .. time step + steps - 1; the arrays of `state` become those after it."""
 
     def training_batch(self, seed, step, size):
         at_least("batch", size, 1)
@@ -106,7 +106,7 @@ class TextStream(StreamTask):
     def read(self, tokens, key, places):
         """tokens (T + 1, B) <- the characters from the places on; the places go on by T."""
 
-    def stretch(self, key, tick, size, state):
+    def stretch(self, key, time_step, size, state):
         tokens = np.empty((self.steps + 1, size), np.int32)
         self.read(tokens, key, *state)
         return Sequences(tokens[:-1].copy(), tokens[1:].copy())
