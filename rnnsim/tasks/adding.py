@@ -55,14 +55,14 @@ def _sums(targets, inputs, marks):
 @jit_exact
 def _draw_modern(inputs, targets, key, first):
     """Sequences of the modern form: inputs (T, B, 2) from zeros, targets (B, 1)."""
-    steps = inputs.shape[0]
-    half = steps // 2
+    time_steps = inputs.shape[0]
+    half = time_steps // 2
     for b in range(targets.shape[0]):
         s = first + b
-        for t in range(steps):
+        for t in range(time_steps):
             inputs[t, b, 0] = uniform(key, s, _VALUES + t)
         one = integer(key, s, _FIRST, half)
-        two = half + integer(key, s, _SECOND, steps - half)
+        two = half + integer(key, s, _SECOND, time_steps - half)
         inputs[one, b, 1] = 1
         inputs[two, b, 1] = 1
         targets[b, 0] = inputs[one, b, 0] + inputs[two, b, 0]

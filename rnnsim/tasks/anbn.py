@@ -31,11 +31,11 @@ def _begin(places, key, least, most):
 @jit_exact
 def _read(tokens, places, key, least, most):
     """tokens (T + 1, B); the places advance by T. Draw i is the n of line i, from line 1 on."""
-    steps = tokens.shape[0] - 1
+    time_steps = tokens.shape[0] - 1
     for b in range(places.shape[0]):
         line, n, place = places[b]
-        for t in range(steps + 1):
-            if t == steps:
+        for t in range(time_steps + 1):
+            if t == time_steps:
                 places[b, 0] = line
                 places[b, 1] = n
                 places[b, 2] = place

@@ -101,8 +101,8 @@ def bounds(name, exactly, least, most, floor):
     return (least, most) if exactly is None else (at_least(name, exactly, floor),) * 2
 
 
-def constant_loss(width, steps):
-    """Bits of the best constant outputs for m = `steps` counted time steps of `width` fair bits and one end marker.
+def constant_loss(width, time_steps):
+    """Bits of the best constant outputs for m = `time_steps` counted time steps of `width` fair bits and one end marker.
 
     The last time step has zero bits and a marker on a channel of its own. So the best constant outputs are the frequencies
     q = (m/2) / (m+1) of the bits and p = 1 / (m+1) of the marker, with the loss
@@ -112,7 +112,7 @@ def constant_loss(width, steps):
     >>> round(constant_loss(6, 30.25), 2)
     193.75
     """
-    return (steps + 1) * (width * _entropy(steps / 2 / (steps + 1)) + _entropy(1 / (steps + 1)))
+    return (time_steps + 1) * (width * _entropy(time_steps / 2 / (time_steps + 1)) + _entropy(1 / (time_steps + 1)))
 
 
 def _entropy(share):

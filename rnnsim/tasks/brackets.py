@@ -30,11 +30,11 @@ def _begin(places, key, s, k, most):
 @jit_exact
 def _read(tokens, places, key, s, k, most, a):
     """tokens (T + 1, B); the places advance by T. Line i has the draws from 1 + i (1 + s + most) on: K, then its letters."""
-    steps = tokens.shape[0] - 1
+    time_steps = tokens.shape[0] - 1
     for b in range(places.shape[0]):
         line, noise, place = places[b]
-        for t in range(steps + 1):
-            if t == steps:
+        for t in range(time_steps + 1):
+            if t == time_steps:
                 places[b, 0] = line
                 places[b, 1] = noise
                 places[b, 2] = place

@@ -10,7 +10,7 @@ from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of
 from rnnsim.tasks.interface import Criterion
-from rnnsim.tasks.reber import CHOICES, LEGAL, SYMBOLS, go_on, visits
+from rnnsim.tasks.reber import CHOICES, LEGAL, SYMBOLS, transition, visits
 from rnnsim.tasks.streams import StreamTask, entropy_of, stream_end
 
 
@@ -19,9 +19,9 @@ def _read(inputs, targets, states, key, time_step):
     """inputs, targets (T, B, 7) from zeros; the states advance by T. Draw i of a stream decides about its symbol i."""
     for t in range(inputs.shape[0]):
         for b in range(states.size):
-            way = go_on(states[b], key, b, time_step + t)
-            inputs[t, b, CHOICES[states[b], way, 0]] = 1
-            states[b] = CHOICES[states[b], way, 1]
+            choice = transition(states[b], key, b, time_step + t)
+            inputs[t, b, CHOICES[states[b], choice, 0]] = 1
+            states[b] = CHOICES[states[b], choice, 1]
             for k in range(7):
                 targets[t, b, k] = LEGAL[states[b], k]
 
