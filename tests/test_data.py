@@ -273,7 +273,7 @@ def test_epochs_differ():
     order = Epochs(100)
     found = {tuple(order.permutation(seed, epoch)) for seed in range(4) for epoch in range(4)}
     assert len(found) == 16
-    refuses("no training examples", Epochs, 0)
+    refuses("the training part is empty", Epochs, 0)
     refuses("seed=-1", order.rows, -1, 0, 5)
 
 
@@ -325,7 +325,7 @@ def test_what_can_go_wrong_in_fetching(server, tmp_path, monkeypatch):
     address, folder = server
     (folder / "a.bin").write_bytes(b"other content")
     mine = data_set(address, b"content")
-    refuses("the checksum is not sha256:.*; nothing was kept", mine.fetch)
+    refuses("the checksum is not sha256:.*; the file was discarded", mine.fetch)
     assert not mine.here and not list((tmp_path / "data" / "mine").iterdir())
     refuses("b.bin: cannot be fetched", data_set(address, b"content", "b.bin").fetch)
     refuses("cannot be fetched", data_set("http://127.0.0.1:9/", b"content").fetch)
