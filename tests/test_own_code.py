@@ -276,7 +276,7 @@ def test_a_source_that_differs_is_not_executed(run, here, command):
     assert f"the source in {path} has the SHA-256" in line and "--code FILE.py" in line and "--accept-source" in line
     assert not Path(f"{path}.executed").exists() and (run / "config.toml").read_text() == before
     code, _, err = shell(*command, "--accept-source")
-    assert code == 0 and "it is used, as was asked for" in err and Path(f"{path}.executed").exists()
+    assert code == 0 and "it is used, as --accept-source says" in err and Path(f"{path}.executed").exists()
     if command is RESUME:
         manifest = json.loads((run / "manifest.json").read_text())
         assert manifest["resumed"][-1]["source_changed"].startswith("the source of its task was")

@@ -95,7 +95,7 @@ class Arrays(ExampleTask):
         at_least("validation", validation, 0)
         require(
             test + validation < 1,
-            f"test={test}, validation={validation}: expected a sum below 1, to leave examples for training",
+            f"test={test}, validation={validation}: expected a sum below 1",
         )
         self.tokens, self._steps = tokens, steps
         fields = self._collect(inputs, targets, target_columns)

@@ -61,7 +61,7 @@ class Text(Task):
         at_least("steps", steps, 1)
         at_least("test", test, 0)
         at_least("validation", validation, 0)
-        require(test + validation < 1, f"test={test}, validation={validation}: expected a sum below 1, to leave text for training")
+        require(test + validation < 1, f"test={test}, validation={validation}: expected a sum below 1")
         content = named_text(text) if path is None else read_text(at_home(path))
         self.vocabulary = Vocabulary(content)
         tokens = self.vocabulary.encode(content)
