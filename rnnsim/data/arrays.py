@@ -1,4 +1,4 @@
-"""The user's own arrays from .npy, .npz and .csv files, read without pickle."""
+"""The user's own arrays, read without pickle from .npy, .npz and .csv files."""
 
 import os
 from dataclasses import dataclass

@@ -66,7 +66,7 @@ class SpikeTask(GeneratedTask):
     Spikes come at T(n) = T(n-1) + F + I(n), n = 1 .. N, with T(0) = 0, F = `interval`, and I(n) drawn uniformly from `values`
     numbers, 0, 1, 2, .. A sequence has T(N) + 1 time steps.
 
-    A subclass defines `trivial(squared)`, its chance-level loss, which raises `RnnsimError` if the loss does not fit the
+    A subclass defines `chance_level(squared)`, its chance-level loss, which raises `RnnsimError` if the loss does not fit the
     options.
     """
 
@@ -89,10 +89,10 @@ class SpikeTask(GeneratedTask):
         squared = one_of("loss", loss, ("squared_error", "bernoulli")) == "squared_error"
         self.loss = Loss(loss, when="every", per="step", unit="squared" if squared else "bits")
         self.criterion = Criterion(window=-(-_LONG_RUN // spikes), wrong=0)
-        self.trivial_loss = self.trivial(squared)
+        self.trivial_loss = self.chance_level(squared)
 
     @abc.abstractmethod
-    def trivial(self, squared):
+    def chance_level(self, squared):
         """The chance-level loss, squared or in bits."""
 
     def arrays(self, key, first, size):
@@ -146,7 +146,7 @@ class SpikeDelays(SpikeTask):
     input_names = ("spike",)
     target_names = ("delay",)
 
-    def trivial(self, squared):
+    def chance_level(self, squared):
         most = self.values - 1
         require(squared or most == 1, f"loss={self.loss.kind}: delays of 0 .. {most} expect squared_error")
         return (self.values**2 - 1) / 12 if squared else 1.0
@@ -197,7 +197,7 @@ class TimedSpikes(SpikeTask):
     input_names = ("delay",)
     target_names = ("spike",)
 
-    def trivial(self, squared):
+    def chance_level(self, squared):
         q = self.spikes / (1 + self.spikes * (self.interval + (self.values - 1) / 2))
         return q * (1 - q) if squared else entropy_of((q, 1 - q)) / math.log(2)
 
