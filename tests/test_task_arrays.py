@@ -1,4 +1,4 @@
-"""The user's own arrays and reviews: what is read, how it is cut, and the line for everything that can be wrong."""
+"""The user's own arrays and reviews: reading, cutting, and one line for every fault."""
 
 import csv
 import io
@@ -98,7 +98,7 @@ def test_windows_of_a_series():
 def test_lengths_and_weights():
     rest = np.arange(T)[:, None] >= LENGTHS
     inputs, targets, weights = X.copy(), np.arange(T * N).reshape(T, N) % 3.0, RNG.random((T, N))
-    inputs[rest], targets[rest], weights[rest] = np.nan, np.nan, np.nan  # what stands beyond a length does not matter
+    inputs[rest], targets[rest], weights[rest] = np.nan, np.nan, np.nan  # values beyond a length do not matter
     given = dict(inputs=inputs, targets=targets, lengths=LENGTHS, weights=weights)
     task = Arrays(given, loss="softmax", shuffle=False)
     batch = task.gather(np.arange(5))
@@ -147,7 +147,7 @@ def test_the_file_formats_agree(tmp_path):
         assert task.trivial_loss == tasks[0].trivial_loss
 
 
-# -- what can be wrong ----------------------------------------------------------------------------------------------------
+# -- faults -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_archive_and_folder_give_the_same(archive, tmp_path):
         assert np.array_equal(a.inputs, b.inputs) and np.array_equal(a.targets, b.targets) and one.words == other.words
     assert len(one.train_rows) == 40 and one.trivial_loss == pytest.approx(math.log(2))
     test = next(one.evaluation_batches(0, 100))
-    # "test" is no word of the training part, so it is unknown there.
+    # "test" is not a word of the training part, so it is unknown.
     assert {one.decode(test.inputs[: test.lengths[b], b]) for b in range(40)} == {
         "good good film it's fun ?",
         "bad film ?",

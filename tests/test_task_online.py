@@ -1,4 +1,4 @@
-"""Tasks for online learning: streams that go on, targets derived anew, floors and traces of machines."""
+"""Tasks for online learning: streams continue, targets derived again, optimal losses and traces of machines."""
 
 import itertools
 import math
@@ -43,14 +43,14 @@ def read(task, seed=0, batches=1, size=1):
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_streams_go_on_however_they_are_cut(name):
+def test_streams_continue_however_they_are_cut(name):
     options = {"noise": 0.5} if name == "influence-balancing" else {}
     whole = STREAMS[name](steps=60, **options).training_batch(4, 0, 3)
     for steps in (1, 7, 20):
         task = STREAMS[name](steps=steps, **options)
         inputs, targets = read(task, 4, -(-60 // steps), 3)
         assert np.array_equal(inputs[:60], whole.inputs) and np.array_equal(targets[:60], whole.targets)
-        # Out of order, after another seed, another size: the same batch, and the streams are those of any size.
+        # Out of order, after another seed, another size: the same batch; the size does not change the streams.
         for step in (5, 2, 2, 3):
             task.training_batch(9, step, 3)
             again = task.training_batch(4, step, 2)
@@ -63,7 +63,7 @@ def test_streams_go_on_however_they_are_cut(name):
 
 
 def test_trainings_may_share_a_stream_task():
-    """Turn by turn and in threads, each going on where it was, without unrolling from the first time step again."""
+    """Turn by turn and in threads, each continues where it was, without generating from the first time step again."""
     unrolled = []
 
     class Counted(ContinualReber):
@@ -111,7 +111,7 @@ def test_floors_of_add():
     figures = {"none": 0.6616, "first": 0.5192, "second": 0.6277, "both": 0.4545}
     assert found == pytest.approx(figures, abs=1e-4)
     assert Add().trivial_loss == found["none"]
-    # The same by regression: the mean label given what is known, over many time steps.
+    # The same by regression: the mean label given the known bits, over many time steps.
     x, y = read(Add(t1=1, t2=2, steps=1000), size=200)
     known = {"none": 0 * x[2:, :, 0], "first": x[1:-1, :, 0], "second": x[:-2, :, 0]}
     known["both"] = known["first"] + 2 * known["second"]
@@ -222,7 +222,7 @@ def test_rtrl_solves_influence_balancing_and_a_short_horizon_does_not():
 
 
 def text_of(task, size=3, batches=4):
-    """Whole lines of every stream, and what stood before them."""
+    """Whole lines of every stream, and the text before them."""
     inputs, targets = read(task, 3, batches, size)
     assert np.array_equal(inputs[1:], targets[:-1])
     texts = [task.decode(inputs[:, b]) for b in range(size)]
@@ -237,7 +237,7 @@ def test_anbn():
         lines = re.findall(r"(a+)\n(b+)\n", text)
         assert all(len(one) == len(other) for one, other in lines[1:])
         rest = re.sub(r"a+\nb+\n", "", text)
-        assert re.fullmatch(r"\n?b*\n?a*\n?b*", rest), rest  # half a line at each end
+        assert re.fullmatch(r"\n?b*\n?a*\n?b*", rest), rest  # a part of a line at each end
         numbers += [len(one) for one, _ in lines[1:]]
     counts = np.bincount(np.array(numbers) - 2, minlength=8)
     assert counts.size == 8 and stats.chisquare(counts).pvalue > 1e-3
@@ -263,7 +263,7 @@ def test_brackets():
     "task", [AnBn(max_n=4, steps=1), Brackets(s=1, k=0, k_max=3, a=2, steps=1)], ids=["anbn", "brackets"]
 )
 def test_a_stream_begins_at_an_average_place(task):
-    """The first characters have the shares that characters have in the whole text, and the second ones as well."""
+    """The first and the second characters have the same shares as those of the whole text."""
     batch = task.training_batch(0, 0, 30000)
     lines = (
         [f"{'a' * n}\n{'b' * n}\n" for n in range(1, 5)]
@@ -285,7 +285,7 @@ def test_a_stream_begins_at_an_average_place(task):
 
 
 def cost(line, choices):
-    """Bits of a line: of every character, the number of equally likely ways to go on among all lines that begin alike."""
+    """Bits of a line: for every character, its probability among all lines with the same beginning."""
     total = 0.0
     for place in range(len(line)):
         alike = [other for other in choices if other[:place] == line[:place]]
@@ -302,7 +302,7 @@ def test_ideals():
     lines = [f"{'a' * n}\n{'b' * n}\n" for n in range(2, 7)]
     bits, length = (sum(values) for values in zip(*((cost(line, lines), len(line)) for line in lines)))
     assert AnBn(min_n=2, max_n=6).ideal == pytest.approx(bits / length)
-    lines = []  # every one as often as it is likely
+    lines = []  # each as often as its probability says
     for k in range(3):
         for w, v in itertools.product(itertools.product("ab", repeat=2), itertools.product("ab", repeat=k)):
             lines += [f"[{''.join(w)}]{''.join(v)}[{''.join(w)}]\n"] * 2 ** (2 - k)
@@ -321,7 +321,7 @@ def test_sequence_recognition(distractors, delay):
     assert stats.chisquare(np.bincount(lines.ravel())).pvalue > 1e-3
     for b in range(batch.size):
         word = "".join("abcdefg"[k] for k in lines[:, b])
-        # The first b behind an a and anything that is no b: found from the left, an a may begin only one.
+        # The first b behind an a, with other symbols between: matched from the left, an a begins only one match.
         places = [found.end() - 1 + delay for found in re.finditer("a[^b]*b", word)]
         assert np.flatnonzero(batch.targets[:, b, 0]).tolist() == [place for place in places if place < 80]
 
@@ -375,7 +375,7 @@ def test_parenthesis_turing(most, delay):
     batch = task.training_batch(1, 0, 4000)
     shares = strings(most)
     assert math.fsum(shares.values()) == pytest.approx(1)
-    # A string is told by the machine's steps, if not always alone: the traces of two may be equal where both are refused early.
+    # The machine steps determine the string, except where two strings are rejected early with equal traces.
     traces = Counter()
     for string, share in shares.items():
         traces[tuple(trace(string))] += share
@@ -399,7 +399,7 @@ def test_parenthesis_turing(most, delay):
 def test_strings_of_parentheses():
     shares = strings(8)
     good = sum(share for string, share in shares.items() if balanced(string))
-    # Catalan numbers of the words of 2, 4, 6, 8 symbols among all of them.
+    # Catalan numbers: balanced strings among all strings of 2, 4, 6, 8 symbols.
     chance = sum(count / 4**pairs for pairs, count in ((1, 1), (2, 2), (3, 5), (4, 14))) / 8
     assert good == pytest.approx(0.5 + 0.5 * chance)
     assert ParenthesisTuring(max_length=15).trivial_loss is None
@@ -424,7 +424,7 @@ def test_oscillator():
 
 
 def test_teacher_forcing_makes_an_oscillator():
-    """Two logistic units learn 0 1 0 1 ... by forced RTRL, and then go on by themselves from the state they were left in."""
+    """Two logistic units learn 0 1 0 1 ... by forced RTRL, and then oscillate alone from their last state."""
     from rnnsim.networks.recurrent import Recurrent
 
     task = Oscillator("01", length=40)
