@@ -100,7 +100,7 @@ def load(place, kind):
         ]
         near = difflib.get_close_matches(attribute, names, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"its classes: {', '.join(sorted(names)) or 'none'}"
-        raise RnnsimError(f"{what}: {path or module} has no such name; {hint}")
+        raise RnnsimError(f"{what}: no such name in {path or module}; {hint}")
     return getattr(found, attribute)
 
 
@@ -191,7 +191,7 @@ def check(found, place, kind, classes=(), methods=()):
 def _shown(found):
     if inspect.isclass(found):
         return f"the class {found.__name__}({', '.join(base.__name__ for base in found.__bases__)})"
-    return f"a {type(found).__name__}"
+    return f"an object of type {type(found).__name__}"
 
 
 def is_own(cls):
