@@ -72,8 +72,8 @@ class AssociativeRecall(BitVectorTask):
     max_items, min_items : bounds of the number of items, 2 <= min_items <= max_items
     item_length : vectors of an item, at least 1
     items : every sequence has this number of items, whatever the bounds are; None: the bounds hold
-    curriculum, curriculum_sequences : "none", "linear" or "mixed", and the number of training sequences that it lasts; the
-        number of items grows
+    curriculum : "none", "linear" or "mixed"; the number of items grows
+    curriculum_sequences : the number of training sequences that the curriculum lasts, at least 1
 
     Raises `RnnsimError` for an option out of range.
 

@@ -78,8 +78,8 @@ class Copy(BitVectorTask):
     max_length, min_length : bounds of the number of vectors, 1 <= min_length <= max_length
     length : every sequence has this number of vectors, whatever the bounds are; None: the bounds hold
     markers : "one", the delimiter; "two", the 10 inputs and 9 outputs of the paper's LSTM baseline
-    curriculum, curriculum_sequences : "none", "linear" or "mixed", and the number of training sequences that it lasts; the
-        length grows
+    curriculum : "none", "linear" or "mixed"; the length grows
+    curriculum_sequences : the number of training sequences that the curriculum lasts, at least 1
 
     Raises `RnnsimError` for an option out of range.
 

@@ -94,8 +94,9 @@ class LongLag(GeneratedTask):
 
     Loss: "squared_error" (the paper's); "bernoulli" of logits, in bits; "softmax", in bits, where the most probable output must
     be the target. Averaged over time steps in 2a and 2b, over sequences in 2c.
-    Chance-level loss: that of the constant outputs with the shares of the symbols: in 2a and 2b 1/p for every a and 1/(2p) for
-    x and y, in 2c 1/2 for x and y.
+    Chance-level loss: that of the constant outputs with the shares of the symbols: in 2a and 2b q = 1/p for every a and
+    1/(2p) for x and y, in 2c 1/2 for x and y: the sum of q (1 - q) for squared errors, of the entropy of (q, 1 - q) for
+    "bernoulli"; the entropy of all q for "softmax".
     Criterion: the last 10000 training sequences right (the paper tests 10000 sequences after training).
 
     Source: Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)), experiment 2.

@@ -72,8 +72,8 @@ class PrioritySort(BitVectorTask):
     items : vectors of a sequence, at least 1
     outputs : number of vectors to output, 1 .. items
     width : bits of a vector, at least 1
-    curriculum, curriculum_sequences : "none", "linear" or "mixed", and the number of training sequences that it lasts; the
-        number of items grows
+    curriculum : "none", "linear" or "mixed"; the number of items grows
+    curriculum_sequences : the number of training sequences that the curriculum lasts, at least 1
 
     Raises `RnnsimError` for an option out of range.
 

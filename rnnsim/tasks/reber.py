@@ -169,7 +169,8 @@ class EmbeddedReber(Task):
 
     Loss: "squared_error" (the paper's) for outputs between 0 and 1; "bernoulli" and "softmax" of logits, in bits; averaged over
     time steps.
-    Chance-level loss: that of the constant outputs q, the shares of the symbols among those to be predicted.
+    Chance-level loss: that of the constant outputs q, the shares of the symbols among those to be predicted: the sum over the
+    symbols of q (1 - q) for squared errors, of the entropy of (q, 1 - q) for "bernoulli"; the entropy of q for "softmax".
     Criterion (ours): the last 2000 training sequences right. A prediction is right if all symbols that may follow (`wanted`:
     one or two) are more active than all others, a sequence if all its predictions are; the error is the share of predictions
     that are not. The paper's criterion is that all strings of both sets are right.

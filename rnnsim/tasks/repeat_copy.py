@@ -76,8 +76,8 @@ class RepeatCopy(BitVectorTask):
     max_repeats, min_repeats : bounds of the number of repeats, 1 <= min_repeats <= max_repeats
     length, repeats : every sequence has this number, whatever the bounds are; None: the bounds hold
     norm_repeats : the repeats channel is normalised over 1 .. norm_repeats, at least 2
-    curriculum, curriculum_sequences : "none", "linear" or "mixed", and the number of training sequences that it lasts; length and
-        repeats grow
+    curriculum : "none", "linear" or "mixed"; length and repeats grow
+    curriculum_sequences : the number of training sequences that the curriculum lasts, at least 1
 
     Raises `RnnsimError` for an option out of range.
 
