@@ -78,7 +78,7 @@ class TwoSequence(GeneratedTask):
     Loss: "squared_error" (the paper's), or "bernoulli" of logits in bits (3a and 3b); of the last output, averaged over
     sequences.
     Chance-level loss: the variance of the target, 1/4; for 3c .09 + .1 = .19. For "bernoulli" 1 bit.
-    Criterion (the table, the paper's): it counts errors on 256 test sequences, as `test="fresh"` of online training does;
+    Criterion (the table, the paper's): it counts errors on 256 test sequences, as a training with `test="fresh"` does;
     without a test the last 256 training sequences are judged. The paper stops training at ST1, where only the number of errors
     counts, or at ST2, where the mean absolute error does as well (3c has only one stop). `wanted` are the targets without
     noise, by which 3c is judged.
