@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 
 from rnnsim.core import plugins
+from rnnsim.core.reading import read_bytes
 from rnnsim.errors import RnnsimError
 
 
@@ -62,7 +63,7 @@ class Code:
                 )
             if not path.is_file():
                 raise RnnsimError(f"{what}: there is no file {path}; {_GIVE}")
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = hashlib.sha256(read_bytes(path, plugins.SOURCE)).hexdigest()
         recorded = source.get("sha256")
         if digest != recorded:
             was = (

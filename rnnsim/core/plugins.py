@@ -22,7 +22,10 @@ import traceback
 import types
 from pathlib import Path
 
+from rnnsim.core.reading.files import Missing, at_home, read_bytes
 from rnnsim.errors import RnnsimError
+
+SOURCE = 10 << 20  # bytes of a source file at most
 
 _DIGEST = "__rnnsim_sha256__"  # attribute of a module made from a file: the digest of what was executed
 
@@ -106,13 +109,13 @@ def load(place, kind):
 
 def read(path, what):
     """(path, bytes, SHA-256) of a source file. Raises `RnnsimError` if it cannot be read; `what` begins the message."""
-    path = Path(path).expanduser().resolve()
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+        path = Path(at_home(path)).resolve()
+        data = read_bytes(path, SOURCE)
+    except Missing:
         raise RnnsimError(f"{what}: there is no file {path}") from None
-    except OSError as error:
-        raise RnnsimError(f"{what}: cannot read {path}: {error.strerror or error}") from None
+    except RnnsimError as error:
+        raise RnnsimError(f"{what}: {error}") from None
     return path, data, hashlib.sha256(data).hexdigest()
 
 
@@ -220,7 +223,7 @@ def source_of(cls):
     path = getattr(module, "__file__", None)
     if path is None or not Path(path).is_file():
         return {"module": cls.__module__}  # an interactive session
-    digest = getattr(module, _DIGEST, None) or hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    digest = getattr(module, _DIGEST, None) or hashlib.sha256(read_bytes(path, SOURCE)).hexdigest()
     if hasattr(module, _DIGEST) or cls.__module__ == "__main__":
         return {"file": str(Path(path).resolve()), "sha256": digest}
     return {"module": cls.__module__, **_distribution(cls.__module__), "sha256": digest}
