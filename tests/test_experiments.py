@@ -98,13 +98,11 @@ def test_measures_give_numbers(name):
     """Two steps on a small network, or on the memory blocks of the arm; the options of the tasks are those of the measures."""
     experiment = EXPERIMENTS.load(name)
     settings = merged(experiment.arms[0].settings(), {"steps": 2, "evaluate_every": 1, "until": "steps"})
-    if settings["network"]["name"] != "lstm1997":
+    own = settings["network"]["name"] == "lstm1997"  # learns by a procedure of its own
+    if not own:
         settings |= {"batch": 2, "network": {"name": "gru", "options": {"hidden": 3}}}
         settings["optimizer"] = {"name": "sgd", "options": {"learning_rate": 1e-4}}
-    settings["evaluation"] = {
-        "count": 4,
-        "split": "test" if settings["network"]["name"] == "lstm1997" else "validation",
-    }
+    settings["evaluation"] = {"count": 4, "split": "test" if own else "validation"}
     setup = configuration.build(settings)
     result = train(setup.net, setup.task, **setup.settings)
 

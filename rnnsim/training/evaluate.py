@@ -84,7 +84,9 @@ def generalisation(net, task, sweep, **settings):
 
 def varied(task, options):
     """The task made anew with some other `options`; `RnnsimError` if they do not fit."""
-    return type(task)(**checked(f"task '{type(task).__name__}'", type(task), {**task.options, **options}))
+    from rnnsim.tasks import TASKS
+
+    return type(task)(**checked(f"task '{TASKS.name_of(type(task))}'", type(task), {**task.options, **options}))
 
 
 def trained_range(task, option):
