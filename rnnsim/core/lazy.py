@@ -2,9 +2,11 @@
 
 import importlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
 
-def lazy(package, names, modules=(), registries=None):
+def lazy(package, names, modules=(), registries=None) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` of a package.
 
     `names` maps what the package offers to the module that has it; `modules` are modules of the package itself; `registries`

@@ -14,8 +14,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rnnsim.core.reading import Damaged, parse_json
 from rnnsim.core.registry import at_least, require
@@ -32,12 +34,12 @@ class Reproduction(NamedTuple):
     quick: bool
     jobs: int
     results: Results
-    lost: list  # messages of trainings whose process was lost; they are not in the results
+    lost: list[str]  # messages of trainings whose process was lost; they are not in the results
     folder: str
-    figures: list
+    figures: list[str]
     seconds: float  # of this call
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """Arms, measures, criteria and the verdict as plain values; see `rnnsim.experiments.results.summary`."""
         return summary(self.experiment, self.results)
 
@@ -50,7 +52,16 @@ class Interrupted(KeyboardInterrupt):
         self.done, self.total = done, total
 
 
-def reproduce(experiment, seeds=None, jobs=1, quick=False, out=None, arms=None, watch=None, draw=True):
+def reproduce(
+    experiment: str,
+    seeds: int | None = None,
+    jobs: int = 1,
+    quick: bool = False,
+    out: str | PathLike[str] | None = None,
+    arms: Sequence[str] | None = None,
+    watch: Callable[..., Any] | None = None,
+    draw: bool = True,
+) -> Reproduction:
     """Run an experiment of a paper over seeds, or what of it is not yet there.
 
     Parameters
@@ -73,34 +84,34 @@ def reproduce(experiment, seeds=None, jobs=1, quick=False, out=None, arms=None, 
     from rnnsim.training.run import Lock
 
     spec = experiment if ":" in experiment else EXPERIMENTS.place(experiment)
-    experiment = find(spec)
-    seeds = (experiment.quick_seeds if quick else experiment.seeds) if seeds is None else at_least("seeds", seeds, 1)
+    found = find(spec)
+    seeds = (found.quick_seeds if quick else found.seeds) if seeds is None else at_least("seeds", seeds, 1)
     jobs = at_least("jobs", jobs, 1)
-    chosen = experiment.chosen(arms)
-    folder = Path(out or Path("runs", "reproduce", experiment.name + ("-quick" if quick else "")))
+    chosen = found.chosen(arms)
+    folder = Path(out or Path("runs", "reproduce", found.name + ("-quick" if quick else "")))
     began = time.perf_counter()
     store = Store(folder)
-    settings = {arm.name: arm.settings(quick) for arm in experiment.arms}
+    settings = {arm.name: arm.settings(quick) for arm in found.arms}
     for name in chosen:
         configuration.build(settings[name])  # what is wrong with the settings is said before anything is written
     store.prepare()
     lock = Lock(folder / "lock")
     try:
-        store.begin(experiment.name, quick, settings)
-        measures = [measure.name for measure in experiment.all_measures]
+        store.begin(found.name, quick, settings)
+        measures = [measure.name for measure in found.all_measures]
         # Seed by seed, so that what has ended at any time compares arms with equal numbers of seeds.
         wanted = [(arm, seed) for seed in range(1, seeds + 1) for arm in chosen]
         orders = [
-            _order(spec, experiment, arm, seed, quick, folder)
+            _order(spec, found, arm, seed, quick, folder)
             for arm, seed in wanted
             if not store.finished(arm, seed, measures)
         ]
         lost = _Pool(orders, jobs, store, watch or (lambda *_: None), len(wanted)).run() if orders else []
         results = Results(store.records, chosen, seeds)
-        figures = _draw(experiment, results, folder) if draw and results.records else []
+        figures = _draw(found, results, folder) if draw and results.records else []
     finally:
         lock.release()
-    return Reproduction(experiment, quick, jobs, results, lost, str(folder), figures, time.perf_counter() - began)
+    return Reproduction(found, quick, jobs, results, lost, str(folder), figures, time.perf_counter() - began)
 
 
 def _order(spec, experiment, arm, seed, quick, folder):
