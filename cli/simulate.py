@@ -1,4 +1,4 @@
-"""`rnnsim simulate`: a trained network run over inputs from a NumPy file or a pipe."""
+"""`rnnsim simulate`: run a trained network over inputs from a NumPy file or a pipe."""
 
 import click
 
@@ -10,17 +10,23 @@ from rnnsim_cli.console import as_json, report
 @click.command("simulate", short_help="Run a network over inputs.")
 @click.argument("source", metavar="RUN|WEIGHTS")
 @click.option(
-    "--input", "input_", required=True, metavar="X.npy", help="Inputs (T, B, n), (T, n) or tokens; '-': stdin."
+    "--input",
+    "input_",
+    required=True,
+    metavar="X.npy",
+    help="Inputs (T, B, n) or (T, n), or tokens (T, B) or (T,); '-': stdin.",
 )
-@click.option("--output", required=True, metavar="Y.npy", help="Where the outputs go; '-': stdout.")
-@click.option("--lengths", metavar="FILE.npy", help="Whole numbers (B,): ticks of every sequence.")
+@click.option("--output", required=True, metavar="Y.npy", help="File for the outputs; '-': stdout.")
+@click.option("--lengths", metavar="FILE.npy", help="Time steps of every sequence: whole numbers (B,).")
 @click.option(
     "--when",
     type=click.Choice(["every", "last"]),
-    help="Outputs of every time step, or the answer at the end. [default: where the loss of the run's task stands]",
+    help="Outputs of every time step, or of the last one only. [default: where the run's task has its loss]",
 )
-@click.option("--record", metavar="NAMES", help="Traces to keep, by commas: gates, or single ones such as h,z_l0.")
-@click.option("--record-out", metavar="FILE.npz", help="Where the traces go. [default: beside the output]")
+@click.option(
+    "--record", metavar="NAMES", help="Traces to record, separated by commas, such as h,z_l0; gates: all of them."
+)
+@click.option("--record-out", metavar="FILE.npz", help="File for the traces. [default: beside the output]")
 @own_code.options
 @as_json
 def command(source, input_, output, lengths, when, record, record_out, json_wanted, code, accept_source):
@@ -97,7 +103,7 @@ def _beside(output):
 
 
 def _read(name):
-    """The array in a .npy file or on stdin; one clear line if there is none."""
+    """The array in a .npy file or on stdin. Raises `RnnsimError` if there is none."""
     from rnnsim.core.reading import array_from, at_home, read_npy
 
     return array_from(click.get_binary_stream("stdin"), "stdin") if name == "-" else read_npy(at_home(name))

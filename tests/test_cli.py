@@ -520,7 +520,7 @@ BAD = {
     "simulate w.safetensors --input text.npy --output y.npy": "text.npy: the array holds <U1, expected numbers",
     "simulate w.safetensors --input objects.npy --output y.npy": "objects.npy: holds Python objects",
     "simulate w.safetensors --input cut.npy --output y.npy": "cut.npy: damaged or cut short",
-    "simulate w.safetensors --input empty.npy --output y.npy": "no sequence or no tick",
+    "simulate w.safetensors --input empty.npy --output y.npy": "no sequence or no time step",
     "simulate w.safetensors --input x.npy --lengths far.npy --output y.npy": "lengths: 2..9 given, expected 0..4",
     "simulate w.safetensors --input x.npy --output none/y.npy": "cannot write none",
     "simulate w.safetensors --input x.npy --output y.npy --record zz": "unknown trace 'zz'",
