@@ -65,6 +65,7 @@ def command(name, options, json_wanted):
 
 def _network(name, options, json_wanted):
     from rnnsim.networks import NETWORKS, explained, options_of
+    from rnnsim.networks.interface import TIME
 
     net = build_network(name, options)
     known = options_of(name)
@@ -82,7 +83,7 @@ def _network(name, options, json_wanted):
         "trained_parameters": net.n_parameters if net.trainable is None else int(net.trainable.sum()),
         "state_size": net.state_size,
         "multiply_adds_per_time_step": net.cost_per_step,
-        "traces": list(net.trace_names),
+        "traces": list(net.trace_names) if TIME in net.capabilities else [],
         "options": [
             {"name": n, "type": t, "default": d, "value": values.get(n), "about": about.get(n)} for n, t, d in rows
         ],
@@ -103,7 +104,8 @@ def _network(name, options, json_wanted):
         if net.trainable is not None:
             facts.insert(2, ("trained parameters", f"{data['trained_parameters']:,}"))
         yield from table(facts, right=(1,))
-        yield f"traces: {', '.join(net.trace_names)}"
+        if data["traces"]:
+            yield f"traces: {', '.join(data['traces'])}"
         yield ""
         yield from _option_lines(rows, about)
 
@@ -116,7 +118,7 @@ def summary_of(registry, name):
 
     if name in registry:
         return registry.summary(name)
-    return (inspect.getdoc(registry.load(name)) or "no docstring").splitlines()[0]
+    return (inspect.getdoc(registry.load(name)) or "no docstring").splitlines()[0].rstrip(":")
 
 
 def _option_lines(rows, about):
