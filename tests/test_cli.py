@@ -292,7 +292,7 @@ def test_pictures_refused(shell, machine, trained):
     refused = {
         ("--what", "memori"): "unknown picture 'memori'; did you mean 'memory'",
         ("--format", "bmp"): "unknown format 'bmp'",
-        ("--format", "gif"): "--format gif: only --what memory is a film, not all",
+        ("--format", "gif"): "--format gif: only --what memory can be animated, not all",
         ("--what", "generalisation"): "--what generalisation: needs --sweep",
         (
             "--what",
@@ -305,7 +305,7 @@ def test_pictures_refused(shell, machine, trained):
         ("-o", "lenght=3"): "unknown option of task 'copy' 'lenght'; did you mean 'length'",
         ("-o", "length=0"): "length=0: expected a value of at least 1",
         (lstm, "--what", "memory"): "--what memory: expected one run, got 2",
-        (trained,): "the runs are of different tasks: copy, digits",
+        (trained,): "the runs have different tasks: copy, digits",
         (ntm,): "given twice",
     }
     for arguments, message in refused.items():
@@ -382,7 +382,7 @@ def test_info_and_cache(ok):
 def test_clearing_the_cache_names_what_stays(ok, tmp_path, monkeypatch):
     monkeypatch.setenv("RNNSIM_CACHE_DIR", str(tmp_path))
     (tmp_path / "thesis.tex").write_text("")
-    assert "not deleted, as rnnsim did not write it: thesis.tex" in ok("cache", "--clear")
+    assert "not deleted, because rnnsim did not write it: thesis.tex" in ok("cache", "--clear")
     assert ok("cache", "--clear", "--json")["left"] == [str(tmp_path / "thesis.tex")]
 
 
@@ -403,7 +403,7 @@ def test_interrupt_says_how_to_go_on(ok):
     child.send_signal(signal.SIGINT)
     out, error = child.communicate()
     assert child.returncode == 130
-    step, command = re.search(r"interrupted after step (\d+); go on with: rnnsim (.*)", error.decode()).groups()
+    step, command = re.search(r"interrupted after step (\d+); continue with: rnnsim (.*)", error.decode()).groups()
     assert "Traceback" not in error.decode()
     assert open_run("r").checkpoint().progress["step"] == int(step)
     ok(*command.split(), "--steps", int(step) + 5, "--no-figures")
