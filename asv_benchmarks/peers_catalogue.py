@@ -5,19 +5,20 @@
 
 PATH is a checkout of https://github.com/cybertronai/schmidhuber-problems. Its own training functions run at the settings of the
 README of each experiment, seed 0, without its pictures and baselines; ours is `rnnsim.train` for as many sequences of as many
-time steps, one seed. Each runs in a process of its own with one thread, in alternating rounds; the figures are medians. Our kernels are compiled before the clock starts. First both networks, with the weights of the catalogue's, must give
-the same outputs to 1e-12.
+time steps, one seed. Each runs in a process of its own with one thread, in alternating rounds; the figures are medians.
+Our kernels are compiled before the clock starts. First both networks, with the weights of the catalogue's, must give the same
+outputs to 1e-12.
 
 Equal: the network, weight for weight (cells with gates of their own, which see inputs and cells; adding: 8 cells with forget
 gates, temporal order: 4, embedded Reber: 8), the number of sequences and their mean length, float64, one thread.
 
-What differs: the catalogue goes back through whole sequences and descends with Adam and clipped gradients, at adding and temporal
-order once for 32 sequences that NumPy computes side by side; we learn by the truncated rule, with an SGD update at every
-time step with a target, one sequence after the other. Reber strings have a target at every time step, so that we make 11 updates
-for one of the catalogue's. Its
-outputs there and at temporal order are softmax with cross-entropy, ours logistic with squared error. It tests itself on fresh
-sequences on the way, ours judges every training sequence. Our strings of Reber come from a set of 256. Reber's number of
-sequences is that after which the catalogue's seed is solved; ours learns as many, solved or not: these are times, no successes.
+What differs: the catalogue goes back through whole sequences and descends with Adam and clipped gradients, at adding and
+temporal order once for 32 sequences that NumPy computes side by side; we learn by the truncated rule, with an SGD update at
+every time step with a target, one sequence after the other. Reber strings have a target at every time step, so that we make 11
+updates for one of the catalogue's. Its outputs there and at temporal order are softmax with cross-entropy, ours logistic with
+squared error. It tests itself on fresh sequences on the way, ours judges every training sequence. Our strings of Reber come
+from a set of 256. Reber's number of sequences is that after which the catalogue's seed is solved; ours learns as many, solved
+or not: these are times, no successes.
 
 Columns: "whole" is what a user waits for, with sequences drawn and judged or tested on the way; the target is for this one.
 "learning" is what remains without them, passes and changes of weights alone. Where they differ much, as at temporal order, the

@@ -118,7 +118,7 @@ def summary_of(registry, name):
 
     if name in registry:
         return registry.summary(name)
-    return (inspect.getdoc(registry.load(name)) or "no docstring").splitlines()[0].rstrip(":")
+    return (inspect.getdoc(registry.load(name)) or "no docstring").splitlines()[0].rstrip(".:")
 
 
 def _option_lines(rows, about):

@@ -20,14 +20,20 @@ def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, sh
     from pathlib import Path
 
     from rnnsim import plotting
+    from rnnsim.networks.interface import TIME
     from rnnsim.plotting.blocks import has_blocks
     from rnnsim.plotting.episodes import has_memory
 
     folder = run.figures if folder is None else Path(folder)
     title = run.title
     made, shown = [], task if shown is None else shown
+    over_time = TIME in net.capabilities
     for name in KINDS[:5] if kind == "all" else (kind,):
         path = folder / f"{name}.{ending}"
+        if name in ("example", "gates", "memory") and not over_time:
+            if kind == "all":
+                continue
+            raise RnnsimError(f"--what {kind}: network '{net.config['name']}' has no states over time to draw")
         if name == "learning-curve":
             history = run.metrics()
             if not history and kind == "all":
@@ -50,9 +56,13 @@ def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, sh
 def draw_examples(run, net, tasks, kind, ending, number, folder):
     """Draw one page with an example of every task of ``{name: task}``."""
     from rnnsim import plotting
+    from rnnsim.networks.interface import TIME
 
-    if kind == "all" and any(task.loss.when == "last" for task in tasks.values()):
+    over_time = TIME in net.capabilities
+    if kind == "all" and (not over_time or any(task.loss.when == "last" for task in tasks.values())):
         return []
+    if not over_time:
+        raise RnnsimError(f"--what {kind}: network '{net.config['name']}' has no states over time to draw")
     title = run.title
     return [str(plotting.examples(net, tasks, folder / f"examples.{ending}", number, title))]
 

@@ -42,6 +42,7 @@ def command(source, input_, output, lengths, when, record, record_out, json_want
     """
     import numpy as np
 
+    from rnnsim.networks.interface import TIME
     from rnnsim.training.run import load_weights
 
     names = [name.strip() for name in (record or "").split(",") if name.strip()]
@@ -53,11 +54,13 @@ def command(source, input_, output, lengths, when, record, record_out, json_want
     if names and not traces_to:
         raise RnnsimError("--output - carries the outputs only: name a file for the traces with --record-out")
     net = load_weights(source, code, accept_source)
+    if TIME not in net.capabilities:
+        raise RnnsimError(f"{source}: network '{net.config['name']}' does not run over sequences")
     inputs = _read(input_)
     single = inputs.ndim == (1 if net.tokens else 2)
     if single:
         inputs = inputs[:, None]
-    when = when or _where_the_loss_stands(source)
+    when = when or _when_of_the_loss(source, code, accept_source)
     result = net.forward(inputs, None if lengths is None else _read(lengths), record=tuple(names), when=when)
     strip = (lambda array: array[:, 0]) if single else (lambda array: array)
     outputs = result.outputs[0] if single and when == "last" else strip(result.outputs)
@@ -80,7 +83,7 @@ def command(source, input_, output, lengths, when, record, record_out, json_want
     report(data, json_wanted, lines)
 
 
-def _where_the_loss_stands(source):
+def _when_of_the_loss(source, code, accept_source):
     """ "every" or "last", by the task of a run; "every" for a file of weights."""
     from pathlib import Path
 
@@ -89,10 +92,10 @@ def _where_the_loss_stands(source):
     if not Path(source).is_dir():
         return "every"
     try:
-        return open_run(source).task().loss.when
+        return open_run(source, code, accept_source).task().loss.when
     except RnnsimError as error:
         raise RnnsimError(
-            f"{error}; without the task, say with --when every or --when last where outputs stand"
+            f"{error}; or choose the time steps of the outputs without the task, by --when every or --when last"
         ) from None
 
 

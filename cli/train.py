@@ -227,7 +227,7 @@ def _finish(setup, config, result, folder, figures, json_wanted):
 
     def lines():
         if result.message != "all steps are done":
-            yield f"{result.message} after {result.steps:,} steps"
+            yield f"{result.message} after {result.steps:,} step{'s' * (result.steps != 1)}"
         rows = [("training loss", in_unit(result.loss, evaluation["unit"]))]
         if setup.task.criterion is not None:
             solved = f"yes, after {result.solved_at:,} sequences" if result.solved else "no"

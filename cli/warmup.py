@@ -69,6 +69,7 @@ def _network(name, dtype):
     from rnnsim.core.losses import Loss
     from rnnsim.learning import RULES
     from rnnsim.networks import build, options_of
+    from rnnsim.networks.interface import TIME
     from rnnsim.optimizers import SGD
 
     known = options_of(name)
@@ -88,7 +89,8 @@ def _network(name, dtype):
             if "truncated" in net.procedures:
                 batch.inputs = inputs if tokens else inputs.astype(np.float32)  # as tasks give them
                 net.learner_by(RULES.build("truncated", {"every": 1}), SGD(0.1)).learn(batch, loss)
-        net.forward(inputs[:, :1])
+        if TIME in net.capabilities:
+            net.forward(inputs[:, :1])
 
 
 def _loss(kind, dtype):

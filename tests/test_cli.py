@@ -583,3 +583,63 @@ def test_number_of_threads_in_the_environment(value, shell, monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", value)
     code, _, error = shell("info")
     assert code == 2 and error == f"rnnsim: NUMBA_NUM_THREADS={value}: expected a whole number of at least 1\n"
+
+
+PLAIN = '''
+import numpy as np
+from rnnsim.networks.interface import GRADIENT, Evaluation, Gradient, Network
+
+
+class Mean(Network):
+    """A linear function of the mean of the inputs: a network without time."""
+
+    capabilities = frozenset({GRADIENT})
+
+    def __init__(self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float64", rng: int = 0):
+        self.n_inputs, self.n_outputs, self.dtype = n_inputs, n_outputs, np.dtype(dtype)
+        self.config = dict(name="Mean", n_inputs=n_inputs, n_outputs=n_outputs, options={})
+        self._lay_out([("weight", (n_outputs, n_inputs))])
+
+    def evaluate(self, batch, loss, state=None):
+        y = batch.inputs.mean(axis=0).astype(self.dtype) @ self._weights["weight"].T
+        return Evaluation(loss.evaluate(y, batch.targets), y, None)
+
+    def loss_and_gradient(self, batch, loss, state=None, theta=None):
+        value, y, _ = self.evaluate(batch, loss)
+        slope = np.empty_like(y)
+        loss.evaluate(y, batch.targets, gradient=slope)
+        self.gradient[...] = (slope.T @ batch.inputs.mean(axis=0)).ravel()
+        return Gradient(value, self.gradient, y, None)
+'''
+
+
+def test_a_network_without_time_in_every_command(ok, shell):
+    Path("mean.py").write_text(PLAIN)
+    Path("less.py").write_text(PLAIN.replace("tokens: bool = False, ", ""))
+    assert "state size" in ok("describe", "./mean.py:Mean")
+    found = ok("train", "adding", "--network", "./mean.py:Mean", "--steps", "3", "--out", "r", "--quiet")
+    assert "learning-curve.png" in found and "gates.png" not in found
+    assert ok("plot", "r").split() == ["r/figures/learning-curve.png"]
+    assert "network 'Mean'" not in ok("eval", "r") and "Mean" in ok("show", "r")
+    np.save("x.npy", np.zeros((4, 2, 2)))
+    refused = {
+        ("plot", "r", "--what", "gates"): "--what gates: network 'Mean' has no states over time to draw",
+        ("plot", "r", "--what", "example", "--sweep", "length=9,10"): "network 'Mean' has no states over time to draw",
+        ("simulate", "r", "--input", "x.npy", "--output", "y.npy"): "r: network 'Mean' does not run over sequences",
+        ("gradflow", "r"): "online rules do not serve it",
+        ("train", "adding", "--network", "./mean.py:Mean", "--rule", "rtrl"): "needs a linearisation",
+        ("describe", "./less.py:Mean"): "its constructor needs the arguments n_inputs, n_outputs, tokens, dtype, rng",
+    }
+    for arguments, message in refused.items():
+        code, _, error = shell(*arguments)
+        assert code == 2 and error.count("\n") == 1 and message in error, error
+
+
+def test_simulate_finds_own_code_that_has_moved(ok):
+    ok("new", "task", "first")
+    ok("train", "./first.py:First", "--network", "rnn", "-o", "hidden=3", "--steps", "2", "--out", "r", "--quiet")
+    Path("there").mkdir()
+    Path("first.py").rename("there/first.py")
+    np.save("x.npy", np.zeros((4, 2, 6), np.float32))
+    found = ok("simulate", "r", "--input", "x.npy", "--output", "y.npy", "--code", "there/first.py")
+    assert "outputs at the end, (2, 4)" in found

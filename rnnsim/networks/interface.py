@@ -70,7 +70,8 @@ class Network(ABC):
         has a state at every time step) and `LINEARISATION` (it has `cells`, whose time steps are linearised)
     procedures : names of the learning rules that it carries out by itself, with `gradient_by` and `learner_by`
     directions : 2 if outputs depend on later inputs, else 1
-    n_parameters, n_recurrent_parameters, state_size, cost_per_step, workspace_bytes : how large it is
+    n_parameters, n_recurrent_parameters, state_size, cost_per_step, workspace_bytes : how large it is; a network without a
+        recurrent part or a state may leave out the second to fourth, which are 0 then
     dropped_parameters : names that files of older versions hold, and that nothing reads
 
     `copy.copy`, `copy.deepcopy` and `pickle` give a network of its own with the same weights. Several Python threads may use one
@@ -90,7 +91,9 @@ class Network(ABC):
     n_inputs: int
     n_outputs: int
     n_parameters: int
-    n_recurrent_parameters: int
+    n_recurrent_parameters: int = 0
+    state_size: int = 0
+    cost_per_step: int = 0
     dtype: np.dtype
     config: dict[str, Any]
     layout: Layout

@@ -93,7 +93,10 @@ def generalisation(
 
 def varied(task, options):
     """The task made anew with some other `options`; `RnnsimError` if they do not fit."""
-    return type(task)(**checked(f"task '{type(task).__name__}'", type(task), {**task.options, **options}))
+    from rnnsim.tasks import TASKS
+
+    cls = type(task)
+    return cls(**checked(f"task '{TASKS.name_of(cls)}'", cls, {**task.options, **options}))
 
 
 def trained_range(task, option):
