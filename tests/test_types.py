@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +68,18 @@ def test_wrong_calls_are_found(tmp_path):
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     lines = sorted({int(line.split(":")[1]) for line in found.stdout.splitlines() if " error: " in line})
     assert (found.returncode, lines) == (1, [5, 6, 7, 8, 9]), found.stdout + found.stderr
+
+
+def test_help_shows_short_signatures():
+    """NumPy's ArrayLike, written out, fills ten lines of `help`."""
+    things = [getattr(rs, name) for name in rs._NAMES if name != "RnnsimError"] + [
+        getattr(rs, name) for name in NETWORKS.exports()
+    ]
+    things += [
+        rs.Recurrent.forward,
+        rs.NTM.forward,
+        rs.LSTM1997.forward,
+        type(rs.online(rs.Recurrent("rnn", 1, 1))).step,
+    ]
+    for thing in things:
+        assert "numpy._typing" not in str(inspect.signature(thing)), thing

@@ -86,7 +86,7 @@ def compare(
     optimizer: str | Optimizer | None = None,
     steps: int = 100,
     batch: int = 1,
-    rng: Seed = 0,
+    rng: "Seed" = 0,
     every: int | None = None,
     skip: bool = False,
     callback: Callable[[int], Any] | None = None,

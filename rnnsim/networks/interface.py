@@ -106,7 +106,7 @@ class Network(ABC):
         """
 
     def loss_and_gradient(
-        self, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None, theta: ArrayLike | None = None
+        self, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None, theta: "ArrayLike | None" = None
     ) -> Gradient:
         """Loss and outputs of a batch, and the gradient with respect to theta (`Gradient`).
 
@@ -178,7 +178,7 @@ class Network(ABC):
         return self._theta
 
     @theta.setter
-    def theta(self, values: ArrayLike) -> None:
+    def theta(self, values: "ArrayLike") -> None:
         self._take("theta", self._theta, values)
 
     @property
@@ -187,7 +187,7 @@ class Network(ABC):
         return self._gradient
 
     @gradient.setter
-    def gradient(self, values: ArrayLike) -> None:
+    def gradient(self, values: "ArrayLike") -> None:
         self._take("gradient", self._gradient, values)
 
     def _take(self, name, vector, values):
@@ -227,8 +227,8 @@ class SequenceNetwork(Network):
     @abstractmethod
     def forward(
         self,
-        inputs: ArrayLike,
-        lengths: ArrayLike | None = None,
+        inputs: "ArrayLike",
+        lengths: "ArrayLike | None" = None,
         state: list[np.ndarray] | None = None,
         record: str | Iterable[str] = (),
         when: str = "every",
@@ -276,7 +276,7 @@ class SequenceNetwork(Network):
 
     @exclusive
     def loss_and_gradient(
-        self, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None, theta: ArrayLike | None = None
+        self, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None, theta: "ArrayLike | None" = None
     ) -> Gradient:
         """See `Network.loss_and_gradient`: back-propagation through all time steps of the batch.
 
@@ -296,9 +296,9 @@ class SequenceNetwork(Network):
 
     def predict(
         self,
-        inputs: ArrayLike,
+        inputs: "ArrayLike",
         loss: "Loss",
-        lengths: ArrayLike | None = None,
+        lengths: "ArrayLike | None" = None,
         state: list[np.ndarray] | None = None,
     ) -> np.ndarray:
         """What the network answers, where `loss` stands and as it reads outputs: probabilities for cross-entropies.

@@ -93,7 +93,7 @@ class Recurrent(SequenceNetwork):
         readout: Literal["linear", "units", "none"] = "linear",
         tokens: bool = False,
         dtype: str = "float32",
-        rng: Seed = 0,
+        rng: "Seed" = 0,
         **cell_options,
     ):
         structure = dict(hidden=hidden, layers=layers, bidirectional=bidirectional, embedding=embedding, skip=skip)
@@ -258,8 +258,8 @@ class Recurrent(SequenceNetwork):
     @exclusive
     def forward(
         self,
-        inputs: ArrayLike,
-        lengths: ArrayLike | None = None,
+        inputs: "ArrayLike",
+        lengths: "ArrayLike | None" = None,
         state: list[np.ndarray] | None = None,
         record: str | Iterable[str] = (),
         when: str = "every",

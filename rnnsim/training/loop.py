@@ -27,7 +27,7 @@ def train(
     optimizer: str | Optimizer | None = None,
     steps: int = 1000,
     batch: int = 32,
-    rng: Seed = 0,
+    rng: "Seed" = 0,
     out: str | PathLike[str] | None = None,
     evaluate_every: int = 0,
     checkpoint_every: int = 1000,

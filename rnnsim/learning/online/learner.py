@@ -55,7 +55,7 @@ class OnlineLearner(Learner):
         optimizer: str | Optimizer | None = None,
         loss: str | Loss | None = None,
         streams: int = 1,
-        rng: Seed = 0,
+        rng: "Seed" = 0,
         own: bool = False,
     ):
         self.net = net
@@ -114,7 +114,7 @@ class OnlineLearner(Learner):
         return self._engine.theta
 
     @theta.setter
-    def theta(self, values: ArrayLike) -> None:
+    def theta(self, values: "ArrayLike") -> None:
         _copy_in("theta", self.theta, values)
 
     @property
@@ -123,7 +123,7 @@ class OnlineLearner(Learner):
         return self._engine.state
 
     @state.setter
-    def state(self, values: ArrayLike) -> None:
+    def state(self, values: "ArrayLike") -> None:
         _copy_in("state", self.state, values)
 
     def __reduce__(self):
@@ -137,7 +137,7 @@ class OnlineLearner(Learner):
     # -- one item ----------------------------------------------------------------------------------------------------------
 
     @exclusive
-    def step(self, x: ArrayLike, target: ArrayLike | None = None) -> np.ndarray:
+    def step(self, x: "ArrayLike", target: "ArrayLike | None" = None) -> np.ndarray:
         """One item: the outputs for x; with a target the learner learns from it.
 
         x : (I,) or (S, I); whole numbers, () or (S,), for a network that reads tokens
@@ -261,7 +261,7 @@ class OnlineLearner(Learner):
         return LearnResult(total / amount if amount else 0.0, found, state=[self.state.swapaxes(0, 1)])
 
     @exclusive
-    def run(self, xs: ArrayLike, targets: ArrayLike | None = None) -> np.ndarray:
+    def run(self, xs: "ArrayLike", targets: "ArrayLike | None" = None) -> np.ndarray:
         """Items one after the other: xs (T, S, I) or tokens (T, S), targets (T, S, K) or classes (T, S), or None.
 
         The axis of streams may be missing if there is one. Returns the outputs (T, S, K), or (T, K). The same as `step` on
@@ -370,7 +370,7 @@ def online(
     optimizer: str | Optimizer | None = None,
     loss: str | Loss | None = None,
     streams: int = 1,
-    rng: Seed = 0,
+    rng: "Seed" = 0,
     own: bool = False,
 ) -> OnlineLearner:
     """A learner for data that arrive one item at a time.
@@ -415,7 +415,7 @@ def _copy_in(name, array, values):
         array[...] = values
 
 
-def _numbers(name: str, values: ArrayLike) -> np.ndarray:
+def _numbers(name: str, values: "ArrayLike") -> np.ndarray:
     """An array of numbers of what was given."""
     array: Any = None
     with contextlib.suppress(ValueError):

@@ -104,7 +104,7 @@ class LSTM1997(SequenceNetwork):
     Options = Options
 
     def __init__(
-        self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float32", rng: Seed = 0, **options
+        self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float32", rng: "Seed" = 0, **options
     ):
         ends = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens)
         given = checked("network 'lstm1997'", LSTM1997, {**ends, **options}, ("dtype", "rng"))
@@ -320,8 +320,8 @@ class LSTM1997(SequenceNetwork):
     @exclusive
     def forward(
         self,
-        inputs: ArrayLike,
-        lengths: ArrayLike | None = None,
+        inputs: "ArrayLike",
+        lengths: "ArrayLike | None" = None,
         state: list[np.ndarray] | None = None,
         record: str | Iterable[str] = (),
         when: str = "every",

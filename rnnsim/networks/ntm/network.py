@@ -113,7 +113,7 @@ class NTM(SequenceNetwork):
         recompute: int = 0
 
     def __init__(
-        self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float32", rng: Seed = 0, **options
+        self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float32", rng: "Seed" = 0, **options
     ):
         given = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, **options)
         given = checked("network 'ntm'", NTM, given, ("dtype", "rng"))
@@ -282,8 +282,8 @@ class NTM(SequenceNetwork):
     @exclusive
     def forward(
         self,
-        inputs: ArrayLike,
-        lengths: ArrayLike | None = None,
+        inputs: "ArrayLike",
+        lengths: "ArrayLike | None" = None,
         state: list[np.ndarray] | None = None,
         record: str | Iterable[str] = (),
         when: str = "every",
