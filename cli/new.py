@@ -20,7 +20,9 @@ KINDS = {
 
 def template(kind):
     """The text of the template for a kind; its class has the name in `KINDS`."""
-    return (Path(__file__).parent / "templates" / f"{kind}.py").read_text(encoding="utf-8")
+    from rnnsim.core.reading import read_text
+
+    return read_text(Path(__file__).parent / "templates" / f"{kind}.py")
 
 
 def class_name(name, kind):

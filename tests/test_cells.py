@@ -378,7 +378,7 @@ WRONG = {
     "density=-0.1": ("rnn", dict(density=-0.1)),
     "connections: expected a table of shape (3, 5), got (3, 3)": ("rnn", dict(connections=np.ones((3, 3)))),
     "connections: expected 1": ("rnn", dict(connections=np.full((3, 5), 2))),
-    "connections=nowhere.npy: cannot be read": ("rnn", dict(connections="nowhere.npy")),
+    "connections: cannot read nowhere.npy": ("rnn", dict(connections="nowhere.npy")),
     "connection_seed=-1": ("rnn", dict(connection_seed=-1, density=0.5)),
     "forget_bias=inf: expected a finite number": ("lstm", dict(forget_bias=np.inf)),
     "activation=tanhh: expected one of tanh, logistic": ("rnn", dict(activation="tanhh")),

@@ -1,4 +1,4 @@
-"""Reading data: idx, arrays, text, the digits; fetching from a server of our own; the order of examples."""
+"""Reading data: idx, arrays, text, the digits; fetching from a local server; the order of examples."""
 
 import gzip
 import hashlib
@@ -261,7 +261,7 @@ def test_digits():
 @given(st.integers(1, 40), st.integers(1, 90), st.integers(0, 2**40), st.integers(0, 50))
 def test_every_epoch_is_a_permutation(count, size, seed, epoch):
     order = Epochs(count)
-    first = epoch * count // size  # the steps that overlap the epoch
+    first = epoch * count // size  # the training steps that overlap the epoch
     last = -(-(epoch + 1) * count // size)
     rows = np.concatenate([order.rows(seed, step, size) for step in range(first, last)])
     skipped = epoch * count - first * size
@@ -273,7 +273,7 @@ def test_epochs_differ():
     order = Epochs(100)
     found = {tuple(order.permutation(seed, epoch)) for seed in range(4) for epoch in range(4)}
     assert len(found) == 16
-    refuses("no training examples", Epochs, 0)
+    refuses("the training part is empty", Epochs, 0)
     refuses("seed=-1", order.rows, -1, 0, 5)
 
 
@@ -282,7 +282,7 @@ def test_epochs_differ():
 
 @pytest.fixture
 def server(tmp_path):
-    """The address of a server of one folder, and the folder."""
+    """The address of a server of a folder, and the folder."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments):
@@ -316,7 +316,7 @@ def test_fetch(server, tmp_path, monkeypatch):
     assert mine.fetch()["a.bin"].read_bytes() == b"content" and mine.here
     assert mine.paths() == {"a.bin": tmp_path / "data" / "mine" / "a.bin"}
     (folder / "a.bin").unlink()
-    assert mine.fetch() == mine.paths()  # what is there is not fetched again
+    assert mine.fetch() == mine.paths()  # files on disk are not fetched again
 
 
 def test_what_can_go_wrong_in_fetching(server, tmp_path, monkeypatch):
@@ -325,7 +325,7 @@ def test_what_can_go_wrong_in_fetching(server, tmp_path, monkeypatch):
     address, folder = server
     (folder / "a.bin").write_bytes(b"other content")
     mine = data_set(address, b"content")
-    refuses("the checksum is not sha256:.*; nothing was kept", mine.fetch)
+    refuses("the checksum is not sha256:.*; the file was discarded", mine.fetch)
     assert not mine.here and not list((tmp_path / "data" / "mine").iterdir())
     refuses("b.bin: cannot be fetched", data_set(address, b"content", "b.bin").fetch)
     refuses("cannot be fetched", data_set("http://127.0.0.1:9/", b"content").fetch)

@@ -73,7 +73,7 @@ def test_methods_of_scipy(method):
 
 def test_objective_refuses():
     net, batch = problem(dtype="float32")
-    with pytest.raises(RnnsimError, match="dtype=float32: an objective for SciPy needs a network of dtype float64"):
+    with pytest.raises(RnnsimError, match="dtype=float32: SciPy's optimizers expect a network of dtype float64"):
         rs.objective(net, batch)
     net, batch = problem()
     with pytest.raises(RnnsimError, match=r"theta: expected shape \(\d+,\), got \(3,\)"):

@@ -266,7 +266,7 @@ def test_wrong_items_leave_the_learner_as_it_was():
 
 def test_wrong_learners_are_one_clear_line(tmp_path):
     rs.online(network()).save(tmp_path / "good")
-    rs.training.checkpoint.save_weights(network(), tmp_path / "weights")
+    rs.training.save_weights(network(), tmp_path / "weights")
     (tmp_path / "cut").write_bytes((tmp_path / "good").read_bytes()[:-9])
     wrong = {
         "looks back over a batch": lambda: rs.online(network(), "bptt"),

@@ -271,7 +271,7 @@ WRONG = {
     "every=5: expected at most the horizon, 3 ticks": lambda: RULES.build("tbptt", {"horizon": 3, "every": 5}),
     "rule tbptt: a bidirectional network needs whole sequences": lambda: RULES.build("tbptt").check(both_ways(), None),
     "bidirectional=True: the batches of this task go on": lambda: RULES.build("bptt").check(
-        both_ways(), rs.tasks.Text()
+        rs.Recurrent("gru", 2, 2, hidden=2, bidirectional=True), rs.tasks.TASKS.build("add")
     ),
     "sequences of different length with a loss at their end": lambda: learned(
         "tbptt", network("gru"), batch_for(LAST, ragged=True), LAST, options=dict(horizon=3)

@@ -524,7 +524,7 @@ WRONG = {
     "expected numbers, got complex128": lambda: plain().forward(X.astype(complex)),
     "expected numbers, got <U1": lambda: plain().forward(np.full((1, 1, I), "a")),
     "expected numbers, got object": lambda: plain().forward(np.full((1, 1, I), None)),
-    "has no sequence or no tick": lambda: plain().forward(X[:0]),
+    "has no sequence or no time step": lambda: plain().forward(X[:0]),
     "shape (4, 0, 2) has no": lambda: plain().forward(X[:, :0]),
     "inputs: nan at (t, b, i) = (2, 1, 0)": lambda: plain().forward(BROKEN),
     "inputs: inf at (t, b, i) = (0, 0, 0)": lambda: plain().forward(np.full((1, 1, I), np.inf)),

@@ -370,7 +370,7 @@ def test_configuration_and_weights_come_back(name, tmp_path):
     net = network(name, "float32")
     again = from_config(net.config)
     assert again.config == net.config and list(again.layout) == list(net.layout)
-    rs.training.checkpoint.save_weights(net, tmp_path / "w.safetensors")
+    rs.training.save_weights(net, tmp_path / "w.safetensors")
     loaded = load_weights(tmp_path / "w.safetensors")
     assert np.array_equal(loaded.theta, net.theta)
     batch = batch_for(net)

@@ -61,7 +61,7 @@ def test_networks(name, tmp_path):
     }
     net = build(name, np.int64(2), np.int64(2), options, seed=np.int64(1))
     assert from_config(json.loads(json.dumps(net.config))).config == net.config
-    rs.training.checkpoint.save_weights(net, tmp_path / "w.safetensors")
+    rs.training.save_weights(net, tmp_path / "w.safetensors")
     assert load_weights(tmp_path / "w.safetensors").config == net.config
     assert net.initial_state(np.int64(2))[0].shape[1] == 2
 

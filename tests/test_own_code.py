@@ -108,13 +108,13 @@ def test_new_files_have_the_name_that_is_asked_for(kind, tmp_path, monkeypatch):
     registry = {"network": NETWORKS, "task": TASKS, "cell": CELLS, "rule": RULES, "optimizer": OPTIMIZERS}[kind]
     assert registry.load(f"./sub/other_{kind}.py:{name}").__name__ == name
     before = path.read_text()
-    assert "there is such a file" in refused("new", kind, f"other_{kind}", "--out", "sub")
+    assert "the file exists already" in refused("new", kind, f"other_{kind}", "--out", "sub")
     assert path.read_text() == before
 
 
 def test_new_refuses_names_that_are_none():
     for name in ("3x", "a-b", "class", "a/b", ""):
-        assert "expected a name of letters, digits and _" in refused("new", "task", name)
+        assert "expected the name of a Python module" in refused("new", "task", name)
     assert "did you mean 'task'" in refused("new", "tusk", "a")
     assert class_name("mytask", "task") == "MyTask" and class_name("a_b", "cell") == "AB"
 
@@ -186,7 +186,9 @@ def test_own_data_sets(here):
     )
     assert DATA.load("./sets.py:FILES").name == "mine"
     assert ok("data", "fetch", "./sets.py:FILES").strip().endswith("digits.npz")
-    assert "expected an object of rnnsim.data.fetch.DataSet, got a int" in refused("data", "fetch", "./sets.py:OTHER")
+    assert "expected an object of rnnsim.data.fetch.DataSet, got an object of type int" in refused(
+        "data", "fetch", "./sets.py:OTHER"
+    )
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------------
@@ -208,13 +210,13 @@ ERRORS = {
     "./imports.py:MyTask": "imports.py, line 1: ModuleNotFoundError: No module named 'nowhere_at_all'",
     "./abstract.py:MyTask": "it does not define evaluation_batches, training_batch, which every task needs",
     "./other.py:MyTask": "expected a class derived from rnnsim.tasks.interface.Task, got the class MyTask(object)",
-    "./other.py:MyThing": "expected a class derived from rnnsim.tasks.interface.Task, got a int",
+    "./other.py:MyThing": "expected a class derived from rnnsim.tasks.interface.Task, got an object of type int",
     "./mycell.py:MyCell": "expected a class derived from rnnsim.tasks.interface.Task, got the class MyCell(Cell)",
     "./mytask.py": "which class? Write ./mytask.py:Name",
     "./mytask.py:": "expected FILE.py:Name or package.module:Name",
     "no_such_package.tasks:MyTask": "there is no module no_such_package",
     "os.no_such:MyTask": "there is no module os.no_such",
-    "math:sqrt": "expected a class derived from rnnsim.tasks.interface.Task, got a builtin_function_or_method",
+    "math:sqrt": "expected a class derived from rnnsim.tasks.interface.Task, got an object of type builtin_function_or_method",
     "addding": "unknown task 'addding'; did you mean 'adding'?",
 }
 
@@ -276,7 +278,7 @@ def test_a_source_that_differs_is_not_executed(run, here, command):
     assert f"the source in {path} has the SHA-256" in line and "--code FILE.py" in line and "--accept-source" in line
     assert not Path(f"{path}.executed").exists() and (run / "config.toml").read_text() == before
     code, _, err = shell(*command, "--accept-source")
-    assert code == 0 and "it is used, as was asked for" in err and Path(f"{path}.executed").exists()
+    assert code == 0 and "it is used, as --accept-source says" in err and Path(f"{path}.executed").exists()
     if command is RESUME:
         manifest = json.loads((run / "manifest.json").read_text())
         assert manifest["resumed"][-1]["source_changed"].startswith("the source of its task was")

@@ -522,7 +522,7 @@ def test_metadata_of_another_type_than_expected(run):
         (dict(states="1000000000000"), "it has 0 states, not 1000000000000"),
         (dict(states=None), "damaged, or not a file of weights that rnnsim wrote"),
         (dict(format="rnnsim 99"), "format 'rnnsim 99', this version of rnnsim reads 'rnnsim 2'"),
-        (dict(digest="0" * 64), "its content does not fit its digest"),
+        (dict(digest="0" * 64), "its content does not match its digest"),
     ):
         rewritten(path, **changes)
         refuses(message, checkpoint.load, path, error=Damaged)
@@ -545,7 +545,7 @@ def test_metadata_of_a_checkpoint_is_covered_by_its_digest(run):
     before = path.read_bytes()
     assert before.count(b'\\"step\\": 6') == 1
     path.write_bytes(before.replace(b'\\"step\\": 6', b'\\"step\\": 7'))
-    refuses("its content does not fit its digest", checkpoint.load, path, error=Damaged)
+    refuses("its content does not match its digest", checkpoint.load, path, error=Damaged)
 
 
 def test_learners_of_another_type_than_expected(finished, tmp_path):

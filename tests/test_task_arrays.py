@@ -1,4 +1,4 @@
-"""The user's own arrays and reviews: what is read, how it is cut, and the line for everything that can be wrong."""
+"""The user's own arrays and reviews: reading, cutting, and one line for every fault."""
 
 import csv
 import io
@@ -98,7 +98,7 @@ def test_windows_of_a_series():
 def test_lengths_and_weights():
     rest = np.arange(T)[:, None] >= LENGTHS
     inputs, targets, weights = X.copy(), np.arange(T * N).reshape(T, N) % 3.0, RNG.random((T, N))
-    inputs[rest], targets[rest], weights[rest] = np.nan, np.nan, np.nan  # what stands beyond a length does not matter
+    inputs[rest], targets[rest], weights[rest] = np.nan, np.nan, np.nan  # values beyond a length do not matter
     given = dict(inputs=inputs, targets=targets, lengths=LENGTHS, weights=weights)
     task = Arrays(given, loss="softmax", shuffle=False)
     batch = task.gather(np.arange(5))
@@ -147,16 +147,16 @@ def test_the_file_formats_agree(tmp_path):
         assert task.trivial_loss == tasks[0].trivial_loss
 
 
-# -- what can be wrong ----------------------------------------------------------------------------------------------------
+# -- faults -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "inputs, targets, options, message",
     [
         (X, X[:, :-1], {}, r"targets of shape \(9, 39, 3\) do not fit inputs \(9, 40, 3\), expected"),
-        (X[:, :T], X[:, :T, 0], {}, "say which by when="),
+        (X[:, :T], X[:, :T, 0], {}, "give when=every or when=last"),
         (X, X, {"when": "last"}, "expected .40,. or .40, K."),
-        (SERIES, SERIES, {"when": "last"}, "targets of a series stand at every tick"),
+        (SERIES, SERIES, {"when": "last"}, "targets of a series stand at every time step"),
         (X, None, {"when": "last"}, "give targets"),
         (X[:1], None, {}, "no next one to predict"),
         (np.where(X > 2, np.nan, X), X, {}, r"inputs\[\d, \d+, \d\] is nan, expected finite"),
@@ -177,17 +177,17 @@ def test_the_file_formats_agree(tmp_path):
         (X, None, {"tokens": True}, "of symbols"),
         (np.arange(9) - 3, None, {"tokens": True}, r"inputs\[0\] is -3"),
         (np.arange(60) % 3, None, {"tokens": True, "loss": "squared_error"}, "needs loss=softmax"),
-        (X[:, :2], X[:, :2], {"test": 0.8}, "none left for training"),
-        (SERIES[:60], None, {}, "6 ticks for the test part, expected at least steps=50"),
-        (SERIES[:40], None, {"test": 0}, "39 ticks for the training part"),
-        (X, X, {"test": 0.5, "validation": 0.5}, "nothing is left"),
+        (X[:, :2], X[:, :2], {"test": 0.8}, "expected at least one for training"),
+        (SERIES[:60], None, {}, "6 time steps for the test part, expected at least steps=50"),
+        (SERIES[:40], None, {"test": 0}, "39 time steps for the training part"),
+        (X, X, {"test": 0.5, "validation": 0.5}, "expected a sum below 1"),
         ([[1, 2], [3]], None, {}, "rows of different lengths"),
         (np.array([["a", "b"]]), None, {}, "expected numbers"),
         (X + 1j, None, {}, "expected numbers"),
         (X, X, {"target_columns": ("a",)}, "no .csv file"),
         (dict(inputs=X, targets=X), X, {}, "has targets already"),
         (dict(targets=X), None, {}, "no array 'inputs', only targets"),
-        (dict(inputs=X, lengths=LENGTHS + T), None, {}, "expected 1 to 9, the ticks"),
+        (dict(inputs=X, lengths=LENGTHS + T), None, {}, "expected 1 to 9, the number of time steps"),
         (dict(inputs=X, lengths=LENGTHS * 0), None, {}, "expected 1 to 9"),
         (dict(inputs=X, lengths=LENGTHS / 2), None, {}, "expected a whole number"),
         (dict(inputs=X, lengths=LENGTHS[1:]), None, {}, r"lengths of shape \(39,\), expected \(40,\)"),
@@ -195,7 +195,7 @@ def test_the_file_formats_agree(tmp_path):
         (dict(inputs=X, weights=X), None, {}, r"weights of shape \(9, 40, 3\), expected \(9, 40\)"),
         (dict(inputs=X, weights=X[..., 0]), None, {}, "expected 0 or more"),
         (dict(inputs=X, weights=0 * X[..., 0]), None, {}, "all weights of the training part are 0"),
-        (dict(inputs=X, weights=X[..., 0] ** 2), X[0], {}, "weights belong to targets at every tick"),
+        (dict(inputs=X, weights=X[..., 0] ** 2), X[0], {}, "weights belong to targets at every time step"),
     ],
 )
 def test_arrays_that_do_not_fit(inputs, targets, options, message):
@@ -260,7 +260,7 @@ def test_archive_and_folder_give_the_same(archive, tmp_path):
         assert np.array_equal(a.inputs, b.inputs) and np.array_equal(a.targets, b.targets) and one.words == other.words
     assert len(one.train_rows) == 40 and one.trivial_loss == pytest.approx(math.log(2))
     test = next(one.evaluation_batches(0, 100))
-    # "test" is no word of the training part, so it is unknown there.
+    # "test" is not a word of the training part, so it is unknown.
     assert {one.decode(test.inputs[: test.lengths[b], b]) for b in range(40)} == {
         "good good film it's fun ?",
         "bad film ?",

@@ -1,4 +1,4 @@
-"""The tasks of Graves, Wayne & Danihelka 2014: targets derived anew from the inputs, distributions, curricula, baselines."""
+"""The tasks of Graves, Wayne & Danihelka 2014: targets derived again from the inputs, distributions, curricula, baselines."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ from rnnsim.tasks.ngrams import optimal_predictions
 from rnnsim.training.evaluate import evaluate
 from rnnsim_cli.main import main
 
-LEVEL = 1e-3  # seeds are fixed: a test that passes once passes for ever
+LEVEL = 1e-3  # seeds are fixed: a test that passes once always passes
 GROWING = ("copy", "repeat-copy", "associative-recall", "priority-sort")
 
 
@@ -40,7 +40,7 @@ def assert_uniform(values, low, high):
 
 
 def assert_fair(bits):
-    """0 and 1, equally often."""
+    """0 and 1 are equally frequent."""
     bits = np.ravel(bits)
     assert set(bits) <= {0, 1} and abs(bits.mean() - 0.5) < 4 * 0.5 / math.sqrt(bits.size)
 
@@ -201,7 +201,7 @@ def test_ngram_costs_are_those_of_the_source():
     optimal = task.optimal_bits(batch)
     assert abs(optimal.mean() - 133.26) < 3 * optimal.std() / math.sqrt(count)
     assert optimal.std() == pytest.approx(35.8, abs=0.6)
-    # Who knows the table: probability of context c of sequence s by the formula of the module.
+    # A predictor that knows the table: probability of context c of sequence s by the formula of the task.
     key, few = stream_key(5, "dynamic n-grams training"), 3000
     table = np.array([[math.sin(math.pi / 2 * uniform(key, s, c)) ** 2 for c in range(32)] for s in range(few)])
     assert stats.kstest(table.ravel(), stats.beta(0.5, 0.5).cdf).pvalue > LEVEL
@@ -270,7 +270,7 @@ def test_linear_curriculum(name):
             assert (sizes[largest == reached] == reached).all()
         else:
             assert_uniform(sizes[largest == reached], low, reached)
-    # Afterwards, and in evaluations, all is as without it.
+    # Afterwards, and in evaluations, the curriculum has no effect.
     plain = TASKS.build(name)
     for one, other in (
         (task.training_batch(2, 1, 5000), plain.training_batch(2, 1, 5000)),
@@ -363,7 +363,7 @@ def test_a_run_is_measured_on_other_sizes(name, options, trivial, metric, tmp_pa
     ],
 )
 def test_weights_of_the_papers_lstm_baselines(name, options, hidden, weights):
-    """Table 3: three layers that see the input, all of them seen by the readout, learned initial states."""
+    """Table 3: three layers with the input, a readout of all layers, learned initial states."""
     task = TASKS.build(name, options)
     net = rs.Recurrent(
         "lstm", task.n_inputs, task.n_outputs, hidden=hidden, layers=3, skip=True, learned_initial_state=True

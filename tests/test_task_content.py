@@ -1,4 +1,4 @@
-"""What the tasks ask: targets derived anew from the inputs, and the distributions that the modules state."""
+"""The content of the tasks: targets derived again from the inputs, and the distributions that their docstrings state."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from rnnsim.data.text import named_text
 from rnnsim.tasks import XOR, Adding, Copy, DelayedRecall, Digits, Multiplication, Sine, TemporalOrder, Text
 from rnnsim.tasks.adding import first_pair_marked
 
-LEVEL = 1e-3  # seeds are fixed: a test that passes once passes for ever
+LEVEL = 1e-3  # seeds are fixed: a test that passes once always passes
 
 
 def many(task, count=6000, seed=5):
@@ -21,7 +21,7 @@ def many(task, count=6000, seed=5):
 
 
 def assert_uniform(values, low, high):
-    """Whole numbers, each of low .. high equally often."""
+    """Whole numbers, those of low .. high equally frequent."""
     values = np.ravel(values)
     assert values.min() >= low and values.max() <= high
     assert stats.chisquare(np.bincount(values - low, minlength=high - low + 1)).pvalue > LEVEL
@@ -228,7 +228,7 @@ def test_text_streams_read_the_ring():
     place = [ring.index(text) for text in read]
     gaps = np.diff([*place, place[0] + len(train)]) % len(train)
     assert np.abs(gaps - len(train) / size).max() <= 1
-    late = task.training_batch(2, len(train) // 30 + 1, 1)  # across the seam of the ring and on
+    late = task.training_batch(2, len(train) // 30 + 1, 1)  # across the seam of the ring
     assert task.decode(late.inputs[:, 0]) in ring
 
 

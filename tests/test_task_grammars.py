@@ -1,4 +1,4 @@
-"""Grammars and languages: strings, legal symbols and exact probabilities, each found again by other means."""
+"""Grammars and languages: strings, legal symbols and exact probabilities, each computed in a second way."""
 
 import itertools
 from collections import Counter
@@ -29,7 +29,7 @@ GRAPH = {
 
 
 def extended(word):
-    """Symbols that may follow the beginning of an embedded string; "" behind a whole one, None if it cannot be."""
+    """Symbols that may follow the beginning of an embedded string; "" behind a whole one, None for an illegal one."""
     if len(word) < 2:
         return {"": "B", "B": "TP"}.get(word)
     node = "start"
@@ -169,7 +169,7 @@ def test_judge_of_strings():
             assert {SYMBOLS[k] for k in np.flatnonzero(wanted[t, b])} == set(extended(word[: t + 1]))
             assert wanted[t, b, batch.targets[t, b].argmax()] == 1
     assert not wanted[batch.counted() == 0].any()
-    # Equal shares of what is legal are right although no target is reached; the right symbol alone is not enough.
+    # Equal outputs for the legal symbols are right although no target is reached; the right symbol alone is not.
     shares = wanted / np.maximum(wanted.sum(axis=2, keepdims=True), 1)
     assert task.correct(shares, batch).all() and not task.error(shares, batch).any()
     assert not task.correct(batch.targets, batch).any()
@@ -232,7 +232,7 @@ def test_judge_of_the_continual_strings():
     near = np.where(batch.targets == 1, 0.52, 0.48)
     assert task.right(near, batch).all() and task.correct(near, batch).all()
     shares = batch.targets / batch.targets.sum(axis=2, keepdims=True)
-    assert np.array_equal(task.right(shares, batch), batch.targets.sum(axis=2) == 1)  # halves are not near enough
+    assert np.array_equal(task.right(shares, batch), batch.targets.sum(axis=2) == 1)  # .5 is not within .49
     near[7, 2, 0] = 0.5
     assert task.correct(near, batch).tolist() == [True, True, False, True]
     logits = ContinualReber(steps=50, loss="bernoulli")
@@ -254,7 +254,7 @@ WORDS = {
 def test_languages(language, least, most):
     task = Languages(language, min_n=least, max_n=most)
     followers = {}
-    for n, m in itertools.product(range(1, most + 2), repeat=2):  # of the whole language: more than what is drawn
+    for n, m in itertools.product(range(1, most + 2), repeat=2):  # of the whole language, beyond the drawn numbers
         word = WORDS[language](n, m)
         for place, symbol in enumerate(word):
             followers.setdefault(word[:place], set()).add(symbol)
@@ -269,7 +269,7 @@ def test_languages(language, least, most):
         assert word + "T" == WORDS[language](word.count("a"), word.count("b"))
     pairs = [(n, m) for n in range(least, most + 1) for m in range(least, most + 1) if language == "anbmBmAn" or n == m]
     assert set(numbers) == set(pairs) and stats.chisquare(list(numbers.values())).pvalue > LEVEL
-    # Trivial loss over all strings with their numbers of steps.
+    # Chance-level loss over all strings with their numbers of time steps.
     on, steps = Counter(), 0
     for n, m in pairs:
         word = WORDS[language](n, m)

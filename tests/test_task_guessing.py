@@ -1,4 +1,4 @@
-"""Tasks for weight guessing: latch, parity and Tomita's languages, each judged again from its inputs."""
+"""Tasks for weight guessing: latch, parity and Tomita's languages, targets computed again from the inputs."""
 
 import itertools
 import math
@@ -17,18 +17,18 @@ LEVEL = 1e-3
 
 
 def assert_lengths(batch, least, most):
-    """Every length of least .. most equally often; zeros behind."""
+    """All lengths of least .. most equally frequent; zeros behind the sequences."""
     assert batch.lengths.min() >= least and batch.lengths.max() <= most
     assert stats.chisquare(np.bincount(batch.lengths - least, minlength=most - least + 1)).pvalue > LEVEL
     assert not batch.inputs[np.arange(len(batch.inputs))[:, None] >= batch.lengths].any()
 
 
 def assert_signs(values):
-    """1 and -1 equally often, and no two neighbours alike more often than not; values (T, B)."""
+    """1 and -1 equally frequent and neighbours independent; values (T, B)."""
     assert set(np.unique(values)) == {-1, 1}
     pairs = 2 * (values[:-1] > 0) + (values[1:] > 0)
     assert stats.chisquare(np.bincount(pairs[::2].ravel(), minlength=4)).pvalue > LEVEL
-    assert np.abs(values.sum(axis=1)).max() < 5.5 * math.sqrt(values.shape[1])  # at every step
+    assert np.abs(values.sum(axis=1)).max() < 5.5 * math.sqrt(values.shape[1])  # at every time step
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "signs"])

@@ -1,4 +1,4 @@
-"""Long lags: lengths, places and noise as published, exact means, and what guessing is worth."""
+"""Long lags: lengths, places and noise as published, exact means, and chance-level losses."""
 
 import math
 from collections import Counter
@@ -18,7 +18,7 @@ def many(task, count=6000, seed=5):
 
 
 def assert_even(values, low, high):
-    """Whole numbers, each of low .. high equally often."""
+    """Whole numbers, those of low .. high equally frequent."""
     values = np.ravel(values).astype(int)
     assert values.min() >= low and values.max() <= high
     assert stats.chisquare(np.bincount(values - low, minlength=high - low + 1)).pvalue > LEVEL
@@ -33,7 +33,7 @@ def assert_gaussian(values, variance):
 
 
 def names_of(task, batch, b):
-    """Inputs and what is asked for, as names."""
+    """Inputs and targets, as names."""
     n = len(batch.inputs) if batch.lengths is None else batch.lengths[b]
     x = batch.inputs[:n, b] if task.tokens else batch.inputs[:n, b].argmax(axis=1)
     d = batch.targets[b] if task.loss.when == "last" else batch.targets[:, b]
@@ -62,7 +62,7 @@ def test_2b():
         assert inputs[1:] == targets[:-1] and targets[-1] == inputs[0] in "xy"
         middle.update(inputs[1:])
     assert set(middle) == {f"a{k}" for k in range(1, 9)} and stats.chisquare(list(middle.values())).pvalue > LEVEL
-    # Only the last step is judged, to .25.
+    # Only the last time step counts, to .25.
     outputs = np.zeros_like(batch.targets)
     outputs[-1] = batch.targets[-1] + 0.24
     assert task.correct(outputs, batch).all() and np.allclose(task.error(outputs, batch), 0.24, atol=1e-6)
@@ -96,7 +96,7 @@ def test_2c(tokens, loss):
 
 
 def test_weights_of_the_published_networks():
-    """Inputs and outputs are the paper's: its numbers of weights come out."""
+    """Inputs and outputs are the paper's: they give its numbers of weights."""
     assert [LongLag("2a", p=p).n_inputs for p in (4, 10, 100)] == [5, 11, 101]
     for p, count in ((50, 364), (100, 664), (200, 1264), (500, 3064), (1000, 6064)):
         task = LongLag("2c", p=p, q=p, tokens=True)
@@ -122,7 +122,7 @@ def test_two_sequence(variant, informative):
     else:
         assert not head.any()
     assert_gaussian(batch.inputs[informative:50, ::40, 0], 0.2)
-    # Neighbours share a draw of the generator and are independent all the same; so are steps apart.
+    # Neighbours share a draw of the generator and are independent all the same; so are distant time steps.
     flat = batch.inputs[informative:50, :, 0]
     assert np.abs(np.corrcoef(flat) - np.eye(len(flat))).max() < 5.5 / math.sqrt(6000)
     assert np.abs(np.corrcoef(flat**2) - np.eye(len(flat))).max() < 5.5 / math.sqrt(6000)
@@ -160,7 +160,7 @@ def test_delayed_xor(noise):
     assert_even(places[:, 1], 20, 23)
     values = batch.inputs[places, np.arange(6000)[:, None], 0]
     if noise:
-        # A sign is lost once in 79 times.
+        # The noise changes one sign in 79.
         told = (values[:, 0] > 0) != (values[:, 1] > 0)
         lost = stats.norm.cdf(-1 / math.sqrt(0.2))
         wrong = int((told != batch.targets[:, 0]).sum())
@@ -186,11 +186,11 @@ def test_counting(short, long, start):
     assert len(found) == 2 * (start + 1) and stats.chisquare(list(found.values())).pvalue > LEVEL
 
 
-# -- guessing, experiments 4 and 5 ----------------------------------------------------------------------------------------
+# -- chance levels, experiments 4 and 5 -----------------------------------------------------------------------------------
 
 
-def test_what_guessing_is_worth():
-    """Both marks visible: the variance of the target, what is left of it for who knows one factor, and a lucky constant."""
+def test_chance_levels():
+    """With both marks visible: the variance of the target, the rest of it given one factor, and a lucky constant."""
     for task, variance, left, mean, lucky in (
         (Adding(), 1 / 24, 1 / 48, 0.5, 1 - 0.92**2),
         (Multiplication(), 7 / 144, 1 / 36, 0.25, sum(s * z * (1 - math.log(z)) for s, z in ((1, 0.29), (-1, 0.21)))),

@@ -1,4 +1,4 @@
-"""Tasks for online learning: streams that go on, targets derived anew, floors and traces of machines."""
+"""Tasks for online learning: streams continue, targets derived again, optimal losses and traces of machines."""
 
 import itertools
 import math
@@ -43,14 +43,14 @@ def read(task, seed=0, batches=1, size=1):
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_streams_go_on_however_they_are_cut(name):
+def test_streams_continue_however_they_are_cut(name):
     options = {"noise": 0.5} if name == "influence-balancing" else {}
     whole = STREAMS[name](steps=60, **options).training_batch(4, 0, 3)
     for steps in (1, 7, 20):
         task = STREAMS[name](steps=steps, **options)
         inputs, targets = read(task, 4, -(-60 // steps), 3)
         assert np.array_equal(inputs[:60], whole.inputs) and np.array_equal(targets[:60], whole.targets)
-        # Out of order, after another seed, another size: the same batch, and the streams are those of any size.
+        # Out of order, after another seed, another size: the same batch; the size does not change the streams.
         for step in (5, 2, 2, 3):
             task.training_batch(9, step, 3)
             again = task.training_batch(4, step, 2)
@@ -63,13 +63,13 @@ def test_streams_go_on_however_they_are_cut(name):
 
 
 def test_trainings_may_share_a_stream_task():
-    """Turn by turn and in threads, each going on where it was, without walking from the first tick again."""
-    walked = []
+    """Turn by turn and in threads, each continues where it was, without generating from the first time step again."""
+    unrolled = []
 
     class Counted(ContinualReber):
-        def stretch(self, key, tick, size, state):
-            walked.append(tick)
-            return super().stretch(key, tick, size, state)
+        def stretch(self, key, time_step, size, state):
+            unrolled.append(time_step)
+            return super().stretch(key, time_step, size, state)
 
     task = Counted(steps=5)
     alone = {seed: ContinualReber(steps=200).training_batch(seed, 0, 2).inputs for seed in range(8)}
@@ -77,7 +77,7 @@ def test_trainings_may_share_a_stream_task():
     for step in range(40):
         for seed in shared:
             shared[seed].append(task.training_batch(seed, step, 2).inputs)
-    assert all(np.array_equal(np.concatenate(shared[seed]), alone[seed]) for seed in alone) and len(walked) == 320
+    assert all(np.array_equal(np.concatenate(shared[seed]), alone[seed]) for seed in alone) and len(unrolled) == 320
 
     def training(seed):
         return np.concatenate([task.training_batch(seed, step, 2).inputs for step in range(40)])
@@ -100,7 +100,7 @@ def test_add(t1, t2, hold):
     for i in range(late, len(bits)):
         assert np.array_equal(labels[i * hold], 0.5 + bits[i - t1] / 2 - bits[i - t2] / 4)
     assert abs(bits.mean() - 0.5) < 5 * 0.5 / math.sqrt(bits.size)
-    # Bits from before the first tick are as random as the others.
+    # Bits from before the first time step are as random as the others.
     early = Add(t1=t1, t2=t2, steps=1).training_batch(1, 0, 20000).targets[0, :, 0]
     count = np.bincount((early * 4).astype(int), minlength=5)[1:]
     assert np.abs(count - 5000).max() < 5 * math.sqrt(5000)
@@ -111,7 +111,7 @@ def test_floors_of_add():
     figures = {"none": 0.6616, "first": 0.5192, "second": 0.6277, "both": 0.4545}
     assert found == pytest.approx(figures, abs=1e-4)
     assert Add().trivial_loss == found["none"]
-    # The same by regression: the mean label given what is known, over many ticks.
+    # The same by regression: the mean label given the known bits, over many time steps.
     x, y = read(Add(t1=1, t2=2, steps=1000), size=200)
     known = {"none": 0 * x[2:, :, 0], "first": x[1:-1, :, 0], "second": x[:-2, :, 0]}
     known["both"] = known["first"] + 2 * known["second"]
@@ -174,14 +174,14 @@ def test_the_network_is_the_system():
     assert net.trainable.sum() == 1 and net.theta[net.trainable] == [0.3]
     found = net.forward(np.ones((80, 1, 1))).outputs[:, 0, 0]
     s = np.zeros(23)
-    for t in range(1, 80):  # theta is there one tick later than in the equations
+    for t in range(1, 80):  # theta is there one time step later than in the equations
         s = a @ s + 0.3 * v
         assert found[t] == pytest.approx(s[0], abs=1e-12)
 
 
-def slope(rule, options, ticks=600):
+def slope(rule, options, time_steps=600):
     """The gradient of theta that a rule finds at rest, at theta = 1/2: s_1 - 1 = -4."""
-    net, task = network(), InfluenceBalancing(steps=ticks)
+    net, task = network(), InfluenceBalancing(steps=time_steps)
     batch = task.training_batch(0, 0, 1)
     state = net.evaluate(batch, task.loss).state
     found = []
@@ -193,7 +193,7 @@ def slope(rule, options, ticks=600):
 def test_short_horizons_have_the_wrong_sign():
     a, v = system()
     for horizon in (2, 5, 11, 20, 60, 600):
-        # What theta did to s_1 within the horizon: one tick to arrive, then A again and again. The loss is (s_1 - 1)^2.
+        # What theta did to s_1 within the horizon: one time step to arrive, then powers of A. The loss is (s_1 - 1)^2.
         pushes = [np.linalg.matrix_power(a, k)[0] @ v for k in range(horizon - 1)]
         expected = 2 * -4 * sum(pushes)
         assert slope("tbptt", {"horizon": horizon, "every": 1}) == pytest.approx(expected, rel=1e-9)
@@ -204,11 +204,11 @@ def test_short_horizons_have_the_wrong_sign():
 
 
 def test_rtrl_solves_influence_balancing_and_a_short_horizon_does_not():
-    for rule, options, ticks, fine in (
+    for rule, options, time_steps, fine in (
         ("rtrl", {"every": 1}, 20000, True),
         ("tbptt", {"horizon": 10, "every": 1}, 2000, False),
     ):
-        net, task = network(), InfluenceBalancing(steps=ticks)
+        net, task = network(), InfluenceBalancing(steps=time_steps)
 
         def descend(gradient, net=net):
             net.theta -= 1e-4 * gradient * net.trainable
@@ -222,7 +222,7 @@ def test_rtrl_solves_influence_balancing_and_a_short_horizon_does_not():
 
 
 def text_of(task, size=3, batches=4):
-    """Whole lines of every stream, and what stood before them."""
+    """Whole lines of every stream, and the text before them."""
     inputs, targets = read(task, 3, batches, size)
     assert np.array_equal(inputs[1:], targets[:-1])
     texts = [task.decode(inputs[:, b]) for b in range(size)]
@@ -237,7 +237,7 @@ def test_anbn():
         lines = re.findall(r"(a+)\n(b+)\n", text)
         assert all(len(one) == len(other) for one, other in lines[1:])
         rest = re.sub(r"a+\nb+\n", "", text)
-        assert re.fullmatch(r"\n?b*\n?a*\n?b*", rest), rest  # half a line at each end
+        assert re.fullmatch(r"\n?b*\n?a*\n?b*", rest), rest  # a part of a line at each end
         numbers += [len(one) for one, _ in lines[1:]]
     counts = np.bincount(np.array(numbers) - 2, minlength=8)
     assert counts.size == 8 and stats.chisquare(counts).pvalue > 1e-3
@@ -263,7 +263,7 @@ def test_brackets():
     "task", [AnBn(max_n=4, steps=1), Brackets(s=1, k=0, k_max=3, a=2, steps=1)], ids=["anbn", "brackets"]
 )
 def test_a_stream_begins_at_an_average_place(task):
-    """The first characters have the shares that characters have in the whole text, and the second ones as well."""
+    """The first and the second characters have the same shares as those of the whole text."""
     batch = task.training_batch(0, 0, 30000)
     lines = (
         [f"{'a' * n}\n{'b' * n}\n" for n in range(1, 5)]
@@ -285,7 +285,7 @@ def test_a_stream_begins_at_an_average_place(task):
 
 
 def cost(line, choices):
-    """Bits of a line: of every character, the number of equally likely ways to go on among all lines that begin alike."""
+    """Bits of a line: for every character, its probability among all lines with the same beginning."""
     total = 0.0
     for place in range(len(line)):
         alike = [other for other in choices if other[:place] == line[:place]]
@@ -302,7 +302,7 @@ def test_ideals():
     lines = [f"{'a' * n}\n{'b' * n}\n" for n in range(2, 7)]
     bits, length = (sum(values) for values in zip(*((cost(line, lines), len(line)) for line in lines)))
     assert AnBn(min_n=2, max_n=6).ideal == pytest.approx(bits / length)
-    lines = []  # every one as often as it is likely
+    lines = []  # each as often as its probability says
     for k in range(3):
         for w, v in itertools.product(itertools.product("ab", repeat=2), itertools.product("ab", repeat=k)):
             lines += [f"[{''.join(w)}]{''.join(v)}[{''.join(w)}]\n"] * 2 ** (2 - k)
@@ -321,7 +321,7 @@ def test_sequence_recognition(distractors, delay):
     assert stats.chisquare(np.bincount(lines.ravel())).pvalue > 1e-3
     for b in range(batch.size):
         word = "".join("abcdefg"[k] for k in lines[:, b])
-        # The first b behind an a and anything that is no b: found from the left, an a may begin only one.
+        # The first b behind an a, with other symbols between: matched from the left, an a begins only one match.
         places = [found.end() - 1 + delay for found in re.finditer("a[^b]*b", word)]
         assert np.flatnonzero(batch.targets[:, b, 0]).tolist() == [place for place in places if place < 80]
 
@@ -375,7 +375,7 @@ def test_parenthesis_turing(most, delay):
     batch = task.training_batch(1, 0, 4000)
     shares = strings(most)
     assert math.fsum(shares.values()) == pytest.approx(1)
-    # A string is told by the machine's steps, if not always alone: the traces of two may be equal where both are refused early.
+    # The machine steps determine the string, except where two strings are rejected early with equal traces.
     traces = Counter()
     for string, share in shares.items():
         traces[tuple(trace(string))] += share
@@ -399,7 +399,7 @@ def test_parenthesis_turing(most, delay):
 def test_strings_of_parentheses():
     shares = strings(8)
     good = sum(share for string, share in shares.items() if balanced(string))
-    # Catalan numbers of the words of 2, 4, 6, 8 symbols among all of them.
+    # Catalan numbers: balanced strings among all strings of 2, 4, 6, 8 symbols.
     chance = sum(count / 4**pairs for pairs, count in ((1, 1), (2, 2), (3, 5), (4, 14))) / 8
     assert good == pytest.approx(0.5 + 0.5 * chance)
     assert ParenthesisTuring(max_length=15).trivial_loss is None
@@ -424,7 +424,7 @@ def test_oscillator():
 
 
 def test_teacher_forcing_makes_an_oscillator():
-    """Two logistic units learn 0 1 0 1 ... by forced RTRL, and then go on by themselves from the state they were left in."""
+    """Two logistic units learn 0 1 0 1 ... by forced RTRL, and then oscillate alone from their last state."""
     from rnnsim.networks.recurrent import Recurrent
 
     task = Oscillator("01", length=40)

@@ -15,7 +15,7 @@ LEVEL = 1e-3
 
 
 def assert_even(values, low, high):
-    """Whole numbers, each of low .. high equally often."""
+    """Whole numbers, those of low .. high equally frequent."""
     values = np.ravel(values).astype(int)
     assert values.min() >= low and values.max() <= high
     assert high == low or stats.chisquare(np.bincount(values - low, minlength=high - low + 1)).pvalue > LEVEL
@@ -47,7 +47,7 @@ def test_spikes(interval, values, spikes):
 
 
 def share(interval, values, spikes):
-    """q (1 - q) of the steps with a spike, from the mean length of a sequence."""
+    """q (1 - q) for the share q of time steps with a spike, from the mean length of a sequence."""
     q = spikes / (1 + sum(interval + sum(range(values)) / values for _ in range(spikes)))
     return q * (1 - q)
 
@@ -56,7 +56,7 @@ def test_judge_of_spikes():
     task = SpikeDelays(interval=3, spikes=5)
     batch = task.training_batch(0, 0, 6)
     outputs = batch.targets + 0.48
-    outputs[batch.weights == 0] = 9  # nobody asks
+    outputs[batch.weights == 0] = 9  # not counted
     assert task.correct(outputs, batch).all() and np.allclose(task.error(outputs, batch), 0.48, atol=1e-6)
     outputs[batch.lengths[4] - 1, 4] += 0.02
     assert task.correct(outputs, batch).tolist() == [True] * 4 + [False, True]
@@ -139,7 +139,7 @@ def test_continual_temporal_order(symbols, length, starts):
     for zone, start in zip(np.array(places).T, starts, strict=True):
         assert_even(zone, start, start + length // 10)
     assert stats.chisquare([filling[letter] for letter in "abcd"]).pvalue > LEVEL
-    # Over batches, a stream is judged where its sequences end.
+    # Over batches, targets stand where the sequences of a stream end.
     near = np.abs(parts[1].targets - 0.29)
     assert task.correct(near, parts[1]).all()
     near[np.flatnonzero(parts[1].weights[:, 2])[0], 2, 0] = 0.5

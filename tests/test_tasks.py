@@ -1,4 +1,4 @@
-"""The contract of a task, for every name in the registry; data that have to be fetched are stood in for by small files."""
+"""The contract of a task, for every name in the registry; small files replace the data that must be fetched."""
 
 import json
 import math
@@ -120,7 +120,7 @@ def same(one, other):
 
 
 def sequences(task, batches):
-    """Every sequence by itself, cut to its length: a tuple of (shape, bytes)."""
+    """Every sequence, cut to its length: a tuple of (shape, bytes)."""
     found = []
     for batch in batches:
         for b in range(batch.size):
@@ -238,13 +238,13 @@ def test_bad_requests(task):
 
 
 def one_hot(task, batch, wanted=False):
-    """The targets as vectors, or what the outputs are judged against."""
+    """The targets, or `wanted`, as vectors."""
     targets = task.wanted(batch) if wanted else batch.targets
     return np.eye(task.n_outputs)[targets] if targets.dtype == np.int32 else targets
 
 
 def as_outputs(task, vectors):
-    """What a network would give for these predictions."""
+    """The network outputs of these predictions."""
     vectors = vectors.astype(np.float32)
     if task.loss.kind == "softmax":
         return np.log(np.maximum(vectors, np.float32(1e-30)))
@@ -255,7 +255,7 @@ def test_perfect_outputs(task):
     for batch in (task.training_batch(0, 0, 9), task.example()):
         outputs = as_outputs(task, one_hot(task, batch))
         least = 0.0
-        if task.loss.kind == "softmax":  # soft labels cost their own entropy
+        if task.loss.kind == "softmax":  # the optimal loss of soft labels is their entropy
             found, weights = losses(one_hot(task, batch).astype(float), task, batch)
             least = found.sum() / weights.sum()
         assert abs(task.loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths) - least) < 1e-6
@@ -266,7 +266,7 @@ def test_perfect_outputs(task):
         for name, values in metrics.items():
             assert values.shape == (batch.size,) and np.isfinite(values).all()
             if name.startswith("optimal"):
-                assert (values > 0).all()  # a figure of the sequences, whatever the outputs are
+                assert (values > 0).all()  # a figure of the sequences alone
             elif name in ("correct", "accuracy"):
                 counted = np.ones(batch.size) if batch.weights is None else batch.counted().any(axis=0)
                 assert (values[counted != 0] == 1).all()
@@ -277,11 +277,11 @@ def test_perfect_outputs(task):
 def test_wrong_outputs(task):
     batch = task.training_batch(0, 0, 9)
     if batch.weights is not None:
-        batch.weights[...] = 1  # of some sequences nothing may be counted
+        batch.weights[...] = 1  # some sequences may have no counted time step
     right = one_hot(task, batch, wanted=True).astype(np.float32)
-    if task.loss.kind == "softmax":  # sure of the least probable class
+    if task.loss.kind == "softmax":  # certain of the least probable class
         right = 1 - np.eye(task.n_outputs, dtype=np.float32)[right.argmin(axis=-1)]
-    if task.loss.kind == "squared_error":  # where the order of outputs decides, it is turned round
+    if task.loss.kind == "squared_error":  # where the order of outputs decides, reverse it
         outputs = 1.6 - right if isinstance(task, EmbeddedReber) else right + np.float32(0.6)
     else:
         outputs = 30 * (np.float32(0.5) - right)
@@ -296,7 +296,7 @@ def losses(outputs, task, batch):
     if kind == "squared_error":
         values = ((outputs - targets) ** 2).sum(axis=-1)
     elif kind == "bernoulli":
-        outputs = np.clip(outputs, 1e-12, 1 - 1e-12)  # an output may be the same all the time
+        outputs = np.clip(outputs, 1e-12, 1 - 1e-12)  # an output may be constant
         values = -(targets * np.log(outputs) + (1 - targets) * np.log(1 - outputs)).sum(axis=-1)
     else:
         values = -(targets * np.log(np.maximum(outputs, 1e-300))).sum(axis=-1)

@@ -1,9 +1,4 @@
-"""Batches: what a task hands to a network and a learning rule.
-
-A batch is a number of independent examples with their targets. Its class says what kind of example they are: sequences (here),
-trees, episodes. A task says in `makes` which class its batches have, a network in `takes` which one it reads; everything
-between them (training, evaluation, checkpoints) knows a batch by this contract alone.
-"""
+"""Batches: what a task hands to a network and a learning rule."""
 
 import abc
 from dataclasses import dataclass
@@ -16,9 +11,12 @@ if TYPE_CHECKING:
 
 
 class Batch(abc.ABC):
-    """A number of examples with their targets; the contract that every kind of batch keeps.
+    """A number of independent examples with their targets; the contract of every kind of batch.
 
-    kind     what the examples are called, in the plural, for messages: "sequences"
+    The class says what kind of example they are: sequences (`Sequences`), trees, episodes. A task says in `makes` which class
+    its batches have, a network in `takes` which one it reads; training, evaluation and checkpoints use this contract only.
+
+    kind     what messages call the examples, in the plural: "sequences"
     targets  the targets, as the loss of the task reads them
     weights  the weight of every target, 0 where it is not counted; None if all count once
     """
@@ -35,18 +33,18 @@ class Batch(abc.ABC):
 
     @abc.abstractmethod
     def take(self, which: slice | np.ndarray) -> Self:
-        """A batch of some of the examples, with arrays of its own.
+        """A batch of some of the examples, with new arrays.
 
         which : a slice, or an array of indices
         """
 
     @property
     def work(self) -> int:
-        """What reading the batch costs: the time steps of all sequences; for other examples, how many there are."""
+        """The cost of reading the batch: the time steps of all sequences; for other examples, their number."""
         return self.size
 
     def amount(self, loss: "Loss") -> float:
-        """What the mean of `loss` is over: the number of examples, or the summed weights of the targets (a float)."""
+        """The divisor of the mean of `loss`, a float: the number of examples, or the sum of the weights of the targets."""
         if loss.per == "sequence":
             return float(self.size)
         return float(len(self.targets) if self.weights is None else np.sum(self.weights, dtype=np.float64))
@@ -57,9 +55,9 @@ class Sequences(Batch):
     """Sequences, time first; the batch of recurrent networks.
 
     inputs : (T, B, n) float32, or (T, B) int32 tokens
-    targets : a target a time step, (T, B, K) float or (T, B) int32; or one a sequence, (B, K) float or (B,) int32
-    weights : (T, B) float32, or (B,) with a target a sequence; 0 where a target is not counted; or None
-    lengths : (B,) integers; or None if all sequences have T time steps
+    targets : one a time step, (T, B, K) float or (T, B) int32; or one a sequence, (B, K) float or (B,) int32
+    weights : (T, B) float32, or (B,) with one target a sequence; 0 where a target is not counted; None: all count once
+    lengths : (B,) integers; None: all sequences have T time steps
 
     >>> batch = Sequences(inputs=np.zeros((5, 2, 1), np.float32), targets=np.zeros((2, 1), np.float32))
     >>> batch.size, batch.time_steps, batch.take(slice(1)).size
@@ -90,7 +88,7 @@ class Sequences(Batch):
 
     @property
     def target_a_sequence(self) -> bool:
-        """Whether there is one target a sequence, and not one a time step."""
+        """Whether there is one target a sequence instead of one a time step."""
         targets = np.asarray(self.targets)
         return targets.ndim == (1 if targets.dtype.kind in "iu" else 2)
 
@@ -114,7 +112,7 @@ class Sequences(Batch):
         return float(weights.sum())
 
     def take(self, which: slice | np.ndarray) -> "Sequences":
-        """See `Batch.take`; T becomes the longest length that is left."""
+        """See `Batch.take`; T becomes the longest length among these sequences."""
         lengths = None if self.lengths is None else np.asarray(self.lengths)[which]
         end = self.time_steps if lengths is None or not lengths.size else max(1, int(lengths.max()))
 

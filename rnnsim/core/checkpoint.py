@@ -1,16 +1,16 @@
-"""Checkpoints: one safetensors file with all that a run needs to go on as if it had never stopped.
+"""Checkpoints: one safetensors file with everything that a run needs to continue as if it had never stopped.
 
-    <parameter>           every array of the layout under its own name: other programs read the weights as they are
-    optimizer.<name>      the state of the optimiser
-    state.<i>             the state that streams carry on, one array a layer and direction
-    memory.<name>         what the learning rule carries on, such as a population
-    window.<name>         the last sequences that the criterion looks at
+    <parameter>           every array of the layout under its own name: other programs read the weights directly
+    optimizer.<name>      the state of the optimizer
+    state.<i>             the state that streams carry over, one array a layer and direction
+    memory.<name>         the state of the learning rule, such as a population
+    window.<name>         the last sequences, which the criterion judges
 
-The metadata are texts: ``format``, ``network`` (JSON of `net.config`), ``progress`` (JSON of step, seconds, ...), ``states`` and
-``digest`` (SHA-256 over the other texts and over names and bytes of all arrays). A file that was cut off or changed is found
-out by its digest; what it holds is read through `rnnsim.core.reading`. Nothing is pickled.
+The metadata are texts: ``format``, ``network`` (JSON of `net.config`), ``progress`` (JSON of step, seconds, ...), ``states``
+and ``digest`` (SHA-256 over the other texts and over names and bytes of all arrays). The digest shows whether a file was cut
+off or changed; `rnnsim.core.reading` reads its contents. Nothing is pickled.
 
-Every file is written beside its place and moved there: whoever looks sees the old file or the new one, never a part.
+Every file is written under a temporary name and then renamed: a reader sees the old file or the new one, never a part.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ PROGRESS = {
 
 
 class Part(dict):
-    """A part of a checkpoint. A name that is not in it is one clear line: `Damaged`."""
+    """A part of a checkpoint. A missing name raises `Damaged`, one line."""
 
     def __init__(self, what, entries):
         super().__init__(entries)
@@ -67,21 +67,21 @@ class Part(dict):
 
 
 class Checkpoint(NamedTuple):
-    """What a file holds."""
+    """The contents of a checkpoint file."""
 
     network: dict  # net.config
     weights: dict  # parameter name -> array
     optimizer: dict  # name -> array
-    state: list | None  # what streams carry on
+    state: list | None  # the state that streams carry over
     memory: dict  # name -> array
     window: dict  # name -> array
     progress: dict  # step, updates, seconds, ...
 
 
 def write_atomically(path, data):
-    """Write `data` (bytes or text) so that `path` is at every moment the old file or the whole new one, also after a crash.
+    """Write `data` (bytes or text) so that `path` always is the old file or the whole new one, also after a crash.
 
-    Raises `RnnsimError`, one line, if the system refuses; the old file is intact then and nothing else is left.
+    Raises `RnnsimError`, one line, if the system refuses; it then leaves the old file intact and no other file.
     """
     path, data = Path(path), data.encode() if isinstance(data, str) else data
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -102,7 +102,7 @@ def write_atomically(path, data):
 
 
 def make_folder(path):
-    """Make a folder and those above it that are missing. Raises `RnnsimError`, one line, if the system refuses."""
+    """Make a folder and the missing ones above it. Raises `RnnsimError`, one line, if the system refuses."""
     path = Path(path)
     try:
         # `Path.mkdir` calls itself for every folder above.
@@ -115,10 +115,10 @@ def make_folder(path):
 
 
 def sync_folder(folder):
-    """Make the names in a folder survive a power cut, where the system can."""
+    """Make the names in a folder survive a power cut, if the system can."""
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows does not open folders
+    except OSError:  # Windows cannot open folders
         return
     try:
         with contextlib.suppress(OSError):
@@ -128,7 +128,7 @@ def sync_folder(folder):
 
 
 def save(path, net, optimizer=None, state=None, memory=None, window=None, progress=None, theta=None):
-    """Write a checkpoint; `theta` instead of the network's own weights, if given. Raises `RnnsimError` if it cannot."""
+    """Write a checkpoint; `theta`, if given, instead of the network's own weights. Raises `RnnsimError` if it cannot."""
     from safetensors.numpy import save as encoded
 
     arrays = dict(net.layout.views(net.theta if theta is None else theta))
@@ -146,12 +146,22 @@ def save(path, net, optimizer=None, state=None, memory=None, window=None, progre
 
 
 def save_weights(net: Any, path: str | PathLike[str]) -> None:
-    """Write a network's weights and configuration to one .safetensors file; `rnnsim.load_weights` reads it."""
+    """Write a network's weights and configuration to one .safetensors file; `rnnsim.load_weights` reads it.
+
+    Raises `RnnsimError` if the file cannot be written.
+
+    >>> import tempfile, rnnsim as rs
+    >>> net = rs.Recurrent("rnn", 1, 1, hidden=2, rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_weights(net, f"{folder}/net.safetensors")
+    ...     bool((rs.load_weights(f"{folder}/net.safetensors").theta == net.theta).all())
+    True
+    """
     save(path, net)
 
 
 def load(path):
-    """The `Checkpoint` in a file. Raises `Damaged`, one line, if the file is not whole, `Unreadable` if it cannot be read."""
+    """The `Checkpoint` in a file. Raises `Damaged`, one line, if it is cut off or changed, `Unreadable` if it cannot be read."""
     where = name_of(path)
     arrays, metadata = read_tensors(path)
     if not _METADATA <= set(metadata):
@@ -160,7 +170,7 @@ def load(path):
     if form not in (FORMAT, _BEFORE):
         raise Damaged(f"{where}: format '{name_of(form)}', this version of rnnsim reads '{FORMAT}'")
     if digest != _digest(arrays, {} if form == _BEFORE else metadata):
-        raise Damaged(f"{where} is damaged: its content does not fit its digest")
+        raise Damaged(f"{where} is damaged: its content does not match its digest")
     network = parse_json(metadata["network"], f"{where}: network", NETWORK, finite=False)
     progress = parse_json(metadata["progress"], f"{where}: progress", PROGRESS, finite=False)
     states = parse_json(metadata["states"], f"{where}: states", int)
@@ -180,9 +190,9 @@ def load(path):
 
 
 def restore(net, checkpoint, path):
-    """Put the weights of a checkpoint into a network. Raises `RnnsimError` that names the first difference.
+    """Copy the weights of a checkpoint into a network. Raises `RnnsimError`, which names the first difference.
 
-    Parameters that an older version had and that nothing read (`net.dropped_parameters`) are left out.
+    Ignores parameters of older versions that no kernel read (`net.dropped_parameters`).
     """
 
     different = difference(comparable(checkpoint.network), comparable(net.full_config))
@@ -206,7 +216,7 @@ def restore(net, checkpoint, path):
 
 
 def comparable(config):
-    """A part of a configuration without what may change: where code from outside is, and the digest of its source."""
+    """A part of a configuration without what may change: the place of code from outside, and the digest of its source."""
     if "source" not in config:
         return config
     return {**{key: value for key, value in config.items() if key != "source"}, "name": plugins.title(config["name"])}

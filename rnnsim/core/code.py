@@ -1,12 +1,12 @@
-"""Code from outside that a run was made with: what of it may be executed when the run is opened.
+"""Code from outside that a run was made with: the conditions under which opening the run executes it.
 
 A run records where each of its parts came from and the SHA-256 of its source. Opening a run executes
 
 - nothing that lies inside the folder of the run, unless the user names that file himself;
 - nothing whose source differs from the recorded one, unless the user accepts that.
 
-So a run from somebody else does nothing by being opened: its code has to be given with `code` (``--code FILE.py``), and what is
-given is held against the record. Rnnsim's own parts are named by its registries and need none of this.
+So opening a run of somebody else executes none of its code: the user gives the code with `code` (``--code FILE.py``), and
+rnnsim compares it with the record. The registries name rnnsim's own parts, which need none of this.
 """
 
 import hashlib
@@ -14,15 +14,16 @@ import warnings
 from pathlib import Path
 
 from rnnsim.core import plugins
+from rnnsim.core.reading import read_bytes
 from rnnsim.errors import RnnsimError
 
 
 class Code:
-    """The code that a user gives for a run, and what he accepts.
+    """The code that a user gives for a run, and whether he accepts changed sources.
 
-    folder : of the run, which nothing is executed from by itself; or None
+    folder : the folder of the run, from which nothing is executed unless `files` names it; or None
     files : source files that the user names
-    accept : whether a source that differs from the recorded one is executed, with a warning
+    accept : execute a source that differs from the recorded one, with a warning
     """
 
     def __init__(self, folder=None, files=(), accept=False):
@@ -31,9 +32,9 @@ class Code:
         self.files = [plugins.read(path, "code") for path in ([files] if isinstance(files, (str, Path)) else files)]
 
     def name(self, registry, part):
-        """The name under which a part of a configuration (name, source) is loaded from here: its own, or a given file's.
+        """The name by which a part of a configuration (name, source) may be loaded: its own, or the place in a given file.
 
-        Nothing is executed. Raises `RnnsimError`, one line, for code that is missing, inside the folder or not the recorded one.
+        Executes nothing. Raises `RnnsimError`, one line, for code that is missing, inside the folder or not the recorded one.
         """
         name, source = part["name"], part.get("source", {})
         what = f"{registry.kind} {plugins.title(name)}" + ("" if self.folder is None else f" of {self.folder}")
@@ -42,7 +43,7 @@ class Code:
             if place is None:
                 if source and name not in registry:
                     raise RnnsimError(f"{what}: it came from {_words(source)}, which is not installed; {_GIVE}")
-                return name  # rnnsim's own, or unknown, which says who loads it
+                return name  # rnnsim's own; an unknown name raises an error when it is loaded
             path, (module, attribute) = None, place.split(":")
         else:
             path, module, attribute = plugins.parse(name)
@@ -52,7 +53,9 @@ class Code:
         else:
             path = path or plugins.file_of_module(module)
             if path is None:
-                raise RnnsimError(f"{what}: it came from {_words(source) or module}, which is not there; {_GIVE}")
+                raise RnnsimError(
+                    f"{what}: it came from {_words(source) or module}, which does not exist here; {_GIVE}"
+                )
             path = Path(path).resolve()
             if self.folder is not None and path.is_relative_to(self.folder):
                 raise RnnsimError(
@@ -60,7 +63,7 @@ class Code:
                 )
             if not path.is_file():
                 raise RnnsimError(f"{what}: there is no file {path}; {_GIVE}")
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = hashlib.sha256(read_bytes(path, plugins.SOURCE)).hexdigest()
         recorded = source.get("sha256")
         if digest != recorded:
             was = (
@@ -70,11 +73,11 @@ class Code:
             )
             if not self.accept:
                 raise RnnsimError(f"{what}: the source in {path} {was}; {_GIVE}, or --accept-source to use it as it is")
-            warnings.warn(f"{what}: the source in {path} {was}; it is used, as was asked for", stacklevel=3)
+            warnings.warn(f"{what}: the source in {path} {was}; it is used, as --accept-source says", stacklevel=3)
         return name
 
     def _given(self, path, source):
-        """The given file that has the recorded content, or else the recorded name; None if there is none."""
+        """The given file with the recorded content, or else with the recorded name; None if there is none."""
         for file in self.files:
             if file[2] == source.get("sha256"):
                 return file
@@ -82,7 +85,7 @@ class Code:
         return next((file for file in self.files if file[0].name == wanted), None)
 
     def trusted(self, config, registries):
-        """A configuration in which every part stands under the name that it is loaded by, without its source."""
+        """A configuration in which every part has the name by which it may be loaded, without its source."""
         config = dict(config)
         for part, registry in registries.items():
             if "name" in config.get(part, {}):
@@ -95,7 +98,7 @@ _GIVE = "give it with --code FILE.py"
 
 
 def _words(source):
-    """Where a source came from, in words."""
+    """The origin of a source, in words."""
     if "distribution" in source:
         return f"{source['distribution']} {source.get('version', '')}".strip()
     return source.get("file") or source.get("module", "")

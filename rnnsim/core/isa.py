@@ -1,15 +1,15 @@
-"""Which vector instructions this process uses: those of the processor, or no more than ``RNNSIM_ISA`` names.
+"""The vector instructions that this process uses: those of the processor, or no more than ``RNNSIM_ISA`` names.
 
-With ``RNNSIM_ISA=avx2`` rnnsim, and the libraries that it is compared with, keep to AVX2 on a processor that has AVX-512 as well:
-so results and times are those of the smaller instruction set, but for what is faster in the larger machine anyway (its masked
-stores, its clock). Every library has a setting of its own, which it reads when it is loaded::
+With ``RNNSIM_ISA=avx2`` rnnsim, and the libraries that it is compared with, keep to AVX2 on a processor that has AVX-512 as
+well: results and times are those of the smaller instruction set, except for what the larger machine does faster anyway (its
+masked stores, its clock). Every library has a setting of its own, which it reads when it is loaded::
 
     Numba        NUMBA_CPU_NAME, NUMBA_CPU_FEATURES      oneDNN (PyTorch, JAX)    ONEDNN_MAX_CPU_ISA
     OpenBLAS     OPENBLAS_CORETYPE                       ATen (PyTorch)           ATEN_CPU_CAPABILITY
     XLA (JAX)    XLA_FLAGS                               MKL (PyTorch)            MKL_ENABLE_INSTRUCTIONS
 
-``import rnnsim`` puts them into the environment; it has to come before the import of Numba, or `check` says so. Kernels of
-different instruction sets have caches of their own (`rnnsim.core.jit`).
+``import rnnsim`` sets them in the environment; it must come before the import of Numba, or `check` raises an error. Kernels of
+different instruction sets have separate caches (`rnnsim.core.jit`).
 """
 
 import os
@@ -35,7 +35,7 @@ SETTINGS = {
 }
 _VECTOR_BYTES = {"avx2": 32}
 _WIDER = ("SkylakeX", "Cooperlake", "Sapphirerapids")  # kernels of OpenBLAS with AVX-512
-_KNOWN = ("avx512f", "avx2", "fma", "avx", "sse4.2", "sve", "neon")  # what matters for our kernels, widest first
+_KNOWN = ("avx512f", "avx2", "fma", "avx", "sse4.2", "sve", "neon")  # those that matter for our kernels, widest first
 
 
 def name():
@@ -44,7 +44,7 @@ def name():
 
 
 def environment(isa, base=None):
-    """The environment of a process that keeps to an instruction set; `RnnsimError` for an unknown one.
+    """The environment of a process that keeps to an instruction set. Raises `RnnsimError` for an unknown one.
 
     >>> environment("avx2", {"XLA_FLAGS": "--xla_dump_to=here"})["XLA_FLAGS"]
     '--xla_dump_to=here --xla_cpu_max_isa=AVX2'
@@ -59,13 +59,13 @@ def environment(isa, base=None):
 
 
 def hold():
-    """Have the libraries that are loaded from now on keep to ``RNNSIM_ISA``; `check` finds out what comes too late."""
+    """Make the libraries that are loaded later keep to ``RNNSIM_ISA``; `check` detects a setting that came too late."""
     if name() in SETTINGS:
         os.environ.update(environment(name()))
 
 
 def check():
-    """Raises `RnnsimError` if ``RNNSIM_ISA`` is unknown, beyond this processor, or was set too late for Numba."""
+    """Raise `RnnsimError` if ``RNNSIM_ISA`` is unknown, not available on this processor, or was set too late for Numba."""
     isa = name()
     if isa is None:
         return
@@ -74,13 +74,13 @@ def check():
     from numba import config
 
     if not binding.get_host_cpu_features().get(isa):
-        raise RnnsimError(f"{VARIABLE}={isa}: this processor does not have it")
+        raise RnnsimError(f"{VARIABLE}={isa}: this processor does not have these instructions")
     if (config.CPU_NAME, config.CPU_FEATURES) != (wanted["NUMBA_CPU_NAME"], wanted["NUMBA_CPU_FEATURES"]):
         raise RnnsimError(f"{VARIABLE}={isa}: Numba was imported before rnnsim, without it; import rnnsim first")
 
 
 def features():
-    """Names of the features that kernels are compiled for."""
+    """Names of the processor features that kernels are compiled for."""
     from llvmlite import binding
     from numba import config
 
@@ -90,7 +90,7 @@ def features():
 
 
 def vector_bytes():
-    """Bytes of a vector of our kernels: 64 with AVX-512, else 32 (narrower machines split the vectors themselves)."""
+    """Bytes of a vector of our kernels: 64 with AVX-512, else 32 (narrower processors split the vectors)."""
     return 64 if os.environ.get("RNNSIM_JIT", "1") != "0" and "avx512f" in features() else 32
 
 
@@ -105,10 +105,10 @@ def vectors():
 
 
 def obeyed(isa):
-    """What the libraries of this process say of the instructions that they use: ``{library: words}``.
+    """The instructions that the loaded libraries of this process report to use: ``{library: words}``.
 
-    Only libraries that are loaded are asked; oneDNN, MKL and XLA say nothing, there the setting itself is given. Raises
-    `RnnsimError` that names the first one that does not keep to `isa`. NumPy's own loops have no such setting.
+    oneDNN, MKL and XLA report nothing; the table has their setting instead. Raises `RnnsimError`, which names the first library
+    that does not keep to `isa`. NumPy's own loops have no such setting.
     """
     wanted, found, wrong = environment(isa), {}, None
     if "numba" in sys.modules:

@@ -1,13 +1,4 @@
-"""One flat parameter vector with named, shaped views.
-
-A network's parameters are one contiguous vector `theta`. Optimisers, SciPy, evolution, weight guessing and checkpoints work
-on the vector; cells see the views. A layout is the table of names, shapes and offsets.
-
->>> import numpy as np
->>> layout = Layout([("weight", (2, 3)), ("bias", (2,))])
->>> layout.size, layout.view(np.arange(8.0), "bias")
-(8, array([6., 7.]))
-"""
+"""One flat parameter vector with named, shaped views."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +19,18 @@ class Entry(NamedTuple):
 
 
 class Layout:
-    """The table of named arrays in a flat vector, in order and without gaps."""
+    """The table of the named arrays in a flat vector, in order and without gaps.
+
+    A network's parameters are one contiguous vector `theta`. Optimizers, SciPy, evolution, weight guessing and checkpoints work
+    on the vector; cells see the views. Iterating yields an `Entry` for each array; an unknown name raises `RnnsimError`.
+
+    shapes : pairs (name, shape), in the order of the vector
+
+    >>> import numpy as np
+    >>> layout = Layout([("weight", (2, 3)), ("bias", (2,))])
+    >>> layout.size, layout.view(np.arange(8.0), "bias")
+    (8, array([6., 7.]))
+    """
 
     def __init__(self, shapes: Iterable[tuple[str, Sequence[int]]]):
         self._entries: dict[str, Entry] = {}
@@ -63,7 +65,7 @@ class Layout:
         return {entry.name: self.view(theta, entry.name) for entry in self}
 
     def at(self, index: int) -> str:
-        """The name and the index inside the array of one entry of the flat vector, for messages.
+        """The array name and the index of one number of the flat vector, for messages.
 
         >>> Layout([("weight", (2, 3)), ("bias", (2,))]).at(4)
         'weight[1, 1]'

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first asked for, so that importing the package costs nothing."""
+"""Names of a package that are imported at their first use, so that importing the package costs nothing."""
 
 import importlib
 import sys
@@ -7,10 +7,11 @@ from typing import Any
 
 
 def lazy(package, names, modules=(), registries=None) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """``__getattr__`` and ``__dir__`` of a package.
+    """The functions ``__getattr__`` and ``__dir__`` of a package.
 
-    `names` maps what the package offers to the module that has it; `modules` are modules of the package itself; `registries`
-    maps some of these to the name of a `Registry` in them, whose classes the package offers as well.
+    names : ``{exported name: module that defines it}``
+    modules : modules of the package itself
+    registries : ``{module of the package: name of a Registry in it}``; the package exports the classes of these as well
 
     >>> getter, lister = lazy("rnnsim.core", {"Layout": "rnnsim.core.layout"}, ("layout",))
     >>> getter("Layout") is getter("layout").Layout, "Layout" in lister()

@@ -1,17 +1,4 @@
-"""Losses: squared error, Bernoulli and softmax cross-entropy over sequences, with masks, lengths and gradients.
-
-For outputs y, targets d and the weight w of a step (0 where the step is not counted)
-
-    squared_error   l = sum_k (y_k - d_k)^2                                          dl/dy_k = 2 (y_k - d_k)
-    bernoulli       l = - sum_k d_k log s(y_k) + (1 - d_k) log(1 - s(y_k))           dl/dy_k = s(y_k) - d_k
-    softmax         l = - sum_k d_k log p_k,  p = softmax(y)                         dl/dy_k = p_k sum_j d_j - d_k
-
-where s is the logistic function: y are logits in the last two. The loss of a batch is sum w l over steps and sequences,
-divided by the number of sequences (per="sequence") or by sum w (per="step"; 0 if nothing is counted). There is no factor
-1/2 in the squared error. Cross-entropies are in nats, or in bits (times 1/ln 2).
-
-Sums are float64 in a fixed order, so a loss has the same bits in every run. NaN in a counted step makes the loss NaN.
-"""
+"""Losses: squared error, Bernoulli and softmax cross-entropy over sequences, with masks, lengths and gradients."""
 
 import math
 from dataclasses import dataclass
@@ -33,7 +20,7 @@ _BLOCK = 1024  # elements of one block of rows: its scratch stays in the first-l
 
 @jit_exact
 def _step_weights(counted, batch, weights, lengths):
-    """counted (R,) <- the weight of every step and sequence; arrays of size 0 stand for "all steps count"."""
+    """counted (R,) <- the weight of every time step and sequence; arrays of size 0: all time steps count."""
     for t in range(counted.size // batch):
         for b in range(batch):
             row = t * batch + b
@@ -43,7 +30,7 @@ def _step_weights(counted, batch, weights, lengths):
 
 @jit_exact
 def _norm(counted, rows, batch, weights, lengths, per_step):
-    """What the loss is divided by; fills `counted`. Infinity if nothing is counted: loss and gradient become 0."""
+    """The divisor of the loss; fills `counted`. Infinity if nothing is counted: loss and gradient become 0."""
     _step_weights(counted, batch, weights, lengths)
     if not per_step:
         return np.float64(batch)
@@ -61,7 +48,7 @@ def _squared_error_elements(value, slope, y, d):
 
 @jit_exact
 def _bernoulli_elements(value, slope, y, d):
-    """Loss |y| (share of the target on the wrong side) + log1p(e^-|y|): no cancellation for sure predictions."""
+    """Loss |y| (share of the target on the wrong side) + log1p(e^-|y|): no cancellation for confident predictions."""
     for i in range(y.size):
         wrong = d[i] if y[i] < 0 else 1 - d[i]
         value[i] = abs(y[i]) * wrong + softplus(-abs(y[i]))
@@ -130,7 +117,7 @@ def _softmax_distributions(gradient, value, slope, width, d, counted, scale):
 
 @jit_exact
 def _weigh(value, slope, share, width, counted):
-    """value and slope times the weights of their rows; 0 where the weight is 0, whatever stood there."""
+    """value and slope times the weights of their rows; 0 where the weight is 0, even if they are NaN there."""
     for row in range(counted.size):
         lo = row * width
         for i in range(np.uint64(lo), np.uint64(lo + width)):
@@ -147,7 +134,7 @@ def _weigh(value, slope, share, width, counted):
 
 @jit_exact
 def _evaluate_elements(bernoulli, y, width, targets, batch, weights, lengths, per_step, factor, gradient):
-    """Squared error and Bernoulli loss of a batch: every element by itself."""
+    """Squared error and Bernoulli loss of a batch, element by element."""
     rows, masked = y.size // width, weights.size + lengths.size > 0
     counted = np.empty(rows if masked else 0, y.dtype)
     scale = factor / _norm(counted, rows, batch, weights, lengths, per_step)
@@ -199,13 +186,25 @@ def _evaluate_softmax(y, width, targets, classes, batch, weights, lengths, per_s
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss over sequence batches; see the module for the equations.
+    """A loss over batches of sequences: squared error, Bernoulli or softmax cross-entropy.
+
+    For outputs y, targets d and the weight w of a time step (0 where the time step is not counted)
+
+        squared_error   l = sum_k (y_k - d_k)^2                                          dl/dy_k = 2 (y_k - d_k)
+        bernoulli       l = - sum_k d_k log s(y_k) + (1 - d_k) log(1 - s(y_k))           dl/dy_k = s(y_k) - d_k
+        softmax         l = - sum_k d_k log p_k,  p = softmax(y)                         dl/dy_k = p_k sum_j d_j - d_k
+
+    where s is the logistic function: y are logits in the last two. The loss of a batch is sum w l over time steps and
+    sequences, divided by the number of sequences (per="sequence") or by sum w (per="step"; 0 if nothing is counted). There is
+    no factor 1/2 in the squared error. Cross-entropies are in nats, or in bits (times 1/ln 2).
+
+    Sums are float64 in a fixed order, so a loss has the same bits in every run. NaN at a counted time step makes the loss NaN.
 
     Parameters
     ----------
     kind : "squared_error", "bernoulli" or "softmax"
-    when : "every" (outputs (T, B, K), one target a step) or "last" (outputs (B, K), one target a sequence)
-    per : "step" (mean over counted steps) or "sequence" (sum over the steps, mean over sequences)
+    when : "every" (outputs (T, B, K), one target a time step) or "last" (outputs (B, K), one target a sequence)
+    per : "step" (mean over counted time steps) or "sequence" (sum over the time steps, mean over sequences)
     unit : "squared" for squared errors; "nats" (default) or "bits" for cross-entropies
 
     Raises `RnnsimError` for unknown names.
@@ -241,7 +240,7 @@ class Loss:
         lengths: np.ndarray | None = None,
         gradient: np.ndarray | None = None,
     ) -> float:
-        """The loss of a batch, a float; the gradient goes into `gradient` if it is given.
+        """The loss of a batch, a float; writes the gradient into `gradient`, if given.
 
         Parameters
         ----------
@@ -249,11 +248,11 @@ class Loss:
             Network outputs; logits for the cross-entropies.
         targets : like outputs, or for softmax integer classes of shape (T, B) or (B,)
         weights : (T, B) or (B,), optional
-            Weight of every step; 0 = not counted.
+            Weight of every time step; 0: not counted.
         lengths : (B,) integers, optional
-            Steps t >= lengths[b] are not counted. Without meaning for when="last".
+            Time steps t >= lengths[b] are not counted. when="last" ignores them.
         gradient : like outputs, optional
-            Receives d loss / d outputs; 0 where a step is not counted. May be `outputs` itself.
+            Receives d loss / d outputs; 0 where a time step is not counted. May be `outputs` itself.
 
         Raises `RnnsimError` for shapes that do not fit and for classes outside 0 .. K-1.
 
@@ -316,7 +315,7 @@ class Loss:
         return loss
 
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
-        """Outputs as the loss reads them: as they are, or as probabilities (logistic function, softmax).
+        """Outputs as the loss reads them: unchanged for squared errors, else probabilities (logistic function, softmax).
 
         >>> Loss("softmax").predictions(np.zeros((1, 1, 4)))
         array([[[0.25, 0.25, 0.25, 0.25]]])

@@ -1,6 +1,6 @@
-"""What is known of the options of a class: a line about each, and the option sets under which all of it is tested.
+"""The options of a class: a line about each, and the option sets under which the tests cover the class.
 
-Options themselves, their types and defaults are read by `rnnsim.core.registry.option_table`.
+`rnnsim.core.registry.option_table` reads the options themselves, their types and defaults.
 """
 
 import inspect
@@ -17,7 +17,7 @@ _EXPLAINED = re.compile(r"^ *(\w+(?:, \w+)*) : (.*(?:\n {4,}(?!\w+(?:, \w+)* : )
 def explanations(cls):
     """``{option: a line about it}`` from the lines ``option : text`` in the docstrings of a class and of its ``Options``.
 
-    A text may go on in lines that stand further in; several options with one text are separated by commas.
+    A text may continue in indented lines; commas separate several options with one text.
 
     >>> class Spiral:
     ...     \"""A spiral.
@@ -38,11 +38,11 @@ def explanations(cls):
 
 
 def variants(cls, reserved=(), most=2000):
-    """The option dicts that stand for a class where all of it is tested.
+    """The option dicts under which the tests cover a class.
 
-    Every combination of the options that have finitely many values (truth values and `typing.Literal`), then the class's own
-    ``examples``, a tuple of dicts, for the others. If there are more than `most` combinations, every value of every option
-    appears beside the first values of the others and beside their last ones.
+    Every combination of the options with finitely many values (truth values and `typing.Literal`), then the ``examples`` of the
+    class, a tuple of dicts, for the other options. If there are more than `most` combinations, every value of every option
+    appears with the first values of the others and with their last ones.
 
     >>> class Spiral:
     ...     examples = (dict(arms=3),)
@@ -60,14 +60,14 @@ def variants(cls, reserved=(), most=2000):
 
 
 def choices(annotation):
-    """All values of an option that has finitely many: those of Literal and bool; else None."""
+    """All values of an option with finitely many values (Literal and bool); None for other options."""
     if typing.get_origin(annotation) is typing.Literal:
         return typing.get_args(annotation)
     return (False, True) if annotation is bool else None
 
 
 def combinations(finite, most=2000):
-    """All combinations of ``{option: values}``; if they are too many, every value beside the first and the last of the others.
+    """All combinations of ``{option: values}``; if too many, every value with the first and the last values of the others.
 
     >>> combinations({"a": (1, 2), "b": (3, 4)})
     [{'a': 1, 'b': 3}, {'a': 1, 'b': 4}, {'a': 2, 'b': 3}, {'a': 2, 'b': 4}]

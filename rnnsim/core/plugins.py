@@ -1,15 +1,15 @@
-"""Code from outside: classes of the user's files and of installed packages, taken wherever a name is taken.
+"""Code from outside: classes of the user's files and of installed packages, usable wherever rnnsim expects a name.
 
-Three ways lead to such a class:
+A class outside rnnsim has one of three names:
 
-    ./mytask.py:MyTask          a class in a file; relative paths count from the current folder and are kept absolute
+    ./mytask.py:MyTask          a class in a file; a relative path starts at the current folder and is stored as an absolute one
     mypackage.tasks:MyTask      a class in a module that Python can import
     my-task                     a name that an installed package enters, with an entry point in the group `rnnsim.tasks`
                                 (`rnnsim.cells`, `rnnsim.networks`, `rnnsim.rules`, `rnnsim.optimizers`, `rnnsim.data`)
 
-A file is read once, and what is executed has the digest that is recorded. Its module gets a name of its own, made from its
-path and its content, so that a file that was changed is loaded anew, also in a process that goes on. It is one file: modules
-beside it are found only where Python finds them anyway.
+A file is read once, so the executed code has the recorded digest. The name of its module depends on its path and its content, so
+that a running process loads a changed file again. The file stands alone: it can import only modules that Python finds without
+it.
 """
 
 import difflib
@@ -22,13 +22,16 @@ import traceback
 import types
 from pathlib import Path
 
+from rnnsim.core.reading.files import Missing, at_home, read_bytes
 from rnnsim.errors import RnnsimError
+
+SOURCE = 10 << 20  # bytes of a source file at most
 
 _DIGEST = "__rnnsim_sha256__"  # attribute of a module made from a file: the digest of what was executed
 
 
 def is_place(name):
-    """Whether a name says where a class is, instead of being one of a registry.
+    """Whether a name is the place of a class, not a name in a registry.
 
     >>> is_place("./mytask.py:MyTask"), is_place("mypackage.tasks:MyTask"), is_place("gru")
     (True, True, False)
@@ -37,7 +40,7 @@ def is_place(name):
 
 
 def parse(place):
-    """(path of a file or None, module or None, attribute) of a place. Raises `RnnsimError` if something is missing.
+    """(path of a file or None, module or None, attribute) of a place. Raises `RnnsimError` if a part is missing.
 
     >>> parse("mypackage.tasks:MyTask")
     (None, 'mypackage.tasks', 'MyTask')
@@ -55,7 +58,7 @@ def parse(place):
 
 
 def absolute(name):
-    """A place with the whole path of its file; every other name as it is.
+    """A place with the absolute path of its file; every other name unchanged.
 
     >>> absolute("gru"), absolute("mypackage.tasks:MyTask")
     ('gru', 'mypackage.tasks:MyTask')
@@ -67,7 +70,7 @@ def absolute(name):
 
 
 def title(name):
-    """A name as it stands in titles and names of folders: without the path or the module.
+    """A name for titles and folders: without the path or the module.
 
     >>> title("/home/me/mytask.py:MyTask"), title("gru")
     ('MyTask', 'gru')
@@ -76,7 +79,7 @@ def title(name):
 
 
 def split_options(label):
-    """(name, [texts after it]) of a name with options after colons; the colon of a place belongs to the name.
+    """(name, [option texts]) of a name with options after colons; the colon of a place belongs to the name.
 
     >>> split_options("tbptt:horizon=5:every=1"), split_options("./myrule.py:MyRule:floor=0")
     (('tbptt', ['horizon=5', 'every=1']), ('./myrule.py:MyRule', ['floor=0']))
@@ -87,9 +90,9 @@ def split_options(label):
 
 
 def load(place, kind):
-    """The object at a place; `kind` is what it should be, for the messages.
+    """The object at a place; `kind` names it in messages.
 
-    Raises `RnnsimError`, one line, if the file or module is not there, cannot be imported or has no such name.
+    Raises `RnnsimError`, one line, if the file or module does not exist, cannot be imported or has no such name.
     """
     path, module, attribute = parse(place)
     what = f"{kind} {attribute}"
@@ -100,28 +103,28 @@ def load(place, kind):
         ]
         near = difflib.get_close_matches(attribute, names, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"its classes: {', '.join(sorted(names)) or 'none'}"
-        raise RnnsimError(f"{what}: there is no such name in {path or module}; {hint}")
+        raise RnnsimError(f"{what}: no such name in {path or module}; {hint}")
     return getattr(found, attribute)
 
 
 def read(path, what):
     """(path, bytes, SHA-256) of a source file. Raises `RnnsimError` if it cannot be read; `what` begins the message."""
-    path = Path(path).expanduser().resolve()
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+        path = Path(at_home(path)).resolve()
+        data = read_bytes(path, SOURCE)
+    except Missing:
         raise RnnsimError(f"{what}: there is no file {path}") from None
-    except OSError as error:
-        raise RnnsimError(f"{what}: cannot read {path}: {error.strerror or error}") from None
+    except RnnsimError as error:
+        raise RnnsimError(f"{what}: {error}") from None
     return path, data, hashlib.sha256(data).hexdigest()
 
 
 def _from_file(path, what):
-    """The module made from a file; the same one as long as its content is the same."""
+    """The module of a file; the same module as long as the content of the file is the same."""
     path, data, digest = read(path, what)
     main = sys.modules.get("__main__")
     if getattr(main, "__file__", None) and Path(main.__file__).resolve() == path:
-        return main  # the script that runs right now is not executed a second time
+        return main  # do not execute the running script a second time
     stem = re.sub(r"\W", "_", path.stem)
     name = f"rnnsim_code_{stem}_{hashlib.sha256(f'{path} {digest}'.encode()).hexdigest()[:16]}"
     if name in sys.modules:
@@ -145,13 +148,13 @@ def import_module(name, what):
     except BaseException as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise RnnsimError(
-                f"{what}: there is no module {error.name}; a package has to be installed, a file is named by its path"
+                f"{what}: there is no module {error.name}; install its package, or give the path of a file"
             ) from None
         _reraise(error, what, None)
 
 
 def _reraise(error, what, path):
-    """What went wrong in somebody's code, in one line; what asks the process to end goes through."""
+    """Raise an error in the user's code as one line; exceptions that end the process pass unchanged."""
     if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
         raise error
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if path and frame.filename == str(path)]
@@ -165,13 +168,13 @@ def _reraise(error, what, path):
     raise RnnsimError(f"{what}: {place}: {type(error).__name__}: {text}") from None
 
 
-# -- what a class is, and where it came from ------------------------------------------------------------------------------
+# -- the kind of a class, and its origin ----------------------------------------------------------------------------------
 
 
 def check(found, place, kind, classes=(), methods=()):
-    """`found`, if it is one of the `kind`: of one of the `classes` (``module:Class``), with all `methods`, and not abstract.
+    """`found`, if it has the `kind`: derived from one of the `classes` (``module:Class``), with all `methods`, and not abstract.
 
-    Raises `RnnsimError`, one line. An object that is no class fits if it is an instance of one of the classes.
+    A data set is not a class but an instance of one of the classes. Raises `RnnsimError`, one line, for anything else.
     """
     known = tuple(getattr(importlib.import_module(name.split(":")[0]), name.split(":")[1]) for name in classes)
     words = " or ".join(name.replace(":", ".") for name in classes)
@@ -191,7 +194,7 @@ def check(found, place, kind, classes=(), methods=()):
 def _shown(found):
     if inspect.isclass(found):
         return f"the class {found.__name__}({', '.join(base.__name__ for base in found.__bases__)})"
-    return f"a {type(found).__name__}"
+    return f"an object of type {type(found).__name__}"
 
 
 def is_own(cls):
@@ -200,7 +203,7 @@ def is_own(cls):
 
 
 def place_of(cls):
-    """Where a class is: ``/path/file.py:Name`` if it was loaded from a file or by the script that runs, else ``module:Name``."""
+    """The place of a class: ``/path/file.py:Name`` if it is from a file or the running script, else ``module:Name``."""
     module = sys.modules.get(cls.__module__)
     path = getattr(module, "__file__", None)
     if path and (hasattr(module, _DIGEST) or cls.__module__ == "__main__"):
@@ -209,10 +212,10 @@ def place_of(cls):
 
 
 def source_of(cls):
-    """Where a class came from and the digest of its source, for the record of a run; None for rnnsim's own.
+    """The origin of a class and the digest of its source, for the record of a run; None for rnnsim's own.
 
-    ``{"file": ..., "sha256": ...}`` for a file; ``{"module": ..., "sha256": ...}`` for a module, with the distribution and
-    version that it was installed by, if it was.
+    ``{"file": ..., "sha256": ...}`` for a file; ``{"module": ..., "sha256": ...}`` for a module, with the name and version of
+    its distribution, if it was installed.
     """
     if is_own(cls):
         return None
@@ -220,14 +223,14 @@ def source_of(cls):
     path = getattr(module, "__file__", None)
     if path is None or not Path(path).is_file():
         return {"module": cls.__module__}  # an interactive session
-    digest = getattr(module, _DIGEST, None) or hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    digest = getattr(module, _DIGEST, None) or hashlib.sha256(read_bytes(path, SOURCE)).hexdigest()
     if hasattr(module, _DIGEST) or cls.__module__ == "__main__":
         return {"file": str(Path(path).resolve()), "sha256": digest}
     return {"module": cls.__module__, **_distribution(cls.__module__), "sha256": digest}
 
 
 def _distribution(module):
-    """Name and version of the installed distribution that a module belongs to; nothing if there is none."""
+    """Name and version of the distribution of a module; {} if it was not installed."""
     from importlib import metadata
 
     for name in metadata.packages_distributions().get(module.split(".")[0], ())[:1]:
@@ -236,7 +239,7 @@ def _distribution(module):
 
 
 def file_of_module(name):
-    """The source file that importing a module would execute last, found without executing anything; None if there is none."""
+    """The source file of a module, found without executing anything; None if there is none."""
     from importlib.machinery import PathFinder
 
     if name in sys.modules:
@@ -253,14 +256,14 @@ def file_of_module(name):
     return Path(spec.origin) if spec.has_location else None
 
 
-# -- what installed packages enter ----------------------------------------------------------------------------------------
+# -- entries of installed packages ----------------------------------------------------------------------------------------
 
 
 def entered(group):
-    """``{name: (place, line)}`` of the entry points of a group, without importing what they name.
+    """``{name: (place, line)}`` of the entry points of a group, without importing anything of them.
 
-    The line names the distribution. Where two packages enter the same name, the first one by the name of its distribution
-    counts; a warning names the other.
+    The line names the distribution. If two packages enter the same name, the one whose distribution comes first in the alphabet
+    is used; a warning names the other.
     """
     import warnings
     from importlib import metadata
@@ -272,7 +275,8 @@ def entered(group):
         if point.name in found:
             if found[point.name] != (point.value, f"from {source}"):
                 warnings.warn(
-                    f"{group}: '{point.name}' of {source} is hidden by that {found[point.name][1]}", stacklevel=2
+                    f"{group}: '{point.name}' of {source} is ignored: '{point.name}' {found[point.name][1]} comes first",
+                    stacklevel=2,
                 )
             continue
         found[point.name] = (point.value, f"from {source}")

@@ -1,7 +1,7 @@
 """Registries: one per kind of thing (cell, network, task, rule, optimizer, data set), from name to class.
 
-An entry is a line ``name: ("module:attribute", "one line about it")``. The module is imported only when the entry is
-asked for, so that listing names costs nothing. Installed packages add entries by entry points.
+An entry is a line ``name: ("module:attribute", "one line about it")``. Loading an entry imports its module, so listing names
+costs nothing. Installed packages add entries by entry points.
 
 Options of an entry are the keyword arguments of its class, and the fields of its ``Options`` (a NamedTuple) if its
 constructor takes ``**options``. They arrive as strings from the shell and as typed values from TOML or Python;
@@ -19,13 +19,14 @@ from rnnsim.errors import RnnsimError, unknown
 class Registry:
     """Names to classes of one kind.
 
-    kind : what the entries are, for messages
-    entries : ``{name: (place, line)}`` of rnnsim's own
-    group : entry points by which installed packages add names, such as "rnnsim.tasks"; None: none do
-    classes, methods : what a class from outside has to be derived from (``module:Class``, one of them) and to have
-    layers : (registry, place, form): every name of that other registry is an entry too, at that place, its line put into `form`
+    kind : what messages call an entry
+    entries : rnnsim's own, ``{name: (place, line)}``
+    group : entry points by which installed packages add names, such as "rnnsim.tasks"; None: they cannot
+    classes, methods : a class from outside must be derived from one of these (``module:Class``) and have these methods
+    layers : (registry, place, form): every name of that registry is an entry of this one too, at that place, with its line
+        formatted by `form`
 
-    Wherever a name is taken, so is the place of a class outside rnnsim (`rnnsim.core.plugins`), or the class itself.
+    In place of a name, all methods accept the place of a class outside rnnsim (`rnnsim.core.plugins`), or the class itself.
 
     >>> colours = Registry("number type", {"fraction": ("fractions:Fraction", "a ratio of whole numbers")})
     >>> colours.build("fraction", {"numerator": 3})
@@ -39,13 +40,13 @@ class Registry:
         self._plugins = None
 
     def _derived(self, entries):
-        """What the entries of the registry below are in this one."""
+        """The entries of the registry below, as entries of this one."""
         _, place, form = self._layers
         return {name: (place, form.format(line)) for name, (_, line) in entries.items()}
 
     @property
     def plugins(self):
-        """The entries of installed packages that have none of rnnsim's own names; looked up when they are first needed."""
+        """The entries of installed packages, without rnnsim's own names; the first use looks them up."""
         if self._plugins is None:
             found = {}
             if self.group:
@@ -58,7 +59,7 @@ class Registry:
         return self._plugins
 
     def plugin_place(self, name):
-        """Where the class is that an installed package has entered under a name; None for all other names."""
+        """The place of the class that an installed package has entered under a name; None for all other names."""
         if name in self._entries or name not in self.plugins:
             return None
         return (self._layers and self._layers[0].plugin_place(name)) or self.plugins[name][0]
@@ -79,15 +80,15 @@ class Registry:
         return (*self._entries, *self.plugins)
 
     def summary(self, name):
-        """The line that stands beside the name, without importing anything of it."""
+        """The line about an entry, without importing anything."""
         return self._entry(name)[1]
 
     def place(self, name):
-        """Where the class behind a name is, ``module:attribute``, without importing anything."""
+        """The place of the class behind a name, ``module:attribute``, without importing anything."""
         return self._entry(name)[0]
 
     def exports(self):
-        """``{attribute: module}`` of rnnsim's own entries, for `rnnsim.core.lazy.lazy`: a package offers what they name.
+        """``{attribute: module}`` of rnnsim's own entries, for `rnnsim.core.lazy.lazy`, so that a package exports their classes.
 
         >>> Registry("number type", {"fraction": ("fractions:Fraction", "a ratio of whole numbers")}).exports()
         {'Fraction': 'fractions'}
@@ -112,8 +113,11 @@ class Registry:
         return plugins.place_of(cls)
 
     def load(self, name):
-        """The class behind a name or at a place, or a class itself. Raises `RnnsimError` with the nearest name if there is none,
-        and one clear line if code from outside cannot be loaded or is not what it should be."""
+        """The class behind a name or at a place, or a class itself.
+
+        Raises `RnnsimError` with the nearest name if there is none, and if code from outside cannot be loaded or has another
+        kind.
+        """
         if isinstance(name, str) and name in self._entries:
             module, attribute = self._entries[name][0].split(":")
             return getattr(importlib.import_module(module), attribute)
@@ -125,14 +129,19 @@ class Registry:
             found = plugins.load(name, self.kind)
             return plugins.check(found, name, self.kind, self._classes, self._methods)
         place, line = self._entry(name)
-        if self._layers and name in self._layers[0].plugins:  # what is entered below stands here for a class of rnnsim
+        if (
+            self._layers and name in self._layers[0].plugins
+        ):  # an entry of the registry below means a class of rnnsim here
             module, attribute = place.split(":")
             return getattr(importlib.import_module(module), attribute)
         found = plugins.load(place, f"{self.kind} '{name}' {line},")
         return plugins.check(found, f"'{name}' {line}", self.kind, self._classes, self._methods)
 
     def build(self, name, options=None, **given):
-        """An instance of the class behind `name`, from checked `options` and the arguments `given` by the program."""
+        """An instance of the class behind `name`, from `options`, which are checked, and the arguments `given` by the program.
+
+        Raises `RnnsimError` for an unknown name or option and for a value of the wrong type.
+        """
         cls = self.load(name)
         return cls(**given, **checked(f"{self.kind} '{self._place(name)}'", cls, options or {}, reserved=given))
 
@@ -186,7 +195,11 @@ def _hints(target):
 
 
 def checked(what, cls, options, reserved=()):
-    """`options` with every name known to the constructor of `cls` and every value of its type; else `RnnsimError`."""
+    """`options`, every value converted to its type.
+
+    Raises `RnnsimError` for an option that the constructor of `cls` does not have, a missing one and a value of the wrong type;
+    `what` names the class in messages.
+    """
     table = option_table(cls, reserved)
     for key in options:
         if key not in table:
@@ -198,7 +211,7 @@ def checked(what, cls, options, reserved=()):
 
 
 def convert(value, annotation, key):
-    """`value` (perhaps a string from the shell) as the annotated type; `RnnsimError` names the option that does not fit.
+    """`value` (perhaps a string from the shell) as the annotated type. Raises `RnnsimError`, which names the option `key`.
 
     >>> convert("3", int, "layers"), convert("no", bool, "skip"), convert("4,5", tuple[int, ...], "delays")
     (3, False, (4, 5))
@@ -261,7 +274,7 @@ def convert(value, annotation, key):
 
 
 def shown(value):
-    """A value as messages show it: on one line, at most 60 characters.
+    """A value for messages: on one line, at most 60 characters.
 
     >>> shown("hidden"), shown(1.5), shown("x" * 100)[-5:]
     ('hidden', '1.5', 'xx...')
@@ -279,9 +292,9 @@ def shown(value):
 
 
 def as_python(value):
-    """NumPy's numbers, also those in lists, tuples and dicts, as numbers of Python; everything else as it is.
+    """NumPy's numbers, also those in lists, tuples and dicts, as Python's numbers; everything else unchanged.
 
-    JSON and TOML know Python's numbers only. Options pass through here where they are checked.
+    JSON and TOML have Python's numbers only. Every option passes through here when it is checked.
 
     >>> import numpy as np
     >>> as_python(np.int64(3)), as_python({"a": [np.float32(0.5), "b"], "c": (np.True_,)})
@@ -295,9 +308,9 @@ def as_python(value):
 
 
 def is_true(answer):
-    """Whether a function of the user answered with a truth value that is true, Python's or NumPy's.
+    """Whether a function of the user returned a true truth value, Python's or NumPy's.
 
-    Other values, which a function may give back by the way, are no answer.
+    Other return values count as false.
 
     >>> import numpy as np
     >>> is_true(True), is_true(np.float32(0.1) < 0.2), is_true(None), is_true(0.3)
@@ -307,7 +320,7 @@ def is_true(answer):
 
 
 def expected(annotation):
-    """What an annotation asks for, in words.
+    """The values that an annotation allows, in words.
 
     >>> expected(int), expected(tuple[float, ...]), expected(str | None)
     ('a whole number', 'a number, several separated by commas', 'a text or none')
@@ -330,20 +343,20 @@ def require(condition, message):
 
 
 def at_least(key, value, least):
-    """`value` as a number of Python, if it is at least `least`; else one clear line."""
+    """`value` as a Python number. Raises `RnnsimError` if it is below `least`."""
     value = as_python(value)
     require(value >= least, f"{key}={value}: expected a value of at least {least}")
     return value
 
 
 def one_of(key, value, known):
-    """`value`, if it is one of the known ones; else one clear line."""
+    """`value`. Raises `RnnsimError` if it is not one of the known ones."""
     require(isinstance(value, str) and value in known, f"{key}={shown(value)}: expected one of {', '.join(known)}")
     return value
 
 
 def described(registry, thing):
-    """``{"name": ..., "options": {...}}`` of a task, rule or optimizer; the name is the registry's if it is there."""
+    """``{"name": ..., "options": {...}}`` of a task, rule or optimizer; the name is that in the registry, if it has one."""
     from rnnsim.core import plugins
 
     cls = type(thing)

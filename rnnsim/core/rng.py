@@ -5,13 +5,13 @@ of ten rounds turns a counter of four 32-bit words, under a key of two, into fou
 number is a function of its place. The counter here is (draw low, draw high, sequence low, sequence high) and the key is
 the stream, so that
 
-- sequence number s has its own draws 0, 1, 2, ..., whatever batch or thread it is made in;
+- sequence number s has its own draws 0, 1, 2, ..., whatever batch or thread generates it;
 - two streams (training, evaluation, weight noise of one seed) have different keys.
 
 Every draw is one block of 128 bits. `uniform(key, s, i)`, `integer(key, s, i, n)` and `normal(key, s, i)` with the same
-(key, s, i) share their bits: a generator gives every random number an i of its own.
+(key, s, i) share their bits: a generator needs a different i for every random number.
 
-All functions may be called from kernels and from Python, with equal results.
+Kernels and Python may call all functions, with equal results.
 
 >>> key = stream_key(1, "example")
 >>> uniform(key, 5, 0) == uniform(key, 5, 0), uniform(key, 5, 0) == uniform(key, 6, 0)
@@ -30,14 +30,14 @@ from rnnsim.errors import RnnsimError
 Seed = int | np.integer | np.random.SeedSequence | np.random.Generator
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)  # golden ratio and sqrt(3) - 1: what the key grows by in every round
+_WEYL = (0x9E3779B9, 0xBB67AE85)  # golden ratio and sqrt(3) - 1: the increments of the key in every round
 _ROUNDS = 10
 _LOW = 0xFFFFFFFF
 _TO_UNIT = 1 / 2**53
 
 
 def seed_of(rng: Seed) -> int:
-    """The seed, a whole number, of what a user gives as `rng`: an int, SeedSequence or Generator; else `RnnsimError`.
+    """The seed, a whole number, from a user's `rng`: an int, SeedSequence or Generator. Raises `RnnsimError` for others.
 
     >>> seed_of(7), seed_of(np.random.default_rng(1)) == seed_of(np.random.default_rng(1))
     (7, True)
@@ -68,7 +68,7 @@ def stream_key(seed, name):
 
 @jit_exact
 def _philox_words(c0, c1, c2, c3, k0, k1):
-    """Ten rounds on words that are held in 64 bits each, so that a product of two never overflows."""
+    """Ten rounds on 32-bit words in 64-bit numbers, so that a product of two never overflows."""
     low, half = np.uint64(_LOW), np.uint64(32)
     m0, m1 = np.uint64(_MULTIPLIERS[0]), np.uint64(_MULTIPLIERS[1])
     w0, w1 = np.uint64(_WEYL[0]), np.uint64(_WEYL[1])
@@ -100,29 +100,45 @@ def _bits_plain(key, sequence, draw):
     return tuple(np.uint64(word) for word in _philox_plain(d & _LOW, d >> 32, s & _LOW, s >> 32, k & _LOW, k >> 32))
 
 
-# Without the compiler (RNNSIM_JIT=0) whole numbers of Python are both faster than NumPy's scalars and free of their types.
+# Without the compiler (RNNSIM_JIT=0) Python's whole numbers are faster than NumPy's scalars and never overflow.
 philox = _philox_words if ENABLED else _philox_plain
 bits = _bits_compiled if ENABLED else _bits_plain
 
 
 @jit_exact
 def uniform(key, sequence, draw):
-    """A float64 in [0, 1) with 53 random bits."""
+    """A float64 in [0, 1) with 53 random bits: draw number `draw` of a sequence of the stream `key`.
+
+    >>> 0 <= uniform(stream_key(0, "example"), sequence=3, draw=0) < 1
+    True
+    """
     w0, w1, _, _ = bits(key, sequence, draw)
     return ((w0 >> np.uint64(5)) * 67108864.0 + (w1 >> np.uint64(6))) * _TO_UNIT
 
 
 @jit_exact
 def integer(key, sequence, draw, n):
-    """A whole number (int64) of 0 .. n-1, for 1 <= n <= 2^32; the bias of the multiply-shift is below n / 2^32 relative."""
+    """A whole number (int64) of 0 .. n-1, for 1 <= n <= 2^32; the relative bias of the multiply-shift is below n / 2^32.
+
+    >>> key = stream_key(0, "example")
+    >>> sorted({int(integer(key, 0, draw, 3)) for draw in range(50)})
+    [0, 1, 2]
+    """
     w0, _, _, _ = bits(key, sequence, draw)
     return np.int64((w0 * np.uint64(n)) >> np.uint64(32))
 
 
 @jit_exact
 def normal(key, sequence, draw):
-    """A standard normal number (float64): Box & Muller 1958, the cosine branch, from the four words of one draw."""
+    """A standard normal number (float64): Box & Muller 1958, the cosine branch, from the four words of one draw.
+
+    >>> key = stream_key(0, "example")
+    >>> bool(abs(sum(normal(key, 0, draw) for draw in range(1000))) < 100)
+    True
+    """
     w0, w1, w2, w3 = bits(key, sequence, draw)
-    radius = ((w0 >> np.uint64(5)) * 67108864.0 + (w1 >> np.uint64(6)) + 1.0) * _TO_UNIT  # in (0, 1]: its log exists
+    radius = (
+        (w0 >> np.uint64(5)) * 67108864.0 + (w1 >> np.uint64(6)) + 1.0
+    ) * _TO_UNIT  # in (0, 1]: its logarithm is finite
     turn = ((w2 >> np.uint64(5)) * 67108864.0 + (w3 >> np.uint64(6))) * _TO_UNIT
     return math.sqrt(-2.0 * math.log(radius)) * math.cos(2.0 * math.pi * turn)

@@ -1,8 +1,8 @@
-"""Threads: how many, which layer, and one parallel kernel at a time.
+"""Threads: their number, the threading layer, and one parallel kernel at a time.
 
 The parallel loops of rnnsim run over independent rows or over blocks of an output array, so results do not depend on the
 number of threads. Numba's ``workqueue`` layer aborts the process when two Python threads enter parallel kernels at
-once; every driver is therefore entered through `parallel_region`, which makes the second one wait.
+once; every driver therefore runs inside `parallel_region`, which makes the second one wait.
 """
 
 import functools
@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from rnnsim.core.registry import as_python, require
 
-# GNU OpenMP lets a thread that waits spin for milliseconds, and a process beside it then stands still. 20,000 rounds are
-# longer than the gap between two kernels of a training step, and short for everybody else. Read when the layer is loaded.
+# GNU OpenMP lets a waiting thread spin for milliseconds, which stops other processes on its processor. 20,000 rounds are longer
+# than the gap between two kernels of a training step, and short for other processes. The layer reads it when it is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 parallel_region = threading.RLock()
@@ -23,9 +23,9 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def exclusive(method: _Method) -> _Method:
-    """Decorator of a method: one Python thread at a time is inside the methods of an object that are decorated so.
+    """Decorator of methods: only one Python thread at a time runs the decorated methods of an object; the others wait.
 
-    The others wait. The object has the lock that they share in `turn`, a `threading.RLock`.
+    The object has the lock in its attribute `turn`, a `threading.RLock`.
     """
 
     @functools.wraps(method)
@@ -48,13 +48,13 @@ def get_threads() -> int:
     1
     """
     global _threads
-    if _threads is None:  # asked for many times a step: the system is asked once
+    if _threads is None:  # called many times a training step: the system is asked once only
         _threads = min(available(), _limit())
     return _threads
 
 
 def set_threads(count: int) -> None:
-    """Use `count` threads from now on. Raises `RnnsimError` if it is not between 1 and the number of processors."""
+    """Set the number of threads. Raises `RnnsimError` if it is not between 1 and the number of processors."""
     global _threads
     limit, count = _limit(), as_python(count)
     require(

@@ -1,6 +1,9 @@
-"""Real data: readers of the standard files, samples that come with rnnsim, and where to fetch the rest.
+"""Real data: readers of the standard files, samples that come with rnnsim, and the sources of the other files.
 
 `DATA` lists the data sets by name; ``DATA.load("mnist")`` is a `rnnsim.data.fetch.DataSet`.
+
+>>> DATA.load("digits").shipped
+True
 """
 
 from rnnsim.core.registry import Registry
@@ -11,7 +14,7 @@ DATA = Registry(
         "digits": ("rnnsim.data.fetch:DIGITS", "1,797 handwritten digits of 8x8 pixels; comes with rnnsim"),
         "mnist": ("rnnsim.data.fetch:MNIST", "70,000 handwritten digits of 28x28 pixels"),
         "fashion-mnist": ("rnnsim.data.fetch:FASHION_MNIST", "70,000 pieces of clothing of 28x28 pixels"),
-        "imdb": ("rnnsim.data.fetch:IMDB", "50,000 film reviews, for or against"),
+        "imdb": ("rnnsim.data.fetch:IMDB", "50,000 film reviews, for or against the film"),
         "moby-dick": ("rnnsim.data.fetch:MOBY_DICK", "the first 33 chapters, 303,550 characters; comes with rnnsim"),
         "shakespeare": ("rnnsim.data.fetch:SHAKESPEARE", "1.1 million characters of the plays"),
     },

@@ -1,11 +1,4 @@
-"""The user's own arrays: .npy, .npz and .csv files, read without pickle and with a clear line for whatever is wrong.
-
-    .npy   one array
-    .npz   arrays with names
-    .csv   a table of numbers, commas between the columns; a first line without any number holds their names
-
-The kind of a file is told by the end of its name.
-"""
+"""The user's own arrays, read without pickle from .npy, .npz and .csv files."""
 
 import os
 from dataclasses import dataclass
@@ -22,14 +15,19 @@ KINDS = (".npy", ".npz", ".csv")
 
 @dataclass(frozen=True)
 class Table:
-    """A .csv file: `values` (rows, columns) float64 and the `names` of its columns, or None without a header line."""
+    """A .csv file of numbers.
+
+    path    the name of the file, for messages
+    values  (rows, columns) float64
+    names   the names of the columns; None without a header line
+    """
 
     path: str
     values: np.ndarray
     names: tuple | None = None
 
     def columns(self, wanted):
-        """Places of columns that are given by name or by number from 1. Raises `RnnsimError` for one that is not there.
+        """The indices of columns, each given by name or by number from 1. Raises `RnnsimError` for an unknown one.
 
         >>> Table("a.csv", np.zeros((2, 3)), ("time", "load", "price")).columns(["price", "1"])
         [2, 0]
@@ -48,9 +46,10 @@ class Table:
 
 
 def read_table(path):
-    """The `Table` of a .csv file. Empty lines are skipped, quotes may stand around a cell.
+    """The `Table` of a .csv file: numbers with commas between the columns.
 
-    Raises `RnnsimError` with line and column of a cell that is no finite number or is missing.
+    A first line without any number holds the names of the columns. Empty lines are skipped, a cell may be in quotes. Raises
+    `RnnsimError` with the line and the column of a cell that is missing or no finite number.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -88,22 +87,27 @@ def read_table(path):
 
 
 def kind_of(path):
-    """ ".npy", ".npz" or ".csv". Raises `RnnsimError` if the name of the file ends otherwise."""
+    """The kind of a file by the end of its name: ".npy", ".npz" or ".csv". Raises `RnnsimError` for another one."""
     kind = Path(path).suffix.lower()
     require(kind in KINDS, f"{name_of(path)}: expected a file that ends in {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     return kind
 
 
 def title(source):
-    """What messages call a source of arrays: a file by its name."""
+    """The name of a source of arrays in messages."""
     return name_of(source) if isinstance(source, (str, os.PathLike)) else "the arrays"
 
 
 def load_arrays(source, name, target_columns=()):
     """``{name: array, ...}`` from a file, an array, or a dict of arrays; the array `name` is among them.
 
-    A .npz file and a dict may give more arrays. Of a .csv file `target_columns` become "targets", the other columns `name`;
-    a single column has shape (rows,). Raises `RnnsimError`.
+    source : a file that ends in .npy (one array), .npz (named arrays) or .csv (a table of numbers); an array; or a dict of
+        arrays. A .npz file and a dict may hold more arrays
+    name : the name of the first array, such as "inputs"
+    target_columns : columns of a .csv file, by name or number from 1, that become "targets"; the other columns become
+        `name`. A single column has shape (rows,)
+
+    Raises `RnnsimError` for a file that cannot be read, a missing array or column, and values that are not numbers.
 
     >>> load_arrays(np.zeros(3), "inputs")
     {'inputs': array([0., 0., 0.])}
@@ -134,7 +138,7 @@ def load_arrays(source, name, target_columns=()):
 
 
 def finite(what, array):
-    """The array as contiguous float32. Raises `RnnsimError` with the place of a number that is not finite there.
+    """The array as contiguous float32. Raises `RnnsimError` with the place of a number that is not finite in float32.
 
     >>> finite("a.npy: inputs", np.array([[1, np.inf]]))
     Traceback (most recent call last):
@@ -171,7 +175,7 @@ def _first(mask):
 
 
 def _numbers(path, what, array):
-    """The array, if it holds numbers: NumPy gives raw bytes for members of an archive that are no arrays."""
+    """The array, if it holds numbers: NumPy returns raw bytes for members of an archive that are not arrays."""
     given = array.dtype if isinstance(array, np.ndarray) else "something else"
     require(given != "something else" and array.dtype.kind in "biuf", f"{path}: {what} holds {given}, expected numbers")
     return array

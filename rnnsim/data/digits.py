@@ -1,13 +1,14 @@
-"""The 8x8 digits that come with rnnsim: 1,797 scans from the UCI repository (E. Alpaydin and C. Kaynak, CC BY 4.0)."""
+"""The 8x8 digits that come with rnnsim."""
 
 from rnnsim.core.reading import read_npz
 from rnnsim.data.fetch import DIGITS
 
 
 def digits():
-    """All images (1797, 8, 8) uint8 with values 0 to 16 and their classes (1797,) uint8, in the order of the source.
+    """All 8x8 digits, which come with rnnsim: images (1797, 8, 8) uint8 with values 0 to 16, and classes (1797,) uint8.
 
-    Rows are listed from the top of the image; the classes are nearly balanced.
+    The scans are in the order of the source, with the rows from the top of the image; the classes are nearly balanced. Source:
+    UCI repository, E. Alpaydin and C. Kaynak, CC BY 4.0.
 
     >>> images, labels = digits()
     >>> images.shape, int(images.max()), labels[:10].tolist()

@@ -1,9 +1,4 @@
-"""The order of training examples: a fresh permutation an epoch, addressed at random.
-
-Training sequence number q is example perm_e[q mod N] of epoch e = q div N, where perm_e is drawn by a counter-based
-generator whose key is (seed, e). So the batch of any step is known without the steps before it: a resumed run sees the
-same examples, and every example comes once an epoch whatever the size of a batch.
-"""
+"""The order of training examples: a fresh permutation an epoch."""
 
 import numpy as np
 
@@ -11,7 +6,11 @@ from rnnsim.core.registry import at_least, require
 
 
 class Epochs:
-    """Examples 0 .. count-1 in training order.
+    """Examples 0 .. count-1 in training order: a fresh permutation an epoch, with random access.
+
+    Training sequence number q is example perm_e[q mod N] of epoch e = q div N, where perm_e comes from a counter-based
+    generator whose key is (seed, e). So the batch of any step is known without the steps before it: a resumed run sees the
+    same examples, and every example comes once an epoch whatever the size of a batch. Raises `RnnsimError` for count = 0.
 
     >>> order = Epochs(5)
     >>> first = np.concatenate([order.rows(seed=3, step=s, size=2) for s in range(5)])
@@ -22,7 +21,7 @@ class Epochs:
     """
 
     def __init__(self, count):
-        require(count > 0, "no training examples: the training part is empty")
+        require(count > 0, "the training part is empty, expected at least one example")
         self.count = int(count)
         self._recent = {}
 
@@ -39,7 +38,7 @@ class Epochs:
         return rows
 
     def permutation(self, seed, epoch):
-        """The order (count,) of one epoch. The last two are kept: a batch may reach from one epoch into the next."""
+        """The permutation (count,) of one epoch. The last two stay in memory: a batch may reach from one epoch into the next."""
         key = (int(seed), int(epoch))
         if key not in self._recent:
             generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))

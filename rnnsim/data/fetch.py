@@ -1,11 +1,4 @@
-"""Where data sets come from: canonical addresses, checksums and the folder they are kept in.
-
-Fetching needs the optional package pooch (``pip install "rnnsim[data]"``); files that are already there, the samples that
-come with rnnsim, and files named by `path` need nothing.
-
-The folder is `$RNNSIM_DATA_DIR`, or else `rnnsim/data` in the cache folder of the user (`$XDG_CACHE_HOME`, `~/.cache`;
-`%LOCALAPPDATA%` on Windows), with one folder a data set.
-"""
+"""The data sets: addresses, checksums and the folder that holds the files."""
 
 import os
 import sys
@@ -19,7 +12,11 @@ SAMPLES = Path(__file__).parent / "samples"
 
 
 def data_folder():
-    """The folder of all fetched data sets (it need not exist)."""
+    """The folder of all fetched data sets, one folder a data set (it need not exist).
+
+    It is `$RNNSIM_DATA_DIR`, or else `rnnsim/data` in the cache folder of the user (`$XDG_CACHE_HOME`, `~/.cache`;
+    `%LOCALAPPDATA%` on Windows).
+    """
     given = os.environ.get("RNNSIM_DATA_DIR")
     if given:
         return Path(given)
@@ -31,12 +28,15 @@ def data_folder():
 class DataSet:
     """A data set and its files.
 
+    Fetching needs the optional package pooch (``pip install "rnnsim[data]"``); files that are on disk, the samples that come
+    with rnnsim, and files named by `path` need nothing.
+
     Parameters
     ----------
     name : as in the registry `rnnsim.data.DATA`
     files : {name of a file: checksum as "md5:..." or "sha256:..."}; samples that come with rnnsim have none
-    address : what stands before the names of the files; None for samples that come with rnnsim
-    terms : under which conditions it may be used, and whom to name
+    address : the address of the folder of the files; None for samples that come with rnnsim
+    terms : the conditions of use, and the authors to name
 
     >>> DIGITS.shipped, DIGITS.fetch()["digits.npz"].name
     (True, 'digits.npz')
@@ -54,12 +54,12 @@ class DataSet:
 
     @property
     def folder(self):
-        """The folder in which the files are kept."""
+        """The folder of the files."""
         return SAMPLES if self.shipped else data_folder() / self.name
 
     @property
     def here(self):
-        """Whether all files are there; their checksums were compared when they came."""
+        """Whether all files are on disk; `fetch` has compared their checksums."""
         return all((self.folder / name).is_file() for name in self.files)
 
     def paths(self):
@@ -68,16 +68,18 @@ class DataSet:
         return {name: self.folder / name for name in self.files}
 
     def fetch(self, progress=False):
-        """Fetch what is not there yet, compare the checksums, and return ``{name: Path}``.
+        """Fetch the files that are missing, compare their checksums, and return ``{name: Path}``.
 
-        Raises `RnnsimError` if pooch is not installed, the address cannot be reached, or a checksum does not fit.
+        progress : show a progress bar
+
+        Raises `RnnsimError` if pooch is not installed, the address cannot be reached, or a checksum does not match.
         """
         if self.shipped:
             return self.paths()
         try:
             import pooch
         except ImportError:
-            wanted = f'fetching {self.name} needs pooch: pip install "rnnsim[data]", or give path= to files at hand'
+            wanted = f'fetching {self.name} needs pooch: pip install "rnnsim[data]", or give path= to files on disk'
             raise RnnsimError(wanted) from None
         pooch.get_logger().setLevel("WARNING")
         found = {}
@@ -85,7 +87,9 @@ class DataSet:
             try:
                 path = pooch.retrieve(self.address + name, checksum, name, self.folder, progressbar=progress)
             except ValueError:
-                raise RnnsimError(f"{self.address}{name}: the checksum is not {checksum}; nothing was kept") from None
+                raise RnnsimError(
+                    f"{self.address}{name}: the checksum is not {checksum}; the file was discarded"
+                ) from None
             except OSError as error:
                 reason = str(error).split("\n")[0]
                 reason = reason if len(reason) <= 100 else type(error).__name__

@@ -1,13 +1,4 @@
-"""The idx format of MNIST: big-endian arrays with a four-byte magic number, as they are or gzipped.
-
-    bytes 0, 1    zero
-    byte 2        type: 8 uint8, 9 int8, 11 int16, 12 int32, 13 float32, 14 float64
-    byte 3        number of axes k
-    4 k bytes     length of every axis, big-endian 32-bit integers
-    the rest      the elements, last axis fastest
-
-Source: Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwritten digits", file formats.
-"""
+"""The idx format of MNIST: reading and writing."""
 
 import gzip
 import math
@@ -23,11 +14,19 @@ _AXES = 32
 
 
 def read_idx(path, shape=None):
-    """The array of an idx file in the byte order of the machine.
+    """The array of an idx file, gzipped or not, in the byte order of the machine.
 
-    `shape`, if given, is what the file must hold; None stands for any length of an axis: ``(None, 28, 28)``.
-    Raises `RnnsimError`, one line with the name of the file, if it cannot be read, is no idx file, is cut short, has
-    bytes left over or does not have that shape.
+        bytes 0, 1    zero
+        byte 2        type: 8 uint8, 9 int8, 11 int16, 12 int32, 13 float32, 14 float64
+        byte 3        number of axes k
+        4 k bytes     length of every axis, big-endian 32-bit integers
+        the rest      the elements, big-endian, last axis fastest
+
+    shape : the shape that the file must have, None for any length of an axis, such as ``(None, 28, 28)``; None: any shape
+
+    Raises `RnnsimError`, one line with the name of the file, if it cannot be read, is not an idx file, is cut short, has
+    bytes left over or has another shape.
+    Source: Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwritten digits", file formats.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +51,7 @@ def read_idx(path, shape=None):
 
 
 def _header(start, path, shape):
-    """(type of an element in the file, lengths of the axes) by the first bytes of a file."""
+    """(type of an element, lengths of the axes) from the first bytes of a file."""
     if not (len(start) >= 4 and start[:2] == b"\0\0" and start[2] in TYPES and start[3] > 0):
         raise Damaged(f"{name_of(path)}: not an idx file (magic number {start[:4].hex() or 'missing'})")
     kind, axes = np.dtype(TYPES[start[2]]), start[3]
@@ -67,9 +66,16 @@ def _header(start, path, shape):
 
 
 def write_idx(path, array):
-    """Write an array as an idx file, gzipped if the name ends in .gz.
+    """Write an array as an idx file, gzipped if the name ends in .gz; `read_idx` has the format.
 
-    Raises `RnnsimError` for a type of element that idx does not know.
+    Raises `RnnsimError` for a type of element that idx does not have.
+
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "labels.gz"
+    ...     write_idx(path, np.array([7, 2, 1], np.uint8))
+    ...     read_idx(path)
+    array([7, 2, 1], dtype=uint8)
     """
     array = np.asarray(array)
     codes = {np.dtype(kind).newbyteorder("="): code for code, kind in TYPES.items()}

@@ -1,16 +1,4 @@
-"""Film reviews with a verdict: the Large Movie Review Dataset of A. L. Maas et al., ACL 2011, and files of that kind.
-
-    aclImdb_v1.tar.gz   the official archive, or the folder it unpacks to: one review a file, in train/neg, train/pos,
-                        test/neg and test/pos, 12,500 each
-    .json               a list of {"t": text, "s": score}, all reviews in one file; score 0 is against, 1 is for the film
-    .csv                a header line with the columns text and label (0 or 1, neg or pos, negative or positive); others
-                        are skipped
-
-Files without a split are shuffled, always in the same way, and cut in half: training and test.
-
-Words: HTML line breaks ``<br />`` become spaces, letters lower case; a word is a run of letters and digits, with
-apostrophes inside ("don't" is one word); everything else separates words.
-"""
+"""Film reviews, for or against the film: the Large Movie Review Dataset of A. L. Maas et al., ACL 2011."""
 
 import re
 import tarfile
@@ -35,6 +23,9 @@ _HALVES = 50_000  # the seed of the order in which files without a split are cut
 def words(text):
     """The words of a review, in order.
 
+    HTML line breaks ``<br />`` become spaces, letters lower case; a word is a run of letters and digits, with apostrophes
+    inside ("don't" is one word); everything else separates words.
+
     >>> words("It's GOOD,<br /><br />isn't it? 9/10")
     ["it's", 'good', "isn't", 'it', '9', '10']
     """
@@ -43,10 +34,13 @@ def words(text):
 
 @dataclass(frozen=True)
 class Reviews:
-    """Reviews as numbers, one behind the other; review r is ``tokens[starts[r] : starts[r + 1]]``.
+    """Reviews as token numbers, one behind the other; review r is ``tokens[starts[r] : starts[r + 1]]``.
 
-    tokens : (all words,) int32, numbers of words; starts : (R + 1,) int64; labels : (R,) int32, 1 for and 0 against;
-    train : (R,) bool, whether it is a training review; known : tuple, the word behind every number
+    tokens  (all words,) int32, numbers of words
+    starts  (R + 1,) int64
+    labels  (R,) int32, 1 for the film and 0 against it
+    train   (R,) bool, whether it is a training review
+    known   tuple, the word of every number
     """
 
     tokens: np.ndarray
@@ -57,10 +51,28 @@ class Reviews:
 
 
 def read_reviews(path=None):
-    """All reviews of a file or folder in one of the formats above; without `path` the archive that was fetched.
+    """All `Reviews` of a file or folder.
 
-    Training reviews come first, in a shuffled order that is always the same, then the test reviews. Raises `RnnsimError`,
-    one line with the name of the file, if it cannot be read or has another format.
+    path : one of these; None: the archive of ``rnnsim data fetch imdb``
+
+        aclImdb_v1.tar.gz   the official archive, or the folder it unpacks to: one review a file, in train/neg, train/pos,
+                            test/neg and test/pos, 12,500 each
+        .json               a list of {"t": text, "s": score}, all reviews in one file; score 0 is against, 1 for the film
+        .csv                a header line with the columns text and label (0 or 1, neg or pos, negative or positive); other
+                            columns are skipped
+
+    Files without a split are shuffled, always in the same way, and cut in half: training and test. Training reviews come first,
+    in a shuffled order that is always the same, then the test reviews. `words` says what a word is. Raises `RnnsimError`, one
+    line with the name of the file, if it cannot be read or has another format.
+    Source: A. L. Maas et al., ACL 2011.
+
+    >>> import json, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "reviews.json"
+    ...     _ = path.write_text(json.dumps([{"t": "good film", "s": 1}, {"t": "bad film", "s": 0}]))
+    ...     reviews = read_reviews(path)
+    >>> sorted(reviews.known), reviews.starts.tolist(), reviews.train.tolist()
+    (['bad', 'film', 'good'], [0, 2, 4], [True, False])
     """
     path = IMDB.paths()["aclImdb_v1.tar.gz"] if path is None else at_home(path)
     if path.is_dir():
@@ -74,7 +86,7 @@ def read_reviews(path=None):
     else:
         raise RnnsimError(f"{name_of(path)}: expected aclImdb_v1.tar.gz, the folder aclImdb, or a .json or .csv file")
     require(len(given) >= 2, f"{name_of(path)}: {len(given)} reviews, expected at least 2")
-    # An archive and a folder list their files in different orders; sorted first, they give the same reviews.
+    # An archive and a folder list their files in different orders; sorting gives both the same reviews.
     given.sort()
     order = np.random.Generator(np.random.Philox(_HALVES)).permutation(len(given))
     split = given[0][0] != ""
@@ -87,7 +99,7 @@ def read_reviews(path=None):
 
 
 def _numbered(given, train):
-    """Reviews (part, label, text) in the wanted order as numbers; words are numbered as they appear."""
+    """`Reviews` from a list of (part, label, text); words are numbered as they appear."""
     numbers = {}
     pieces = []
     for _, _, text in given:
@@ -122,14 +134,14 @@ def _from_archive(path):
                             member.size <= _REVIEW, f"{name_of(path)}: {name_of(member.name)} has {member.size:,} bytes"
                         )
                         yield place[0], _FOLDERS[place], archive.extractfile(member).read().decode("utf-8")
-                # tarfile takes a damaged header for the end; only the checksum behind the last byte tells.
+                # tarfile takes a damaged header for the end of the archive; the checksum at the end of the file tells.
                 while stream.read(2**20):
                     pass
         except UnicodeDecodeError:
             raise Damaged(f"{name_of(path)}: {name_of(member.name)} is not UTF-8 text") from None
         except (RnnsimError, OSError, MemoryError):
             raise
-        except Exception:  # damaged bytes make tarfile raise all kinds of them
+        except Exception:  # damaged bytes make tarfile raise many types
             raise damaged from None
 
 

@@ -1,4 +1,4 @@
-"""MNIST and its twin Fashion-MNIST: four idx files, gzipped or not."""
+"""MNIST and Fashion-MNIST: four idx files each, gzipped or not."""
 
 from rnnsim.core.reading import at_home, name_of
 from rnnsim.core.registry import require
@@ -11,17 +11,35 @@ SIDE = 28
 
 
 def mnist(path=None):
-    """Handwritten digits: ((60000, 28, 28) images, labels), ((10000, 28, 28) images, labels), all uint8.
+    """The MNIST digits: ((60000, 28, 28) images, labels), ((10000, 28, 28) images, labels), all uint8.
 
-    `path` is a folder with the files ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte``
-    and ``t10k-labels-idx1-ubyte``, each also as ``.gz``; without it the files that were fetched are read.
-    Raises `RnnsimError` naming the file that is missing or does not fit.
+    path : a folder with the files ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte`` and
+        ``t10k-labels-idx1-ubyte``, each also as ``.gz``; None: the files of ``rnnsim data fetch mnist``
+
+    The first pair is for training, the second the test set. Raises `RnnsimError` with the name of a file that is missing,
+    damaged or of another shape. Source: Y. LeCun, C. Cortes and C. J. C. Burges, 1998.
+
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from rnnsim.data.idx import write_idx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part in ("train", "t10k"):
+    ...         write_idx(pathlib.Path(folder) / f"{part}-images-idx3-ubyte", np.zeros((2, 28, 28), np.uint8))
+    ...         write_idx(pathlib.Path(folder) / f"{part}-labels-idx1-ubyte", np.array([3, 7], np.uint8))
+    ...     (images, labels), test = mnist(folder)
+    >>> images.shape, labels.tolist()
+    ((2, 28, 28), [3, 7])
     """
     return _read(MNIST, path)
 
 
 def fashion_mnist(path=None):
-    """Pieces of clothing, in files of the same names and shapes as `mnist`."""
+    """The pieces of clothing of Fashion-MNIST, in files of the same names and shapes as those of `mnist`.
+
+    path : a folder with the four files; None: the files of ``rnnsim data fetch fashion-mnist``
+
+    Raises `RnnsimError` like `mnist`. Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747.
+    """
     return _read(FASHION_MNIST, path)
 
 

@@ -1,4 +1,4 @@
-"""Plain text as a sequence of characters: reading, and the numbering of its characters."""
+"""Plain text as a sequence of characters."""
 
 import numpy as np
 
@@ -11,7 +11,9 @@ TEXTS = {"moby-dick": MOBY_DICK, "shakespeare": SHAKESPEARE}
 
 
 def named_text(name):
-    """One of `TEXTS`: "moby-dick", the first chapters, comes with rnnsim; "shakespeare" is fetched.
+    """The text of that name in `TEXTS`: "moby-dick", the first chapters, comes with rnnsim; "shakespeare" must be fetched.
+
+    Raises `RnnsimError` if its file is missing.
 
     >>> named_text("moby-dick")[22:37]
     'Call me Ishmael'
@@ -20,7 +22,7 @@ def named_text(name):
 
 
 class Vocabulary:
-    """The different characters of a text, numbered in the order of Unicode.
+    """The different characters of a text, numbered from 0 in the order of Unicode.
 
     >>> vocabulary = Vocabulary("hello")
     >>> vocabulary.characters, vocabulary.encode("hole"), vocabulary.decode([1, 0, 2, 2])
@@ -35,7 +37,7 @@ class Vocabulary:
         return self._points.size
 
     def encode(self, text):
-        """The numbers (len(text),) int32 of the characters. Raises `RnnsimError` for one that is not in the vocabulary."""
+        """The numbers (len(text),) int32 of the characters. Raises `RnnsimError` for an unknown character."""
         points = _points(text)
         places = np.searchsorted(self._points, points).clip(max=max(len(self) - 1, 0))
         strange = np.flatnonzero(self._points[places] != points) if len(self) else np.arange(points.size)

@@ -1,1 +1,1 @@
-"""Doors to other libraries: SciPy's optimisers."""
+"""Doors to other libraries: SciPy's optimizers."""

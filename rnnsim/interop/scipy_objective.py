@@ -1,4 +1,4 @@
-"""A network and a batch as a function that `scipy.optimize.minimize` takes."""
+"""The loss of a network on a batch as a function that `scipy.optimize.minimize` takes."""
 
 from collections.abc import Callable
 
@@ -14,10 +14,13 @@ from rnnsim.networks.interface import Network
 def objective(net: Network, batch: Batch, loss: Loss | None = None) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
     """f(theta) -> (loss, gradient) in float64, for ``scipy.optimize.minimize(f, net.theta, jac=True, method=...)``.
 
-    `batch` has inputs, targets, weights and lengths as tasks make them (`rnnsim.tasks.Sequences`); `loss` is a
-    `rnnsim.core.losses.Loss`, by default squared error summed over ticks and averaged over sequences. The gradient is a
-    copy, as SciPy's line searches keep old ones; entries of frozen connections are zero. Each call leaves its theta in the
-    network. Raises `RnnsimError` if the network is not float64: line searches need more digits than float32 has.
+    net : a network of dtype float64
+    batch : a batch that the network reads, such as `rnnsim.tasks.Sequences`
+    loss : a `rnnsim.core.losses.Loss`; None: squared error summed over time steps and averaged over sequences
+
+    The gradient is a copy, as SciPy's line searches keep old ones; entries of frozen connections are zero. Each call leaves its
+    theta in the network. Raises `RnnsimError` if the network is not float64, as line searches need more digits than float32
+    has, and, at a call, if theta has another shape than that of the network.
 
     >>> import scipy.optimize, rnnsim as rs
     >>> net = rs.Recurrent("rnn", 1, 1, hidden=4, dtype="float64", rng=0)
@@ -28,7 +31,7 @@ def objective(net: Network, batch: Batch, loss: Loss | None = None) -> Callable[
     True
     """
     if net.dtype != np.float64:
-        raise RnnsimError(f"dtype={net.dtype}: an objective for SciPy needs a network of dtype float64")
+        raise RnnsimError(f"dtype={net.dtype}: SciPy's optimizers expect a network of dtype float64")
     loss = loss or Loss("squared_error", "every", "sequence", "squared")
 
     def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:

@@ -215,7 +215,8 @@ def parse(label):
     >>> parse("tbptt:horizon=5:every=1").windows(2).__next__()
     (0, 0, 1)
     """
-    name, options = plugins.split_options(label)
+    first, *rest = label.split(":")
+    name, options = (first, rest) if first in RULES else plugins.split_options(label)
     pairs = [option.partition("=") for option in options]
     require(all(equals for _, equals, _ in pairs), f"rule '{label}': expected NAME:OPTION=VALUE")
     return RULES.build(name, {key: value for key, _, value in pairs})

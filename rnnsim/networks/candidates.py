@@ -69,7 +69,7 @@ class DrawnCandidates:
         return theta
 
 
-def evaluate_each(net, candidates, batch, loss):
+def evaluated_one_by_one(net, candidates, batch, loss):
     """`Network.evaluate_many` by one evaluation after the other."""
     kept, losses = net.theta.copy(), np.empty(len(candidates))
     try:
@@ -82,7 +82,7 @@ def evaluate_each(net, candidates, batch, loss):
     return losses
 
 
-def test_each(net, candidates, batch, loss, judge):
+def tested_one_by_one(net, candidates, batch, loss, judge):
     """`Network.test_many` by one candidate after the other, on ever larger pieces of the batch, up to one that has all right.
 
     judge : as of `Network.test_many`

@@ -103,7 +103,7 @@ def time_decays(text):
     """
     parts = [part.strip().split(":") for part in str(text).split("+")]
     return tuple(
-        math.prod(float(number) for name, *numbers in parts if name == kind for number in numbers)
+        1.0 * math.prod(float(number) for name, *numbers in parts if name == kind for number in numbers)
         for kind in ("per-time-step", "per-sequence")
     )
 

@@ -1,4 +1,4 @@
-"""Tasks, one family a file; the contract is in `rnnsim.tasks.interface`.
+"""Tasks, one family a file: `help(rnnsim.tasks.Adding)` documents a task, `help(rnnsim.tasks.Task)` the contract.
 
 >>> TASKS.build("adding", {"length": "50"}).n_inputs
 2
@@ -10,7 +10,7 @@ from rnnsim.core.registry import Registry
 TASKS = Registry(
     "task",
     {
-        "xor": ("rnnsim.tasks.xor:XOR", "XOR of two random bits, some ticks later (Williams & Zipser 1989)"),
+        "xor": ("rnnsim.tasks.xor:XOR", "XOR of two random bits, some time steps later (Williams & Zipser 1989)"),
         "sequence-recognition": (
             "rnnsim.tasks.sequence_recognition:SequenceRecognition",
             "say when a was followed by b, at any distance (Williams & Zipser 1989)",
@@ -71,15 +71,15 @@ TASKS = Registry(
         ),
         "delayed-xor": (
             "rnnsim.tasks.delayed_xor:DelayedXOR",
-            "XOR of two marked signs, long after (a limit named by Hochreiter & Schmidhuber 1997)",
+            "XOR of two marked signs, after a long delay (a limit named by Hochreiter & Schmidhuber 1997)",
         ),
         "counting": (
             "rnnsim.tasks.counting:Counting",
-            "tell a delay of 99 steps from one of 100 (a limit named by Hochreiter & Schmidhuber 1997)",
+            "tell a delay of 99 time steps from one of 100 (a limit named by Hochreiter & Schmidhuber 1997)",
         ),
         "latch": ("rnnsim.tasks.latch:Latch", "the first element of a noisy sequence (Bengio et al. 1994)"),
         "parity": ("rnnsim.tasks.parity:Parity", "whether the number of ones is odd (Hochreiter & Schmidhuber 1996)"),
-        "tomita": ("rnnsim.tasks.tomita:Tomita", "whether a string is of a regular language (Tomita 1982)"),
+        "tomita": ("rnnsim.tasks.tomita:Tomita", "whether a string belongs to a regular language (Tomita 1982)"),
         "copy": ("rnnsim.tasks.copy:Copy", "repeat a sequence of random bit vectors (Graves, Wayne & Danihelka 2014)"),
         "copy-curriculum": (
             "rnnsim.tasks.copy_curriculum:CopyCurriculum",
@@ -101,12 +101,15 @@ TASKS = Registry(
             "rnnsim.tasks.priority_sort:PrioritySort",
             "bit vectors in the order of their priorities (Graves, Wayne & Danihelka 2014)",
         ),
-        "delayed-recall": ("rnnsim.tasks.delayed_recall:DelayedRecall", "name the first symbol after a delay"),
+        "delayed-recall": (
+            "rnnsim.tasks.delayed_recall:DelayedRecall",
+            "name the first symbol of a sequence after a delay",
+        ),
         "add": ("rnnsim.tasks.add:Add", "a soft label from two bits of the past, a stream (Marschall et al. 2020)"),
-        "mimic": ("rnnsim.tasks.mimic:Mimic", "do what a fixed random network does, a stream (Marschall et al. 2020)"),
+        "mimic": ("rnnsim.tasks.mimic:Mimic", "imitate a fixed random network, a stream (Marschall et al. 2020)"),
         "influence-balancing": (
             "rnnsim.tasks.influence_balancing:InfluenceBalancing",
-            "a constant, for a system whose parameter acts one way, then the other (Tallec & Ollivier 2017)",
+            "hold a constant by a parameter that acts first one way, then the other (Tallec & Ollivier 2017)",
         ),
         "anbn": ("rnnsim.tasks.anbn:AnBn", "the next character of lines a^n b^n, a stream (Tallec & Ollivier 2017)"),
         "brackets": (
@@ -117,9 +120,9 @@ TASKS = Registry(
         "text": ("rnnsim.tasks.text:Text", "the next symbol of a text file"),
         "digits": ("rnnsim.tasks.images:Digits", "8x8 handwritten digits row by row; come with rnnsim"),
         "mnist-rows": ("rnnsim.tasks.images:MNISTRows", "MNIST digits row by row"),
-        "mnist-pixels": ("rnnsim.tasks.images:MNISTPixels", "MNIST digits pixel by pixel, 784 steps"),
+        "mnist-pixels": ("rnnsim.tasks.images:MNISTPixels", "MNIST digits pixel by pixel, 784 time steps"),
         "fashion-rows": ("rnnsim.tasks.images:FashionRows", "Fashion-MNIST row by row"),
-        "imdb": ("rnnsim.tasks.imdb:IMDB", "film reviews, good or bad, as sequences of words"),
+        "imdb": ("rnnsim.tasks.imdb:IMDB", "film reviews, for or against the film, as sequences of words"),
         "arrays": ("rnnsim.tasks.arrays:Arrays", "your own arrays from .npy, .npz or .csv files"),
     },
     group="rnnsim.tasks",

@@ -1,17 +1,4 @@
-"""The Add task: two dependencies of different length (Pitis 2016; Marschall, Cho & Savin 2020, JMLR 21).
-
-A fair bit x_i arrives at every step and is held for `hold` ticks. The label is a probability, given as a soft label:
-
-    y_i = 1/2 + x_{i-t1} / 2 - x_{i-t2} / 4         inputs (x, 1-x), targets (y, 1-y), softmax cross-entropy in nats
-
-What a predictor must pay depends on which of the two bits it remembers (`floors`): .6616 nats a tick for none, .5192 for
-x_{i-t1} alone, .6277 for x_{i-t2} alone and .4545 for both. So the loss shows how far back a rule has learned to look.
-The published runs have (t1, t2) = (5, 9) with hold=1, or (2, 4) with hold=2.
-
-Bits before the first tick exist, though the network has not seen them. There is no criterion: the floors are what to look at.
-
-Trivial loss: that of no dependency, the entropy of the mean label 5/8.
-"""
+"""The Add task: a soft label that depends on two bits of the past."""
 
 import itertools
 import math
@@ -27,7 +14,7 @@ from rnnsim.tasks.streams import StreamTask, entropy_of
 
 
 def floors():
-    """What the best predictor pays, in nats a tick, by what it remembers.
+    """The optimal predictor's loss of the Add task, in nats a time step, by which of the two bits it remembers.
 
     >>> {name: round(value, 4) for name, value in floors().items()}
     {'none': 0.6616, 'first': 0.5192, 'second': 0.6277, 'both': 0.4545}
@@ -50,12 +37,12 @@ def floors():
 
 
 @jit_exact
-def _draw(inputs, targets, key, tick, t1, t2, hold):
-    """inputs, targets (T, B, 2) from zeros; draw max(t1, t2) + i of a stream is bit i, from before the first tick on."""
+def _draw(inputs, targets, key, time_step, t1, t2, hold):
+    """inputs, targets (T, B, 2) from zeros; draw max(t1, t2) + i of a stream is bit i, also before the first time step."""
     past = max(t1, t2)
     for b in range(inputs.shape[1]):
         for t in range(inputs.shape[0]):
-            i = past + (tick + t) // hold
+            i = past + (time_step + t) // hold
             x = integer(key, b, i, 2)
             inputs[t, b, 0] = x
             inputs[t, b, 1] = 1 - x
@@ -65,15 +52,31 @@ def _draw(inputs, targets, key, tick, t1, t2, hold):
 
 
 class Add(StreamTask):
-    """A soft label that depends on two bits of the past; equations and floors at the top of the module.
+    """A soft label that depends on two bits of the past, one long ago and one longer ago, as a stream.
 
-    Inputs and targets (steps, B, 2). `RnnsimError` for options out of range.
+    A fair bit x_i arrives at every time step and is held for `hold` time steps. The label is the probability
+
+        y_i = 1/2 + x_{i-t1} / 2 - x_{i-t2} / 4
+
+    Inputs (steps, B, 2) float32: (x, 1 - x). Targets (steps, B, 2) float32: the distribution (y, 1 - y). The bits before the
+    first time step exist, though the network has not seen them.
+
+    Loss: softmax cross-entropy, in nats a time step. The optimal predictor's loss tells which of the two bits a network
+    remembers (`floors`): .6616 nats for none, .5192 for x_{i-t1} alone, .6277 for x_{i-t2} alone and .4545 for both. So the loss
+    shows how far back a rule has learned to look.
+    Chance-level loss: .6616 nats, that of remembering neither bit: the entropy of the mean label 5/8.
+    Criterion: none; compare the loss with `floors`.
+
+    Source: Pitis 2016; Marschall, Cho & Savin 2020, JMLR 21. The published runs have (t1, t2) = (5, 9) with hold=1, or (2, 4)
+    with hold=2.
 
     Parameters
     ----------
     t1, t2 : how many bits ago, at least 0 and different
-    hold : ticks that a bit stays, at least 1
-    steps : ticks of a batch; the streams go on in the next one
+    hold : time steps that a bit stays, at least 1
+    steps : time steps of a batch, at least 1; the next batch continues the streams
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = Add(t1=1, t2=2, steps=50)
     >>> x, y = (task.training_batch(0, 0, 1).inputs[:, 0, 0], task.training_batch(0, 0, 1).targets[:, 0, 0])
@@ -94,14 +97,14 @@ class Add(StreamTask):
         self.hold, self.steps = at_least("hold", hold, 1), at_least("steps", steps, 1)
         self.trivial_loss = floors()["none"]
 
-    def stretch(self, key, tick, size, state):
+    def stretch(self, key, time_step, size, state):
         inputs = np.zeros((self.steps, size, 2), np.float32)
         targets = np.zeros((self.steps, size, 2), np.float32)
-        _draw(inputs, targets, key, tick, self.t1, self.t2, self.hold)
+        _draw(inputs, targets, key, time_step, self.t1, self.t2, self.hold)
         return Sequences(inputs, targets)
 
     def correct(self, outputs, batch):
-        """None: a probability is not right or wrong."""
+        """None: a predicted probability is neither right nor wrong."""
         return None
 
     def error(self, outputs, batch):

@@ -1,23 +1,4 @@
-"""The adding problem: experiment 4 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)), and its modern form.
-
-variant="1997". Every step is a pair (value, marker), values uniform in [-1, 1]. A sequence has a length drawn uniformly
-from T .. 1.1 T. One of the first ten pairs is marked, then one of the first T/2 - 1 pairs that are still unmarked; the
-marker is 1 there, -1 in the first and the last pair, 0 elsewhere. At the end the target is
-
-    .5 + (X1 + X2) / 4            X1, X2 the values of the two marked pairs
-
-A sequence is right if the error stays below .04. Solved: the last 2000 training sequences right and their mean absolute
-error below .01. The paper sets X1 = 0 "in the rare case where the first pair of the sequence gets marked": its marker is
--1 and hides the mark. Here that holds for either of the two marks, so the target is always a function of the visible
-ones. The first pair is marked with probability q = 1/10 + 9/10 / (T/2 - 1).
-
-Trivial loss: the best constant is the mean .5, its loss the variance (2 - q) Var(U[-1, 1]) / 16 = (2 - q) / 48, which is
-.0392 for T = 100; with both marks visible it is 1/24 = .0417, and .5 is then "right" with probability 1 - .92^2 = .1536.
-
-variant="modern" (Le, Jaitly & Hinton 2015, arXiv:1504.00941, and others since): length T, values uniform in [0, 1], one
-mark in the first and one in the second half, markers 1 and 0, target X1 + X2. The best constant is 1, its loss the
-variance 2/12 = 1/6.
-"""
+"""The adding problem: experiment 4 of Hochreiter & Schmidhuber 1997, and its modern form."""
 
 from typing import Literal
 
@@ -74,14 +55,14 @@ def _sums(targets, inputs, marks):
 @jit_exact
 def _draw_modern(inputs, targets, key, first):
     """Sequences of the modern form: inputs (T, B, 2) from zeros, targets (B, 1)."""
-    steps = inputs.shape[0]
-    half = steps // 2
+    time_steps = inputs.shape[0]
+    half = time_steps // 2
     for b in range(targets.shape[0]):
         s = first + b
-        for t in range(steps):
+        for t in range(time_steps):
             inputs[t, b, 0] = uniform(key, s, _VALUES + t)
         one = integer(key, s, _FIRST, half)
-        two = half + integer(key, s, _SECOND, steps - half)
+        two = half + integer(key, s, _SECOND, time_steps - half)
         inputs[one, b, 1] = 1
         inputs[two, b, 1] = 1
         targets[b, 0] = inputs[one, b, 0] + inputs[two, b, 0]
@@ -98,15 +79,38 @@ def first_pair_marked(length):
 
 
 class Adding(GeneratedTask):
-    """The sum of two marked numbers, at the end of the sequence; equations and trivial loss at the top of the module.
+    """The adding problem: the sum of two marked numbers, at the end of the sequence.
 
-    Inputs (T, B, 2), targets (B, 1), squared error. `RnnsimError` for options out of range.
+    variant="1997" is experiment 4 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)). Every time step has a pair (value,
+    marker), values uniform in [-1, 1]. The length of a sequence is uniform in T .. 1.1 T. One of the first ten pairs is marked,
+    then one of the first T/2 - 1 pairs that are still unmarked; the marker is 1 there, -1 in the first and the last pair, 0
+    elsewhere. The target at the end is
+
+        .5 + (X1 + X2) / 4            X1, X2 the values of the two marked pairs
+
+    The paper sets X1 = 0 "in the rare case where the first pair of the sequence gets marked", as the marker -1 of the first
+    pair hides the mark. Here the same holds for both marks, so the target is always a function of the visible marks. The first
+    pair is marked with probability q = 1/10 + 9/10 / (T/2 - 1) (`first_pair_marked`).
+
+    variant="modern" (Le, Jaitly & Hinton 2015, arXiv:1504.00941, and others since): length T, values uniform in [0, 1], one
+    mark in the first and one in the second half, markers 1 and 0, target X1 + X2.
+
+    Inputs (T, B, 2) float32: value and marker. Targets (B, 1) float32. Lengths (B,) for "1997".
+
+    Loss: squared error of the last output, averaged over sequences.
+    Chance-level loss: the variance of the target, that of the best constant output. "1997": the constant .5 has the loss
+    (2 - q) Var(U[-1, 1]) / 16 = (2 - q) / 48, which is .0392 for T = 100; with both marks visible it is 1/24 = .0417, and .5 is
+    then "right" with probability 1 - .92^2 = .1536. "modern": the constant 1 has the loss 2/12 = 1/6.
+    Criterion (the paper's): the last 2000 training sequences right, with an error below .04, and their mean absolute error
+    below .01.
 
     Parameters
     ----------
     length : T, the shortest length (1997) or the length (modern); at least 4. Below T = 20 the first mark stays within
         the first T/2 pairs
     variant : "1997" or "modern"
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = Adding(length=100)
     >>> batch = task.training_batch(seed=0, step=0, size=8)

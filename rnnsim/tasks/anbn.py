@@ -1,14 +1,4 @@
-"""A stream of lines a^n b^n: counting without an end (after Gers & Schmidhuber 2001; Tallec & Ollivier 2017).
-
-    line:  a .. a newline b .. b newline            n letters each, n uniform in min_n .. max_n (1 .. 32)
-
-The next character is to be predicted, softmax cross-entropy in bits a character. All that is random in a line is its n, so
-whoever counts pays log2(max_n - min_n + 1) bits a line of 2 n + 2 characters (`ideal`): 5 / 35 = 1/7 bit a character.
-
-A stream begins somewhere in a line: an average place of an endless text. There is no criterion: the ideal is what to look at.
-
-Trivial loss: the entropy of the characters a, b and newline in the text, of which the newline has the share 2 / 35.
-"""
+"""A stream of lines a^n b^n: counting without an end."""
 
 import math
 
@@ -24,7 +14,7 @@ A, B, NEWLINE = 0, 1, 2
 
 @jit_exact
 def _begin(places, key, least, most):
-    """places (B, 3) <- number of the line, its n, place in it; a place of the text, each equally likely: draw 0."""
+    """places (B, 3) <- number of the line, its n, place in it: draw 0, every place of the text equally likely."""
     total = 0
     for n in range(least, most + 1):
         total += 2 * n + 2
@@ -40,12 +30,12 @@ def _begin(places, key, least, most):
 
 @jit_exact
 def _read(tokens, places, key, least, most):
-    """tokens (T + 1, B); the places go on by T. Draw i is the n of line i, from line 1 on."""
-    steps = tokens.shape[0] - 1
+    """tokens (T + 1, B); the places advance by T. Draw i is the n of line i, from line 1 on."""
+    time_steps = tokens.shape[0] - 1
     for b in range(places.shape[0]):
         line, n, place = places[b]
-        for t in range(steps + 1):
-            if t == steps:
+        for t in range(time_steps + 1):
+            if t == time_steps:
                 places[b, 0] = line
                 places[b, 1] = n
                 places[b, 2] = place
@@ -58,14 +48,27 @@ def _read(tokens, places, key, least, most):
 
 
 class AnBn(TextStream):
-    """Predict the next character of lines a^n b^n; see the top of the module.
+    """Predict the next character of a stream of lines a^n b^n, which takes counting.
 
-    Inputs and targets (steps, B) symbols. `RnnsimError` for options out of range.
+        line:  a .. a newline b .. b newline            n letters each, n uniform in min_n .. max_n (1 .. 32)
+
+    A stream begins at a random place of a line, as at an average place of an endless text.
+
+    Inputs and targets (steps, B) int32 tokens: 0 for a, 1 for b, 2 for the newline; the target is the next character.
+
+    Loss: softmax cross-entropy, in bits a character. Only n is random in a line, so the optimal predictor, which counts, has
+    the loss log2(max_n - min_n + 1) bits a line of 2 n + 2 characters (`ideal`): 5 / 35 = 1/7 bit a character.
+    Chance-level loss: the entropy of the characters a, b and newline in the text, where the newline has the share 2 / 35.
+    Criterion: none; compare the loss with `ideal`.
+
+    Source: after Gers & Schmidhuber 2001; Tallec & Ollivier 2017, arXiv:1702.05043.
 
     Parameters
     ----------
-    min_n, max_n : bounds of n, 1 <= min_n <= max_n
-    steps : characters of a batch; the streams go on in the next one
+    min_n, max_n : bounds of n, 1 <= min_n <= max_n <= 1000000
+    steps : characters (time steps) of a batch, at least 1; the next batch continues the streams
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = AnBn(max_n=3, steps=16)
     >>> task.decode(task.training_batch(seed=1, step=0, size=1).inputs[:, 0])

@@ -1,33 +1,4 @@
-"""Your own arrays: sequences, or one long series, from files or from Python.
-
-Inputs
-    (T, N, n)    N sequences of T ticks with n features, time first
-    (T, N)       the same, whole-number symbols: with tokens=True only
-    (T, n)       one long series, a row a tick
-    (T,)         the same with one feature; with tokens=True a series of symbols
-    .csv         one long series: rows are ticks, columns features
-
-Targets, for N sequences and for one series of T ticks
-    (T, N, K)    (T, K)    K numbers at every tick
-    (T, N)       (T,)      a class, or one number, at every tick
-    (N, K)                 K numbers at the end of a sequence
-    (N,)                   a class, or one number, at the end of a sequence
-    absent                 the input of the next tick
-
-Losses
-    squared_error    any numbers
-    bernoulli        numbers between 0 and 1; the network gives logits
-    softmax          classes 0, 1, 2, ... (whole numbers) or, with an axis K, shares that add up to 1; logits
-    auto             softmax for whole numbers without an axis K and for the next symbol, else squared_error
-
-Losses are means over counted ticks, or over sequences if the target stands at the end.
-
-An .npz file has the arrays `inputs` and, all optional, `targets`, `lengths` (N,) and `weights` (T, N) or, of a series, (T,):
-ticks beyond the length of a sequence or with weight 0 are not counted. What stands beyond a length does not matter.
-
-Sequences are shuffled once, always in the same way, and the last ones held out for the splits "test" and "validation". A
-series is held out at its end, and cut into windows of `steps` ticks that start from a network at rest.
-"""
+"""Your own arrays: sequences, or one long series, from files or from Python."""
 
 from typing import Literal
 
@@ -39,28 +10,59 @@ from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.data.arrays import finite, load_arrays, title, whole_numbers
 from rnnsim.tasks.examples import ExampleTask
 
-_ORDER = 1797  # the seed of the order in which sequences are shuffled before some are held out
+_ORDER = 1797  # the seed of the order of the sequences before some are held out
 
 
 class Arrays(ExampleTask):
-    """Training on the user's own arrays; shapes, losses and splits at the top of the module.
+    """Training on your own arrays: sequences, or one long series, from files or from Python.
+
+    Inputs
+        (T, N, n)    N sequences of T time steps with n features, time first
+        (T, N)       the same, whole-number symbols: with tokens=True only
+        (T, n)       one long series, a row a time step
+        (T,)         the same with one feature; with tokens=True a series of symbols
+        .csv         one long series: rows are time steps, columns features
+
+    Targets, for N sequences and for one series of T time steps
+        (T, N, K)    (T, K)    K numbers at every time step
+        (T, N)       (T,)      a class, or one number, at every time step
+        (N, K)                 K numbers at the end of a sequence
+        (N,)                   a class, or one number, at the end of a sequence
+        absent                 the input of the next time step
+
+    Losses
+        squared_error    any numbers
+        bernoulli        numbers between 0 and 1; the network outputs logits
+        softmax          classes 0, 1, 2, ... (whole numbers) or, with an axis K, shares that add up to 1; logits
+        auto             softmax for whole numbers without an axis K and for the next symbol, else squared_error
+
+    A loss is the mean over counted time steps, or over sequences if the target stands at the end; cross-entropies are in nats.
+    Chance-level loss (`trivial_loss`): the loss of the best constant output on the training part: the mean, or the shares, of
+    its targets.
+    Criterion: none.
+
+    An .npz file has the arrays `inputs` and, all optional, `targets`, `lengths` (N,) and `weights` (T, N) or, for a series,
+    (T,). Time steps beyond the length of a sequence or with weight 0 are not counted; values beyond a length do not matter.
+
+    Sequences are shuffled once, always in the same way, and the last ones held out for the splits "test" and "validation". A
+    series is held out at its end, and cut into windows of `steps` time steps, each of which starts from a network at rest.
 
     Parameters
     ----------
     inputs : a .npy, .npz or .csv file; in Python also an array, or a dict of arrays as in an .npz file
-    targets : a file (or an array) with the targets, unless they are with the inputs
+    targets : a file (or an array) with the targets, if they are not with the inputs
     target_columns : columns of a .csv file of inputs that are the targets; names, or numbers from 1
     tokens : the inputs are whole-number symbols 0, 1, 2, ...
     loss : "squared_error", "bernoulli", "softmax" or "auto"
-    when : targets at "every" tick or for the "last" one, where the shape leaves it open
-    classes : how many classes there are; 0: as many as the targets show
-    steps : ticks of a window of a series
-    stride : ticks from the start of a window to the start of the next in the training part; 0: `steps`
+    when : targets at "every" time step or for the "last" one, where the shape leaves it open
+    classes : number of classes; 0: as many as the targets show
+    steps : time steps of a window of a series, at least 1
+    stride : time steps from the start of a window to the start of the next in the training part; 0: `steps`
     test, validation : shares that are held out
-    shuffle : False: sequences are held out from the end of the file as it is
+    shuffle : False: sequences are held out from the end of the file, in its order
 
-    `trivial_loss` is the loss of the best constant output on the training part. Raises `RnnsimError`, one line with the
-    name of the file, for what cannot be read, is not finite, or does not fit.
+    Raises `RnnsimError`, one line with the name of the file, for a file that cannot be read, a number that is not finite, and
+    arrays that do not fit each other.
 
     >>> task = Arrays(np.sin(np.arange(1000.0) / 5), steps=20)
     >>> batch = task.training_batch(seed=0, step=0, size=4)
@@ -91,7 +93,10 @@ class Arrays(ExampleTask):
             at_least(key, value, least)
         at_least("test", test, 0)
         at_least("validation", validation, 0)
-        require(test + validation < 1, f"test={test}, validation={validation}: nothing is left for training")
+        require(
+            test + validation < 1,
+            f"test={test}, validation={validation}: expected a sum below 1",
+        )
         self.tokens, self._steps = tokens, steps
         fields = self._collect(inputs, targets, target_columns)
         self._file = title(inputs)
@@ -134,7 +139,7 @@ class Arrays(ExampleTask):
         require(fits, f"{name}: inputs of shape {inputs.shape}, expected {expected}")
         require(inputs.size > 0, f"{name}: inputs of shape {inputs.shape} are empty")
         self._series = inputs.ndim < axes
-        self._ticks, self._count = len(inputs), 1 if self._series else inputs.shape[1]
+        self._time_steps, self._count = len(inputs), 1 if self._series else inputs.shape[1]
         if fields["lengths"] is not None:
             self._take_lengths(fields["lengths"])
         if self.tokens:
@@ -154,20 +159,20 @@ class Arrays(ExampleTask):
         require(not self._series, f"{name}: lengths, but the inputs are one series; sequences have one axis more")
         require(lengths.shape == shape, f"{name}: lengths of shape {lengths.shape}, expected {shape}")
         lengths = whole_numbers(f"{name}: lengths", lengths).astype(np.int64)
-        fits = lengths.min() >= 1 and lengths.max() <= self._ticks
+        fits = lengths.min() >= 1 and lengths.max() <= self._time_steps
         found = f"lengths from {lengths.min()} to {lengths.max()}"
-        require(fits, f"{name}: {found}, expected 1 to {self._ticks}, the ticks of the inputs")
+        require(fits, f"{name}: {found}, expected 1 to {self._time_steps}, the number of time steps of the inputs")
         self._lengths = lengths
 
     def _inside(self):
-        """(T, N) or, of a series, (T,): whether a tick is not beyond its sequence."""
+        """(T, N) or, for a series, (T,): whether a time step lies within its sequence."""
         if self._series:
-            return np.ones(self._ticks, bool)
-        lengths = np.full(self._count, self._ticks) if self._lengths is None else self._lengths
-        return np.arange(self._ticks)[:, np.newaxis] < lengths
+            return np.ones(self._time_steps, bool)
+        lengths = np.full(self._count, self._time_steps) if self._lengths is None else self._lengths
+        return np.arange(self._time_steps)[:, np.newaxis] < lengths
 
     def _without_rest(self, array):
-        """The array (T, N, ...) with zeros beyond the lengths, where anything may stand."""
+        """The array (T, N, ...) with zeros beyond the lengths, where the values are arbitrary."""
         if self._lengths is None:
             return array
         array = array.copy()
@@ -185,7 +190,7 @@ class Arrays(ExampleTask):
             targets = self._without_rest(targets)
         require(
             self._when == "every" or self._weights is None,
-            f"{self._file}: weights belong to targets at every tick, these stand at the end",
+            f"{self._file}: weights belong to targets at every time step, these stand at the end",
         )
         if loss == "softmax" and not vectors:
             self._targets = whole_numbers(f"{name}: targets", targets)
@@ -197,41 +202,44 @@ class Arrays(ExampleTask):
 
     def _reading(self, targets, loss, when):
         """(when, whether there is an axis K) of targets, by their shape."""
-        ticks, count, shape = self._ticks, self._count, targets.shape
+        time_steps, count, shape = self._time_steps, self._count, targets.shape
         if self._series:
-            known = {("every", False): (ticks,), ("every", True): (ticks, "K")}
+            known = {("every", False): (time_steps,), ("every", True): (time_steps, "K")}
         else:
             known = {
-                ("every", False): (ticks, count),
-                ("every", True): (ticks, count, "K"),
+                ("every", False): (time_steps, count),
+                ("every", True): (time_steps, count, "K"),
                 ("last", False): (count,),
                 ("last", True): (count, "K"),
             }
         known = {reading: wanted for reading, wanted in known.items() if when in ("auto", reading[0])}
         name, expected = self._target_file, " or ".join(str(wanted).replace("'", "") for wanted in known.values())
-        require(known, f"when={when}: targets of a series stand at every tick")
+        require(known, f"when={when}: targets of a series stand at every time step")
         found = [
             reading
             for reading, wanted in known.items()
             if len(wanted) == len(shape) and all(n in ("K", m) for n, m in zip(wanted, shape))
         ]
         require(found, f"{name}: targets of shape {shape} do not fit inputs {self._inputs.shape}, expected {expected}")
-        # As many ticks as sequences: whole numbers are then classes at every tick, anything else must be told.
+        # With as many time steps as sequences, whole numbers are classes at every time step; other targets need when=.
         clear = len(found) == 1 or (targets.dtype.kind in "iu" and loss in ("auto", "softmax"))
-        require(clear, f"{name}: targets of shape {shape} may stand at every tick or at the end, say which by when=")
+        require(
+            clear,
+            f"{name}: targets of shape {shape} may stand at every time step or at the end; give when=every or when=last",
+        )
         return found[0]
 
     def _take_next(self, loss, when):
-        """Without targets the inputs are moved against themselves by a tick."""
-        require(when != "last", "when=last: the next tick is predicted at every tick; give targets")
+        """Without targets, the target is the input of the next time step."""
+        require(when != "last", "when=last: the next time step is predicted at every time step; give targets")
         self._when, self._kind = "every", loss
         if loss == "auto":
             self._kind = "softmax" if self.tokens else "squared_error"
         require(not self.tokens or self._kind == "softmax", f"loss={loss}: the next symbol needs loss=softmax")
-        shortest = self._ticks if self._lengths is None else self._lengths.min()
-        require(shortest >= 2, f"{self._file}: a sequence of 1 tick has no next one to predict; expected targets")
+        shortest = self._time_steps if self._lengths is None else self._lengths.min()
+        require(shortest >= 2, f"{self._file}: a sequence of 1 time step has no next one to predict; give targets")
         self._targets, self._inputs = self._inputs[1:], self._inputs[:-1]
-        self._ticks, self.n_outputs = self._ticks - 1, self.n_inputs
+        self._time_steps, self.n_outputs = self._time_steps - 1, self.n_inputs
         if self._weights is not None:
             self._weights = self._weights[1:]
         if self._lengths is not None:
@@ -239,7 +247,7 @@ class Arrays(ExampleTask):
             self._inputs = self._without_rest(self._inputs)
 
     def _require_range(self, classes):
-        """Targets as their loss expects them; `classes` may be more than the targets show."""
+        """Check that the targets fit their loss; `classes` may be more than the targets show."""
         targets, name = self._targets, self._target_file
         if targets.dtype == np.int32:
             fits = classes == 0 or classes >= self.n_outputs
@@ -264,22 +272,26 @@ class Arrays(ExampleTask):
         count = self._count
         order = np.random.Generator(np.random.Philox(_ORDER)).permutation(count) if shuffle else np.arange(count)
         held, kept = round(test * count), round(validation * count)
-        require(held + kept < count, f"{self._file}: {count} sequences, {held + kept} held out; none left for training")
+        require(
+            held + kept < count,
+            f"{self._file}: {count} sequences, {held + kept} held out; expected at least one for training",
+        )
         self.split(order[: count - held], order[count - held :], kept)
 
     def _cut(self, test, validation, stride):
-        """A series: every window is an example; those of different parts have no tick in common."""
-        steps, ticks = self._steps, self._ticks
-        held, kept = round(test * ticks), round(validation * ticks)
-        last, starts = ticks - held - kept, []
+        """A series: every window is an example; windows of different parts share no time step."""
+        steps, time_steps = self._steps, self._time_steps
+        held, kept = round(test * time_steps), round(validation * time_steps)
+        last, starts = time_steps - held - kept, []
         for part, first, end, move in (
             ("training", 0, last, stride),
             ("validation", last, last + kept, steps),
-            ("test", last + kept, ticks, steps),
+            ("test", last + kept, time_steps, steps),
         ):
             long_enough = end - first >= steps or (end == first and part != "training")
             require(
-                long_enough, f"{self._file}: {end - first} ticks for the {part} part, expected at least steps={steps}"
+                long_enough,
+                f"{self._file}: {end - first} time steps for the {part} part, expected at least steps={steps}",
             )
             starts.append(np.arange(first, end - steps + 1, move))
         self._starts = np.concatenate(starts)
@@ -292,9 +304,9 @@ class Arrays(ExampleTask):
             weights = None if self._weights is None else self._weights[places]
             return Sequences(self._inputs[places], self._targets[places], weights)
         lengths = None if self._lengths is None else self._lengths[rows]
-        ticks = self._ticks if lengths is None else lengths.max()
+        time_steps = self._time_steps if lengths is None else lengths.max()
         inputs, targets, weights = (
-            None if array is None else np.take(array[:ticks], rows, axis=1)
+            None if array is None else np.take(array[:time_steps], rows, axis=1)
             for array in (self._inputs, self._targets if self._when == "every" else None, self._weights)
         )
         return Sequences(inputs, self._targets[rows] if targets is None else targets, weights, lengths)
@@ -302,10 +314,10 @@ class Arrays(ExampleTask):
     # -- judging ----------------------------------------------------------------------------------------------------
 
     def _constant_loss(self):
-        """The loss of the best constant output on the training part: the mean, or the shares, of the targets."""
+        """The chance-level loss: that of the mean, or the shares, of the targets of the training part."""
         targets, rows = self._targets, self.train_rows
         if self._series:
-            counts = np.zeros(self._ticks)
+            counts = np.zeros(self._time_steps)
             np.add.at(counts, self._starts[rows] + np.arange(self._steps)[:, np.newaxis], 1)
             counts *= 1 if self._weights is None else self._weights
         elif self._when == "every":
@@ -328,11 +340,11 @@ class Arrays(ExampleTask):
         return abs(float((mean * np.log(mean)).sum()))
 
     def correct(self, outputs, batch):
-        """None for squared errors: nobody has said how near is right."""
+        """None for squared errors, as the tolerance is unknown; otherwise as `Task.correct`."""
         return None if self._kind == "squared_error" else super().correct(outputs, batch)
 
     def metrics(self, outputs, batch):
-        """``{"error": (B,)}``, and for softmax ``"accuracy"``, the share of the counted targets that were the likeliest."""
+        """``{"error": (B,)}``, for softmax also ``"accuracy"``: the share of counted targets that were most probable."""
         found = {"error": self.error(outputs, batch)}
         if self._kind == "softmax":
             classes = batch.targets.argmax(axis=-1) if batch.targets.dtype != np.int32 else batch.targets

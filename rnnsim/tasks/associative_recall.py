@@ -1,21 +1,4 @@
-"""Associative recall of Graves, Wayne & Danihelka 2014 (Neural Turing Machines, arXiv:1410.5401, section 4.3).
-
-An item is `item_length` random vectors of `width` bits (the paper: three of 6 bits), announced by a delimiter. K items
-come, K uniform in min_items .. max_items (2 .. 6); then a second delimiter and one of the items but the last, drawn
-uniformly, once more. The network answers with the item that followed it. With three vectors an item:
-
-    step               4i            4i+1 .. 4i+3     4K            4K+1 .. 4K+3   4K+4 .. 4K+6
-    bits               0             item i           0             item q         0
-    item delimiter     1             0                0             0              0
-    query delimiter    0             0                1             0              0
-    target             -             -                -             -              item q+1     only these steps are counted
-
-The paper has the delimiters in rows 7 and 8. The weights of its LSTM baseline (table 3: 1,344,518) come out for 8 inputs and
-6 outputs only, so there is no further channel. No delimiter follows the query: its length is known. Two items of a
-sequence are equal, and the answer then ambiguous, with probability 2^-18 a pair.
-
-Loss, criterion and curriculum: `rnnsim.tasks.bit_vectors`. Trivial loss: item_length * width fair bits, 18.
-"""
+"""Associative recall of Graves, Wayne & Danihelka 2014 (Neural Turing Machines, arXiv:1410.5401, section 4.3)."""
 
 from typing import Literal
 
@@ -50,26 +33,49 @@ def _draw(inputs, targets, weights, key, first, counts, span):
             inputs[start, b, width] = 1
             fair_bits(inputs[start + 1 : start + period, b, :width], key, first + b, _BITS + i * draws)
         inputs[end, b, width + 1] = 1
-        asked = integer(key, first + b, _QUERY, counts[b] - 1) * period
+        query = integer(key, first + b, _QUERY, counts[b] - 1) * period
         for t in range(1, period):
             for k in range(width):
-                inputs[end + t, b, k] = inputs[asked + t, b, k]
-                targets[end + span + t, b, k] = inputs[asked + period + t, b, k]
+                inputs[end + t, b, k] = inputs[query + t, b, k]
+                targets[end + span + t, b, k] = inputs[query + period + t, b, k]
             weights[end + span + t, b] = 1
 
 
 class AssociativeRecall(BitVectorTask):
-    """Name the item that followed a given one; layout and trivial loss at the top of the module.
+    """Associative recall: answer a queried item with the item that followed it.
 
-    Inputs (T, B, width + 2), targets (T, B, width), weights (T, B). `RnnsimError` for options out of range.
+    An item is `item_length` random vectors of `width` bits (the paper: three of 6 bits) behind a delimiter. A sequence has K
+    items, K uniform in min_items .. max_items (2 .. 6); then a second delimiter and one of the items except the last, drawn
+    uniformly, once more. The network answers with the item that followed it. With three vectors an item:
+
+        time step          4i            4i+1 .. 4i+3     4K            4K+1 .. 4K+3   4K+4 .. 4K+6
+        bits               0             item i           0             item q         0
+        item delimiter     1             0                0             0              0
+        query delimiter    0             0                1             0              0
+        target             -             -                -             -              item q+1     only these are counted
+
+    The paper has the delimiters in rows 7 and 8. The number of weights of its LSTM baseline (table 3: 1,344,518) fits 8 inputs
+    and 6 outputs only, so there is no further channel. No delimiter follows the query: its length is known. Two items of a
+    sequence are equal, and the answer then ambiguous, with probability 2^-18 a pair.
+
+    Inputs (T, B, width + 2) float32, targets (T, B, width) float32 of 0 and 1, weights (T, B), lengths (B,).
+
+    Loss: Bernoulli cross-entropy of logits, in bits a sequence.
+    Chance-level loss: item_length * width fair bits, 18.
+    Criterion and curriculum: those of `rnnsim.tasks.bit_vectors.BitVectorTask` (ours): the last 2000 training sequences right,
+    mean absolute error below .01.
+    Source: Graves, Wayne & Danihelka 2014 (Neural Turing Machines, arXiv:1410.5401, section 4.3).
 
     Parameters
     ----------
     width : bits of a vector, at least 1
     max_items, min_items : bounds of the number of items, 2 <= min_items <= max_items
     item_length : vectors of an item, at least 1
-    items : this number of items in every sequence, whatever the bounds are
-    curriculum, curriculum_sequences : "none", "linear" or "mixed", and how long it lasts; the number of items grows
+    items : every sequence has this number of items, whatever the bounds are; None: the bounds hold
+    curriculum : "none", "linear" or "mixed"; the number of items grows
+    curriculum_sequences : the number of training sequences that the curriculum lasts, at least 1
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = AssociativeRecall()
     >>> task.n_inputs, task.n_outputs, task.trivial_loss
@@ -103,9 +109,9 @@ class AssociativeRecall(BitVectorTask):
         counts = np.empty(size, np.int64)
         _draw_counts(counts, key, first, self.min_items, self.max_items, over, share)
         lengths = (counts + 1) * (self.item_length + 1) + self.item_length
-        steps = lengths.max()
-        inputs = np.zeros((steps, size, self.n_inputs), np.float32)
-        targets = np.zeros((steps, size, self.n_outputs), np.float32)
-        weights = np.zeros((steps, size), np.float32)
+        time_steps = lengths.max()
+        inputs = np.zeros((time_steps, size, self.n_inputs), np.float32)
+        targets = np.zeros((time_steps, size, self.n_outputs), np.float32)
+        weights = np.zeros((time_steps, size), np.float32)
         _draw(inputs, targets, weights, key, first, counts, self.item_length)
         return Sequences(inputs, targets, weights, lengths)

@@ -1,24 +1,4 @@
-"""What the tasks on random bit vectors of Graves, Wayne & Danihelka 2014 (arXiv:1410.5401) have in common.
-
-Bernoulli loss on logits in bits per sequence. A sequence is right if every counted bit is nearer to its target than to the
-other value. The paper gives learning curves and no criterion; ours is the last 2000 training sequences right and their
-mean absolute error below .01. `wrong_bits`, the counted bits on the wrong side, is the measure of Collier & Beel 2018
-(arXiv:1807.08518).
-
-Curriculum: for the first `curriculum_sequences` training sequences the largest length (number of repeats, of items) grows.
-With K allowed values, sequence number s of S takes its value from the first
-
-    1 + floor(K s / S)
-
-of them. curriculum="linear" does this with every sequence; "mixed" leaves the whole range to one sequence in five, so that
-nothing long comes as a surprise (after the combined strategy of Zaremba & Sutskever 2014, arXiv:1410.4615). Sequences are
-counted by their number, so a curriculum does not depend on the batch size. Evaluation always has the whole range.
-
-End markers: where a mean of m counted steps of `width` fair bits is followed by one more, with zero bits and a marker on a
-channel of its own, the best constant outputs are the frequencies q = (m/2) / (m+1) and p = 1 / (m+1), and cost
-
-    (m + 1) (width H(q) + H(p)) bits,  H(x) = -x log2 x - (1-x) log2(1-x).
-"""
+"""What the tasks on random bit vectors of Graves, Wayne & Danihelka 2014 (arXiv:1410.5401) have in common."""
 
 import abc
 import math
@@ -31,7 +11,7 @@ from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.rng import bits
 from rnnsim.tasks.interface import Criterion, GeneratedTask
 
-WHOLE_SHARE = {"linear": 0.0, "mixed": 0.2}  # by curriculum: the share of sequences that it leaves as they are
+WHOLE_SHARE = {"linear": 0.0, "mixed": 0.2}  # by curriculum: the share of sequences that it does not restrict
 
 
 @jit_exact
@@ -56,9 +36,23 @@ def reach(key, sequence, draw, least, most, over, share):
 
 
 class BitVectorTask(GeneratedTask):
-    """Loss, criterion, metrics and curriculum of the bit vector tasks.
+    """What the bit vector tasks of Graves, Wayne & Danihelka 2014 (arXiv:1410.5401) share: loss, criterion, metrics, curriculum.
 
-    A task of this kind has `make(key, first, size, over, share)` in place of `generate`: the last two are for `reach`.
+    Loss: Bernoulli cross-entropy of logits, in bits a sequence.
+    Criterion (ours; the paper gives learning curves and no criterion): the last 2000 training sequences right and their mean
+    absolute error below .01. A sequence is right if every counted bit is nearer to its target than to the other value.
+    The metric `wrong_bits`, the number of counted bits on the wrong side, is that of Collier & Beel 2018 (arXiv:1807.08518).
+
+    Curriculum: for the first `curriculum_sequences` training sequences the largest length (number of repeats, of items) grows.
+    With K allowed values, sequence number s of S takes its value from the first
+
+        1 + floor(K s / S)
+
+    of them. curriculum="linear" restricts every sequence; "mixed" lets one sequence in five take the whole range, so that the
+    network always sees some long sequences (after the combined strategy of Zaremba & Sutskever 2014, arXiv:1410.4615). The
+    number of a sequence decides, so a curriculum does not depend on the batch size. Evaluation always takes the whole range.
+
+    A subclass defines `make(key, first, size, over, share)` in place of `generate`; the last two are for `reach`.
     """
 
     loss = Loss("bernoulli", when="every", per="sequence", unit="bits")
@@ -67,7 +61,11 @@ class BitVectorTask(GeneratedTask):
 
     @abc.abstractmethod
     def make(self, key, first, size, over, share):
-        """The batch of sequences number first .. first + size - 1 of the stream `key`."""
+        """The batch of sequences number first .. first + size - 1 of the stream `key`.
+
+        over : the first sequence number behind the curriculum
+        share : the share of sequences that the curriculum does not restrict
+        """
 
     def generate(self, key, first, size):
         return self.make(key, first, size, 0, 0.0)
@@ -76,13 +74,13 @@ class BitVectorTask(GeneratedTask):
         return self.make(key, first, size, *self._growth)
 
     def grow(self, curriculum, sequences):
-        """Take the two options of a curriculum; `RnnsimError` if they are not valid."""
+        """Set the curriculum from its two options. Raises `RnnsimError` if they are not valid."""
         at_least("curriculum_sequences", sequences, 1)
         if one_of("curriculum", curriculum, ("none", *WHOLE_SHARE)) != "none":
             self._growth = (sequences, WHOLE_SHARE[curriculum])
 
     def metrics(self, outputs, batch):
-        """Adds ``"wrong_bits"``: counted bits of a sequence on the wrong side."""
+        """Those of `Task.metrics`, and ``"wrong_bits"``: the counted bits of a sequence on the wrong side."""
         return {**super().metrics(outputs, batch), "wrong_bits": wrong_bits(outputs, batch)}
 
 
@@ -93,7 +91,7 @@ def wrong_bits(outputs, batch):
 
 
 def bounds(name, exactly, least, most, floor):
-    """(least, most) of a quantity from its options NAME, min_NAME and max_NAME; `RnnsimError` if they do not fit.
+    """(least, most) of a quantity from its options NAME, min_NAME and max_NAME. Raises `RnnsimError` if they do not fit.
 
     >>> bounds("length", None, 1, 20, floor=1), bounds("length", 120, 1, 20, floor=1)
     ((1, 20), (120, 120))
@@ -103,13 +101,18 @@ def bounds(name, exactly, least, most, floor):
     return (least, most) if exactly is None else (at_least(name, exactly, floor),) * 2
 
 
-def constant_loss(width, steps):
-    """Bits of the best constant outputs for `steps` steps of fair bits and one end marker; see the top of the module.
+def constant_loss(width, time_steps):
+    """Bits of the best constant outputs for m = `time_steps` counted time steps of `width` fair bits and one end marker.
+
+    The last time step has zero bits and a marker on a channel of its own. So the best constant outputs are the frequencies
+    q = (m/2) / (m+1) of the bits and p = 1 / (m+1) of the marker, with the loss
+
+        (m + 1) (width H(q) + H(p)) bits,  H(x) = -x log2 x - (1-x) log2(1-x).
 
     >>> round(constant_loss(6, 30.25), 2)
     193.75
     """
-    return (steps + 1) * (width * _entropy(steps / 2 / (steps + 1)) + _entropy(1 / (steps + 1)))
+    return (time_steps + 1) * (width * _entropy(time_steps / 2 / (time_steps + 1)) + _entropy(1 / (time_steps + 1)))
 
 
 def _entropy(share):

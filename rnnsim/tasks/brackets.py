@@ -1,18 +1,4 @@
-"""Distant brackets: repeat what stood in brackets, after noise (Tallec & Ollivier 2017, arXiv:1702.05043).
-
-    line:  [ w_1 .. w_s ]  n_1 .. n_K  [ w_1 .. w_s ]  newline          K uniform in k .. k_max, letters uniform in a
-
-The next character is to be predicted, softmax cross-entropy in bits a character. Random in a line are s + K letters, and K;
-the second pair of brackets is not. Whoever remembers pays (`ideal`), with m = (k + k_max) / 2,
-
-    ( (s + m) log2 a + log2(k_max - k + 1) ) / ( 2 (s + 2) + m + 1 )         bits a character:
-
-1.66096 for (s, k, a) = (1, 5, 10), 1.77416 for (3, 2 .. 7, 10) and 1.2 for (10, 0, 8).
-
-A stream begins somewhere in a line: an average place of an endless text. There is no criterion: the ideal is what to look at.
-
-Trivial loss: the entropy of the characters: two of each bracket and a newline a line, the rest letters, all alike.
-"""
+"""Distant brackets: repeat the letters in brackets after noise."""
 
 import math
 import string
@@ -27,7 +13,7 @@ from rnnsim.tasks.streams import TextStream, entropy_of
 
 @jit_exact
 def _begin(places, key, s, k, most):
-    """places (B, 3) <- number of the line, its K, place in it; a place of the text, each equally likely: draw 0."""
+    """places (B, 3) <- number of the line, its K, place in it: draw 0, every place of the text equally likely."""
     total = 0
     for noise in range(k, most + 1):
         total += 2 * s + 5 + noise
@@ -43,12 +29,12 @@ def _begin(places, key, s, k, most):
 
 @jit_exact
 def _read(tokens, places, key, s, k, most, a):
-    """tokens (T + 1, B); the places go on by T. Line i has the draws from 1 + i (1 + s + most) on: K, then its letters."""
-    steps = tokens.shape[0] - 1
+    """tokens (T + 1, B); the places advance by T. Line i has the draws from 1 + i (1 + s + most) on: K, then its letters."""
+    time_steps = tokens.shape[0] - 1
     for b in range(places.shape[0]):
         line, noise, place = places[b]
-        for t in range(steps + 1):
-            if t == steps:
+        for t in range(time_steps + 1):
+            if t == time_steps:
                 places[b, 0] = line
                 places[b, 1] = noise
                 places[b, 2] = place
@@ -73,16 +59,34 @@ def _read(tokens, places, key, s, k, most, a):
 
 
 class Brackets(TextStream):
-    """Predict the next character of lines that repeat what stood in brackets; see the top of the module.
+    """Predict the next character of a stream of lines that repeat the letters in brackets, after noise.
 
-    Inputs and targets (steps, B) symbols: the letters, then ``[``, ``]`` and the newline. `RnnsimError` for options out of range.
+        line:  [ w_1 .. w_s ]  n_1 .. n_K  [ w_1 .. w_s ]  newline          K uniform in k .. k_max, letters uniform in a
+
+    A stream begins at a random place of a line, as at an average place of an endless text.
+
+    Inputs and targets (steps, B) int32 tokens: the letters, then ``[``, ``]`` and the newline; the target is the next character.
+
+    Loss: softmax cross-entropy, in bits a character. Random in a line are s + K letters, and K; the second pair of brackets is
+    not. The optimal predictor, which remembers the letters, has with m = (k + k_max) / 2 the loss (`ideal`)
+
+        ( (s + m) log2 a + log2(k_max - k + 1) ) / ( 2 (s + 2) + m + 1 )         bits a character:
+
+    1.66096 for (s, k, a) = (1, 5, 10), 1.77416 for (3, 2 .. 7, 10) and 1.2 for (10, 0, 8).
+    Chance-level loss: the entropy of the characters: two of each bracket and one newline a line, the rest letters, all equally
+    frequent.
+    Criterion: none; compare the loss with `ideal`.
+
+    Source: Tallec & Ollivier 2017, arXiv:1702.05043.
 
     Parameters
     ----------
-    s : letters in brackets, at least 1
-    k, k_max : bounds of the number of letters between; None: always k
+    s : letters in brackets, 1 .. 1000000
+    k, k_max : bounds of the number of letters between the brackets, at least 0; k_max None: always k
     a : letters of the alphabet, 1 .. 26
-    steps : characters of a batch; the streams go on in the next one
+    steps : characters (time steps) of a batch, at least 1; the next batch continues the streams
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = Brackets(k=3, steps=20)
     >>> task.decode(task.training_batch(seed=1, step=0, size=1).inputs[:, 0])

@@ -1,20 +1,4 @@
-"""Embedded Reber strings without an end: the continual task of Gers, Schmidhuber & Cummins 2000 (Neural Computation 12(10)).
-
-Strings of the embedded Reber grammar (`rnnsim.tasks.reber`), one behind the other, and no sign where one ends but the symbols
-E and B themselves. A stream begins with the B of a string. Symbols come one-hot; at every tick the target is the set of all
-symbols that may come next, 1 for each of them (one or two) and 0 for the others.
-
-A prediction is right if all seven outputs are within .49 of these targets, a sequence (the ticks of one stream in one batch)
-if all its predictions are; `right` says it tick by tick. The paper ends a training stream at the first wrong prediction. That
-bound only makes sense for sets of symbols: where two symbols are equally likely, no outputs could be within .49 of the one
-that happens to come every time, and every stream would end at its second tick. The symbols that did come are the inputs of
-the next tick.
-
-Solved: a million successive right predictions, the paper's "perfect" (there with the weights held still, on fresh streams).
-
-loss="squared_error": outputs between 0 and 1; "bernoulli": logits, in bits. Trivial loss: that of the constants q, the shares
-of ticks at which a symbol may come next.
-"""
+"""Embedded Reber strings without an end: the continual task of Gers, Schmidhuber & Cummins 2000."""
 
 import math
 from typing import Literal
@@ -26,33 +10,53 @@ from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, one_of
 from rnnsim.tasks.interface import Criterion
-from rnnsim.tasks.reber import CHOICES, LEGAL, SYMBOLS, go_on, visits
+from rnnsim.tasks.reber import CHOICES, LEGAL, SYMBOLS, transition, visits
 from rnnsim.tasks.streams import StreamTask, entropy_of, stream_end
 
 
 @jit_exact
-def _read(inputs, targets, states, key, tick):
-    """inputs, targets (T, B, 7) from zeros; the states go on by T. Draw i of a stream decides about its symbol i."""
+def _read(inputs, targets, states, key, time_step):
+    """inputs, targets (T, B, 7) from zeros; the states advance by T. Draw i of a stream decides about its symbol i."""
     for t in range(inputs.shape[0]):
         for b in range(states.size):
-            way = go_on(states[b], key, b, tick + t)
-            inputs[t, b, CHOICES[states[b], way, 0]] = 1
-            states[b] = CHOICES[states[b], way, 1]
+            choice = transition(states[b], key, b, time_step + t)
+            inputs[t, b, CHOICES[states[b], choice, 0]] = 1
+            states[b] = CHOICES[states[b], choice, 1]
             for k in range(7):
                 targets[t, b, k] = LEGAL[states[b], k]
 
 
 class ContinualReber(StreamTask):
-    """Say which symbols may come next in a stream of embedded Reber strings; see the top of the module.
+    """Say which symbols may come next in an endless stream of embedded Reber strings.
 
-    Inputs and targets (steps, B, 7), in the order B T P S X V E. `RnnsimError` for options out of range.
+    Strings of the embedded Reber grammar (`rnnsim.tasks.EmbeddedReber`), one behind the other; only the symbols E and B show
+    where one ends. A stream begins with the B of a string. At every time step the target is the set of all symbols that may
+    come next.
+
+    Inputs (steps, B, 7) float32: the symbol, one-hot in the order B T P S X V E; the symbol that does come is the input of the
+    next time step. Targets (steps, B, 7) float32: 1 for each symbol that may come next (one or two), 0 for the others.
+
+    Loss: "squared_error" for outputs between 0 and 1, or "bernoulli" of logits in bits; averaged over time steps.
+    Chance-level loss: that of the constant outputs q, the shares of time steps at which a symbol may come next: the sum over
+    the symbols of q (1 - q), or of the entropy of (q, 1 - q) in bits.
+    Criterion: a million successive right predictions, the paper's "perfect" (the paper holds the weights fixed and takes
+    fresh streams). A prediction is right if all seven outputs are within .49 of these targets (`right`), a sequence (the time
+    steps of one stream in one batch) if all its predictions are.
+
+    The paper ends a training stream at the first wrong prediction. The bound .49 only makes sense for sets of symbols: where
+    two symbols are equally likely, no outputs are within .49 of the one that comes, every time, and every stream would end at
+    its second time step.
+
+    Source: Gers, Schmidhuber & Cummins 2000 (Neural Computation 12(10)).
 
     Parameters
     ----------
-    steps : ticks of a batch; the streams go on in the next one
+    steps : time steps of a batch, at least 1; the next batch continues the streams
     loss : "squared_error" or "bernoulli"
     stop_error : a stream ends after the first time step with such an error, and the next one begins; None: errors end no stream
-    stream_length : and after so many time steps; 0: 100,000 with a stop_error, else never
+    stream_length : a stream ends after so many time steps; 0: after 100,000 with a stop_error, else never
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = ContinualReber(steps=14)
     >>> batch = task.training_batch(seed=0, step=0, size=1)
@@ -85,10 +89,10 @@ class ContinualReber(StreamTask):
     def begin(self, key, size):
         return (np.zeros(size, np.int64),)
 
-    def stretch(self, key, tick, size, state):
+    def stretch(self, key, time_step, size, state):
         inputs = np.zeros((self.steps, size, 7), np.float32)
         targets = np.empty((self.steps, size, 7), np.float32)
-        _read(inputs, targets, *state, key, tick)
+        _read(inputs, targets, *state, key, time_step)
         return Sequences(inputs, targets)
 
     def right(self, outputs, batch):

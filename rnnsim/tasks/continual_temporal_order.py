@@ -1,16 +1,4 @@
-"""Temporal order without an end: the continual, noisy task of Gers, Schmidhuber & Cummins 2000 (Neural Computation 12(10)).
-
-Sequences of experiment 6b of 1997 (`rnnsim.tasks.temporal_order`), one behind the other, and no sign where one ends but its
-symbol B. At every B the class of the sequence that ends there is asked for, one-hot; no other tick is counted, and nothing is
-reset.
-
-A class is right if all outputs are within .3 of their targets. A sequence (the ticks of one stream in one batch) is right if
-all classes in it are. The paper's streams have 100 sequences; solved (our reading of its tests, 10 streams of 100 sequences):
-all of the last 1000 sequences right, taken as the ticks that they fill on average.
-
-loss="squared_error": one output a class, in the unit of one counted tick; "softmax": class numbers as targets, nats, right is
-what is most probable. Trivial loss: that of temporal order, 1 - 1/K or log K for K classes.
-"""
+"""Temporal order without an end: the continual, noisy task of Gers, Schmidhuber & Cummins 2000."""
 
 import math
 from typing import Literal
@@ -33,57 +21,74 @@ _MEAN_SHARE = 1.05  # mean length over shortest length
 
 @jit_exact
 def _read(inputs, classes, weights, places, key, length, zones):
-    """inputs (T, B, 8), classes and weights (T, B), all from zeros; places (B, 2) go on: number of the sequence, step in it.
+    """inputs (T, B, 8), classes and weights (T, B), all from zeros.
+
+    places (B, 2), number of the sequence and place in it, advance by T.
 
     Sequence i of stream b has the random numbers of sequence b 2^32 + i.
     """
     relevant = zones.shape[0]
     where, kinds = np.empty(relevant, np.int64), np.empty(relevant, np.int64)
     for b in range(places.shape[0]):
-        number, step, size, name = places[b, 0], places[b, 1], 0, 0
+        number, place, size, name = places[b, 0], places[b, 1], 0, 0
         for t in range(inputs.shape[0]):
             s = b * 4294967296 + number
-            if t == 0 or step == 0:
+            if t == 0 or place == 0:
                 size, name = length + integer(key, s, _LENGTH, length * 11 // 10 - length + 1), 0
                 for r in range(relevant):
                     where[r] = zones[r, 0] + integer(key, s, _PLACES + r, zones[r, 1] - zones[r, 0] + 1)
                     kinds[r] = integer(key, s, _KINDS + r, 2)
                     name = 2 * name + kinds[r]
             symbol = _DISTRACTOR
-            if step == 0:
+            if place == 0:
                 symbol = _START
-            elif step == size - 1:
+            elif place == size - 1:
                 symbol = _END
             else:
-                symbol = _DISTRACTOR + integer(key, s, _FILLING + step, 4)
+                symbol = _DISTRACTOR + integer(key, s, _FILLING + place, 4)
                 for r in range(relevant):
-                    if step == where[r]:
+                    if place == where[r]:
                         symbol = _RELEVANT + kinds[r]
             inputs[t, b, symbol] = 1
-            step += 1
-            if step == size:
+            place += 1
+            if place == size:
                 classes[t, b] = name
                 weights[t, b] = 1
-                step = 0
+                place = 0
                 number += 1
         places[b, 0] = number
-        places[b, 1] = step
+        places[b, 1] = place
 
 
 class ContinualTemporalOrder(StreamTask):
-    """Classify the sequences of a stream by the order of their relevant symbols; see the top of the module.
+    """Classify the sequences of an endless stream by the order of their relevant symbols.
 
-    Inputs (steps, B, 8); targets (steps, B, K) float32, or int32 classes (steps, B) for softmax; weights (steps, B).
-    `RnnsimError` for options out of range.
+    Sequences of experiment 6b of 1997 (`rnnsim.tasks.TemporalOrder`), one behind the other; only the symbol B shows where one
+    ends. At every B the target is the class of the sequence that ends there; no other time step is counted, and nothing is
+    reset.
+
+    Inputs (steps, B, 8) float32: the symbols E B a b c d X Y, one-hot. Targets (steps, B, K) float32: the class, one-hot; for
+    "softmax" classes (steps, B) int32. Weights (steps, B).
+
+    Loss: "squared_error", one output a class, or "softmax" in nats; averaged over the counted time steps.
+    Chance-level loss: that of temporal order, 1 - 1/K or log K for K equally frequent classes.
+    Criterion (our reading of the paper's tests, 10 streams of 100 sequences): all of the last 1000 sequences right, counted by
+    the time steps that they fill on average. A class is right if all outputs are within .3 of their targets ("softmax": if it
+    is the most probable one), a sequence (the time steps of one stream in one batch) if all classes in it are. The paper's
+    streams have 100 sequences.
+
+    Source: Gers, Schmidhuber & Cummins 2000 (Neural Computation 12(10)).
 
     Parameters
     ----------
     symbols : relevant symbols, 2, 3 or 4; K = 2^symbols classes. The paper has 3
     length : the shortest length of a sequence, at least 20
-    steps : ticks of a batch; the streams go on in the next one
+    steps : time steps of a batch, at least 1; the next batch continues the streams
     loss : "squared_error" or "softmax"
     stop_error : a stream ends after the first time step with such an error, and the next one begins; None: errors end no stream
-    stream_length : and after so many time steps; 0: 100,000 with a stop_error, else never
+    stream_length : a stream ends after so many time steps; 0: after 100,000 with a stop_error, else never
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = ContinualTemporalOrder(steps=1000)
     >>> batch = task.training_batch(seed=0, step=0, size=1)
@@ -120,7 +125,7 @@ class ContinualTemporalOrder(StreamTask):
     def begin(self, key, size):
         return (np.zeros((size, 2), np.int64),)
 
-    def stretch(self, key, tick, size, state):
+    def stretch(self, key, time_step, size, state):
         inputs = np.zeros((self.steps, size, 8), np.float32)
         classes, weights = np.zeros((self.steps, size), np.int32), np.zeros((self.steps, size), np.float32)
         _read(inputs, classes, weights, *state, key, self.length, self._zones)

@@ -1,29 +1,4 @@
-"""The copy task of Graves, Wayne & Danihelka 2014 (Neural Turing Machines, arXiv:1410.5401, section 4.1).
-
-L random vectors of `width` bits, L uniform in min_length .. max_length (the paper: 8 bits, 1 .. 20); then a delimiter on a
-channel of its own; then the inputs are zero for L steps, while the network says the L vectors again:
-
-    step            0 .. L-1       L            L+1 .. 2L
-    bits            x_0 .. x_L-1   0            0
-    delimiter       0              1            0
-    target          -              -            x_0 .. x_L-1         only these steps are counted
-
-The paper does not say how its sequences are marked. The weights of its LSTM baseline (table 3: 1,352,969) come out for 10
-inputs and 9 outputs only, which markers="two" has: a start marker before the vectors, an end marker behind them in place
-of the delimiter, and the end marker said by the network behind its copy. What the channels mean is our reading.
-
-    step            0    1 .. L         L+1    L+2 .. 2L+1      2L+2
-    bits            0    x_0 .. x_L-1   0      0                0
-    start           1    0              0      0                0
-    end             0    0              1      0                0
-    target bits     -    -              -      x_0 .. x_L-1     0
-    target end      -    -              -      0                1
-
-Sequences of a batch have each their own L. Loss, criterion and curriculum: `rnnsim.tasks.bit_vectors`.
-
-Trivial loss: a fair guess costs 1 bit a bit, in the mean width (min_length + max_length) / 2: 84 bits for the paper's. With
-two markers it is that of the best constant outputs, see `rnnsim.tasks.bit_vectors`: 96.4 bits.
-"""
+"""The copy task of Graves, Wayne & Danihelka 2014 (Neural Turing Machines, arXiv:1410.5401, section 4.1)."""
 
 from typing import Literal
 
@@ -66,18 +41,47 @@ def _draw(inputs, targets, weights, key, first, counts, two):
 
 
 class Copy(BitVectorTask):
-    """Repeat a sequence of random bit vectors after a delimiter; layout and trivial loss at the top of the module.
+    """The copy task: repeat a sequence of random bit vectors after a delimiter.
 
-    Inputs (T, B, width + 1), targets (T, B, width), weights (T, B); one channel more of inputs and targets with two markers.
-    `RnnsimError` for options out of range.
+    L random vectors of `width` bits, L uniform in min_length .. max_length (the paper: 8 bits, 1 .. 20); then a delimiter on a
+    channel of its own; then the inputs are zero for L time steps, while the network outputs the L vectors again:
+
+        time step       0 .. L-1       L            L+1 .. 2L
+        bits            x_0 .. x_L-1   0            0
+        delimiter       0              1            0
+        target          -              -            x_0 .. x_L-1         only these time steps are counted
+
+    The paper does not say how its sequences are marked. The number of weights of its LSTM baseline (table 3: 1,352,969) fits 10
+    inputs and 9 outputs only, which markers="two" has: a start marker before the vectors, an end marker behind them in place of
+    the delimiter, and an end marker that the network outputs behind its copy. The meaning of the channels is our reading.
+
+        time step       0    1 .. L         L+1    L+2 .. 2L+1      2L+2
+        bits            0    x_0 .. x_L-1   0      0                0
+        start           1    0              0      0                0
+        end             0    0              1      0                0
+        target bits     -    -              -      x_0 .. x_L-1     0
+        target end      -    -              -      0                1
+
+    Inputs (T, B, width + 1) float32, targets (T, B, width) float32 of 0 and 1, weights (T, B), lengths (B,); with two markers
+    inputs and targets have one channel more. Every sequence of a batch has its own L.
+
+    Loss: Bernoulli cross-entropy of logits, in bits a sequence.
+    Chance-level loss: 1 bit for every fair bit, on average width (min_length + max_length) / 2: 84 bits for the paper's
+    sizes. With two markers it is the loss of the best constant outputs (`rnnsim.tasks.bit_vectors.constant_loss`): 96.4 bits.
+    Criterion and curriculum: those of `rnnsim.tasks.bit_vectors.BitVectorTask` (ours): the last 2000 training sequences right,
+    mean absolute error below .01.
+    Source: Graves, Wayne & Danihelka 2014 (Neural Turing Machines, arXiv:1410.5401, section 4.1).
 
     Parameters
     ----------
     width : bits of a vector, at least 1
     max_length, min_length : bounds of the number of vectors, 1 <= min_length <= max_length
-    length : this number of vectors in every sequence, whatever the bounds are
+    length : every sequence has this number of vectors, whatever the bounds are; None: the bounds hold
     markers : "one", the delimiter; "two", the 10 inputs and 9 outputs of the paper's LSTM baseline
-    curriculum, curriculum_sequences : "none", "linear" or "mixed", and how long it lasts; the length grows
+    curriculum : "none", "linear" or "mixed"; the length grows
+    curriculum_sequences : the number of training sequences that the curriculum lasts, at least 1
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = Copy()
     >>> task.n_inputs, task.n_outputs, task.trivial_loss
@@ -114,9 +118,9 @@ class Copy(BitVectorTask):
         counts = np.empty(size, np.int64)
         _draw_counts(counts, key, first, self.min_length, self.max_length, over, share)
         lengths = 2 * counts + 1 + 2 * self._two
-        steps = lengths.max()
-        inputs = np.zeros((steps, size, self.n_inputs), np.float32)
-        targets = np.zeros((steps, size, self.n_outputs), np.float32)
-        weights = np.zeros((steps, size), np.float32)
+        time_steps = lengths.max()
+        inputs = np.zeros((time_steps, size, self.n_inputs), np.float32)
+        targets = np.zeros((time_steps, size, self.n_outputs), np.float32)
+        weights = np.zeros((time_steps, size), np.float32)
         _draw(inputs, targets, weights, key, first, counts, self._two)
         return Sequences(inputs, targets, weights, lengths)

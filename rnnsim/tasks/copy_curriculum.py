@@ -1,18 +1,4 @@
-"""Copying bits that grow longer with success: a curriculum of online learning (Mujika et al. 2018; Benzing et al. 2019).
-
-    step       0       1 .. L       L+1 .. 2L
-    input      start   b_1 .. b_L   wait .. wait
-    target     wait    wait         b_1 .. b_L         symbols 0, 1, start, wait; softmax, in bits a step, all steps counted
-
-L is uniform in T-4 .. T (from 1 on). After every training batch the mean m of its loss over the last ones is brought up to date,
-m <- m + (loss - m) / memory; when m falls below `bound`, T is raised by 1 and m set to .3. What is measured is how far T comes.
-That all steps count, what kind of mean m is and where T begins are our reading.
-
-T and m are the progress of the training (`rnnsim.tasks.interface`, point 9), kept in checkpoints and shown in the reports.
-Evaluation has sequences with T = length, whatever the training has reached. There is no criterion.
-
-Trivial loss: for T = length, the entropy of the targets: L + 1 of 2 L + 1 are `wait`, the rest fair bits.
-"""
+"""Copying bit strings that grow longer with success: a curriculum of online learning."""
 
 import math
 
@@ -54,16 +40,37 @@ def _draw(inputs, targets, key, first, counts):
 
 
 class CopyCurriculum(GeneratedTask):
-    """Copy bit strings whose length grows with success; see the top of the module.
+    """Copy bit strings whose length grows with success; how long they get is the result.
 
-    Inputs and targets (2 T + 1, B) symbols. `RnnsimError` for options out of range.
+        time step  0       1 .. L       L+1 .. 2L
+        input      start   b_1 .. b_L   wait .. wait
+        target     wait    wait         b_1 .. b_L
+
+    L is uniform in T-4 .. T (from 1 on). After every training batch the running mean m of the loss becomes
+
+        m <- m + (loss - m) / memory
+
+    and when m falls below `bound`, T grows by 1 and m is set to .3. T and m are the `progress` of the training
+    (`rnnsim.tasks.Task`): checkpoints keep it and the reports show it. An evaluation has sequences with T = `length`, whatever
+    the training has reached.
+
+    Inputs and targets (2 T + 1, B) int32 tokens, 0 and 1 for the bits, 2 for start, 3 for wait; lengths (B,).
+
+    Loss: softmax cross-entropy, in bits a time step; all time steps are counted.
+    Chance-level loss: for T = `length`, the entropy of the targets: L + 1 of 2 L + 1 are wait, the rest fair bits.
+    Criterion: none; the result is T.
+
+    Source: Mujika, Meier & Steger 2018; Benzing et al. 2019. That all time steps count, which mean m is and where T begins are
+    our reading.
 
     Parameters
     ----------
     start : T at the begin of a training, at least 1
-    bound : bits a step that the running mean must fall below, above 0 and at most .3
-    memory : batches that the running mean looks back, at least 1
+    bound : bits a time step that the running mean must fall below, above 0 and at most .3
+    memory : number of batches over which the running mean averages, at least 1
     length : T of the evaluation, at least 1
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = CopyCurriculum(memory=1)
     >>> task.progress, task.advanced({"T": 7, "mean": 0.3}, loss=0.1), task.advanced({"T": 7, "mean": 0.3}, loss=0.25)
@@ -87,7 +94,7 @@ class CopyCurriculum(GeneratedTask):
         self.trivial_loss = entropy_of(shares) / math.log(2)
 
     def advanced(self, progress, loss):
-        """The progress after a training batch with this loss; see the top of the module."""
+        """The progress after a training batch with this loss: the new mean, and T + 1 if it is below `bound`."""
         mean = progress["mean"] + (loss - progress["mean"]) / self.memory
         if mean < self.bound:
             return {"T": progress["T"] + 1, "mean": RESET}

@@ -1,12 +1,4 @@
-"""Counting steps: tell a delay of 99 steps from one of 100 (Hochreiter & Schmidhuber 1997, Neural Computation 9(8)).
-
-The paper names it among the limits of all gradient methods: they do not count exactly, while a delay of 3 is easily told from
-one of 11. One input: a spike (1), zeros, and a second spike `short` or `long` steps later, either with probability 1/2, at
-which the sequence ends. The target there is 1 for the long delay and 0 for the short one. The first spike comes at step 0 ..
-start, each equally likely; with start=0 there are but two sequences. The layout is ours.
-
-loss="squared_error": a sequence is right if the error is below .2; "bernoulli": logits, in bits, likewise with probabilities.
-Solved (our bound): the last 2000 training sequences right. Trivial loss: 1/4, or 1 bit."""
+"""Counting time steps: tell a delay of 99 time steps from one of 100."""
 
 from typing import Literal
 
@@ -24,7 +16,7 @@ _KIND, _START = 0, 1  # draws
 
 @jit_exact
 def _draw(starts, ends, targets, key, first, start, delays):
-    """starts, ends (B,) <- steps of both spikes; targets (B, 1)."""
+    """starts, ends (B,) <- time steps of both spikes; targets (B, 1)."""
     for b in range(ends.size):
         kind = integer(key, first + b, _KIND, 2)
         starts[b] = integer(key, first + b, _START, start + 1)
@@ -33,15 +25,26 @@ def _draw(starts, ends, targets, key, first, start, delays):
 
 
 class Counting(GeneratedTask):
-    """Tell two delays from each other; see the top of the module.
+    """Count time steps: tell a delay of 99 time steps from one of 100.
 
-    Inputs (T, B, 1), targets (B, 1). `RnnsimError` for options out of range.
+    Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)) name it among the limits of all gradient methods: these do not count
+    exactly, while they easily tell a delay of 3 from one of 11. The layout is ours: a spike (1), zeros, and a second spike
+    `short` or `long` time steps later, either with probability 1/2, at which the sequence ends. The first spike comes at time
+    step 0 .. start, each equally likely; with start=0 there are only two sequences.
+
+    Inputs (T, B, 1) float32. Targets (B, 1) float32 at the end: 1 for the long delay, 0 for the short one. Lengths (B,).
+
+    Loss: "squared_error", or "bernoulli" of logits in bits; of the last output, averaged over sequences.
+    Chance-level loss: the target is a fair coin: 1/4 for the constant output .5, or 1 bit.
+    Criterion (ours): the last 2000 training sequences right, with an error below .2 (of the probability for "bernoulli").
 
     Parameters
     ----------
-    short, long : the delays, 1 <= short < long
-    start : last step at which the first spike may come, at least 0
+    short, long : the delays in time steps, 1 <= short < long
+    start : last time step at which the first spike may come, at least 0
     loss : "squared_error" or "bernoulli"
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> batch = Counting(short=2, long=3).training_batch(seed=0, step=0, size=6)
     >>> batch.inputs[..., 0].T[3:].tolist(), batch.targets[3:, 0].tolist()

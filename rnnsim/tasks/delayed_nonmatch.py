@@ -1,17 +1,4 @@
-"""Delayed non-match to sample (Williams & Zipser 1989, Neural Computation 1(2)).
-
-A random pattern of bits arrives at every step, with a flag. Where the flag is on, the pattern is the sample to be remembered; at
-all other steps the target, `delay` steps later, is 1 if the pattern differs from the last sample and 0 if it is the same.
-The first step has a flag, later ones with probability `flag`. Half of the patterns without a flag are the sample, the others
-any of the rest, so neither answer is likelier.
-
-The layout beyond pattern, flag and answer is ours, as the paper's details are not known to us. Steps that answer a flag, and the
-first `delay` ones, are not counted. loss="bernoulli": logits, in bits a counted step; loss="squared_error": plain outputs and
-targets 0 and 1. A sequence is right if every counted output is on its target's side of .5. Solved (our bound): the last
-2000 training sequences right.
-
-Trivial loss: the target is a fair coin, 1 bit a step, or with the constant output .5 a squared error of .25 a step.
-"""
+"""Delayed non-match to sample (Williams & Zipser 1989, Neural Computation 1(2))."""
 
 from typing import Literal
 
@@ -27,7 +14,7 @@ from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 @jit_exact
 def _draw(inputs, targets, weights, key, first, flag, delay):
-    """inputs (T, B, bits + 1), targets (T, B, 1), weights (T, B), all from zeros; step t has draws 3 t .. 3 t + 2."""
+    """inputs (T, B, bits + 1), targets (T, B, 1), weights (T, B), all from zeros; time step t has draws 3 t .. 3 t + 2."""
     bits = inputs.shape[2] - 1
     patterns = 1 << bits
     for b in range(inputs.shape[1]):
@@ -49,17 +36,32 @@ def _draw(inputs, targets, weights, key, first, flag, delay):
 
 
 class DelayedNonmatch(GeneratedTask):
-    """Say whether a pattern differs from the sample; see the top of the module.
+    """Delayed non-match to sample: say whether a pattern differs from the last sample.
 
-    Inputs (length, B, bits + 1), targets (length, B, 1), weights (length, B). `RnnsimError` for options out of range.
+    A random pattern of bits arrives at every time step, with a flag. Where the flag is on, the pattern is the sample to be
+    remembered; at all other time steps the target, `delay` time steps later, is 1 if the pattern differs from the last sample
+    and 0 if it is the same. The first time step has a flag, later ones with probability `flag`. Half of the patterns without a
+    flag are the sample, the others any other pattern, so both answers are equally likely.
+
+    Inputs (length, B, bits + 1) float32: the bits, then the flag. Targets (length, B, 1) float32, weights (length, B): answers
+    to a flag and the first `delay` time steps are not counted.
+
+    Loss: "bernoulli" of logits in bits a counted time step, or "squared_error".
+    Chance-level loss: the target is a fair coin: 1 bit a time step, or a squared error of .25 for the constant output .5.
+    Criterion (ours): the last 2000 training sequences right, with every counted output on its target's side of .5.
+
+    Source: Williams & Zipser 1989 (Neural Computation 1(2)). We do not know the paper's details: the layout beyond pattern, flag
+    and answer is ours.
 
     Parameters
     ----------
     bits : of a pattern, 1 .. 30
     flag : probability of a new sample, at least 0 and below 1; 0: one sample a sequence
-    delay : steps between a pattern and its answer, at least 0
-    length : steps of a sequence, above 1 + delay
+    delay : time steps between a pattern and its answer, at least 0
+    length : time steps of a sequence, above 1 + delay
     loss : "bernoulli" or "squared_error"
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> batch = DelayedNonmatch(bits=1, flag=0, delay=0, length=8).training_batch(seed=0, step=0, size=1)
     >>> bool((batch.targets[1:, 0, 0] == (batch.inputs[1:, 0, 0] != batch.inputs[0, 0, 0])).all())

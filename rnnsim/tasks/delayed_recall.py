@@ -1,16 +1,4 @@
-"""Delayed recall: name the first symbol of a sequence after a delay.
-
-    step       0               1 .. delay              delay + 1
-    input      symbol s        distractors or blank    cue
-    target     -               -                       s
-
-Symbols, distractors and the cue have one channel each, one-hot; with distractors = 0 the delay is all zeros. s and every
-distractor are uniform over their kinds. Softmax over the symbols after the cue, nats. It is the task of experiment 2 of
-Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)) reduced to the one prediction that needs memory.
-
-A sequence is right if its symbol is the most probable output; the error is the probability of the others. Solved (our
-bounds): the last 2000 training sequences right and their mean error below .05. Trivial loss: log(symbols).
-"""
+"""Delayed recall: name the first symbol of a sequence after a delay."""
 
 import math
 
@@ -26,7 +14,7 @@ from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 @jit_exact
 def _draw(inputs, classes, key, first, symbols, distractors):
-    """inputs (T, B, symbols + distractors + 1) from zeros, classes (B,); draw t of a sequence belongs to step t."""
+    """inputs (T, B, symbols + distractors + 1) from zeros, classes (B,); draw t of a sequence belongs to time step t."""
     last = inputs.shape[0] - 1
     for b in range(classes.size):
         classes[b] = integer(key, first + b, 0, symbols)
@@ -38,15 +26,31 @@ def _draw(inputs, classes, key, first, symbols, distractors):
 
 
 class DelayedRecall(GeneratedTask):
-    """Recall a symbol over `delay` steps; layout at the top of the module.
+    """Delayed recall: name the first symbol of a sequence after a delay.
 
-    Inputs (delay + 2, B, symbols + distractors + 1), targets (B,) int32. `RnnsimError` for options out of range.
+        time step  0               1 .. delay              delay + 1
+        input      symbol s        distractors or blank    cue
+        target     -               -                       s
+
+    The symbol s and every distractor are uniform over their kinds; with distractors=0 the inputs of the delay are zeros. The
+    task is experiment 2 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)) reduced to the one prediction that needs
+    memory.
+
+    Inputs (delay + 2, B, symbols + distractors + 1) float32: symbols, distractors and the cue one-hot. Targets (B,) int32: the
+    class s.
+
+    Loss: softmax cross-entropy of the last output, in nats a sequence.
+    Chance-level loss: log(symbols), as all symbols are equally likely.
+    Criterion (ours): the last 2000 training sequences right, with the symbol as the most probable output, and their mean error,
+    the probability of the other symbols, below .05.
 
     Parameters
     ----------
-    symbols : how many symbols there are to tell apart, at least 2
-    delay : steps between symbol and cue, at least 0
-    distractors : kinds of distractors, at least 0 (0: nothing happens during the delay)
+    symbols : number of symbols to tell apart, at least 2
+    delay : time steps between symbol and cue, at least 0
+    distractors : kinds of distractors, at least 0 (0: the inputs of the delay are zeros)
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = DelayedRecall(symbols=3, delay=2, distractors=0)
     >>> batch = task.training_batch(seed=0, step=0, size=1)

@@ -1,16 +1,4 @@
-"""Strongly delayed XOR: what the truncated rule of 1997 cannot learn (Hochreiter & Schmidhuber 1997, Neural Computation 9(8)).
-
-The paper names it among the limits of LSTM: the XOR of two widely separated elements of a noisy sequence. To store one of
-them alone does not make the error any smaller, so there is nothing to begin with. The layout is ours, after the paper's
-adding problem:
-
-    pairs (value, marker); values are Gaussian noise of mean 0 and variance .2, markers 0
-    two pairs have the marker 1 and a value of 1 or -1: one at step 0 .. T/10 - 1, one at T/2 .. T/2 + T/10 - 1
-    a length uniform in T .. 1.1 T; at the end the target is 1 if the two signs differ, else 0
-
-noise=True adds the noise to the marked values too (one in 40 cases then is beyond telling). loss="squared_error": a sequence
-is right if the error is below .2; "bernoulli": logits, in bits, likewise with probabilities. Solved (our bound): the last
-2000 training sequences right. Trivial loss: 1/4, or 1 bit, and it stays that for whoever knows only one of the values."""
+"""Strongly delayed XOR: what the truncated rule of 1997 cannot learn."""
 
 import math
 from typing import Literal
@@ -45,15 +33,30 @@ def _mark(inputs, targets, key, first, length, noisy):
 
 
 class DelayedXOR(GeneratedTask):
-    """Say whether two marked signs differ, long after; see the top of the module.
+    """Strongly delayed XOR: say at the end whether two widely separated signs differ.
 
-    Inputs (T, B, 2), targets (B, 1). `RnnsimError` for options out of range.
+    Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)) name it among the limits of LSTM and its truncated rule: the XOR of
+    two widely separated elements of a noisy sequence. Storing only one of them does not reduce the error, so the gradient does
+    not tell a network to store the first. The layout is ours, after the paper's adding problem:
+
+        pairs (value, marker); values are Gaussian noise of mean 0 and variance .2, markers 0
+        two pairs have the marker 1 and a value of 1 or -1: one at time step 0 .. T/10 - 1, one at T/2 .. T/2 + T/10 - 1
+        a length uniform in T .. 1.1 T; at the end the target is 1 if the two signs differ, else 0
+
+    Inputs (T, B, 2) float32: value and marker. Targets (B, 1) float32. Lengths (B,).
+
+    Loss: "squared_error", or "bernoulli" of logits in bits; of the last output, averaged over sequences.
+    Chance-level loss: the target is a fair coin: 1/4 for the constant output .5, or 1 bit; knowing one of the two values does
+    not lower it.
+    Criterion (ours): the last 2000 training sequences right, with an error below .2 (of the probability for "bernoulli").
 
     Parameters
     ----------
-    length : T, the shortest length, at least 10
-    noise : noise on the marked values
+    length : T, the shortest length in time steps, at least 10
+    noise : add the noise to the marked values too; one case in 40 can then not be told
     loss : "squared_error" or "bernoulli"
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> batch = DelayedXOR().training_batch(seed=0, step=0, size=4)
     >>> marked = batch.inputs[..., 1].T == 1

@@ -11,13 +11,17 @@ from rnnsim.tasks.interface import Task
 
 
 class ExampleTask(Task):
-    """What they have in common: an epoch is a fresh permutation of the training part, the other parts come in order.
+    """A task with a fixed list of examples, cut into a training, a validation and a test part.
 
-    A task of this kind calls `split` once in its constructor and gives `gather(rows)`, the batch of some examples.
+    Training goes through a fresh permutation of the training part in every epoch; evaluation takes the examples of a part in
+    their order, the same for every seed. A subclass calls `split` once in its constructor and defines `gather(rows)`.
     """
 
     def split(self, train, test, validation=0):
-        """Say which examples (arrays of row numbers) are in which part; the last `validation` of `train` are held out."""
+        """Set which examples (arrays of row numbers) are in which part; the last `validation` of `train` are held out.
+
+        Raises `RnnsimError` if no training example would be left.
+        """
         train = np.asarray(train)
         at_least("validation", validation, 0)
         require(
@@ -30,7 +34,7 @@ class ExampleTask(Task):
 
     @abc.abstractmethod
     def gather(self, rows):
-        """The batch of the examples with these numbers."""
+        """The batch of the examples with these row numbers."""
 
     @property
     def train_rows(self):
@@ -42,7 +46,7 @@ class ExampleTask(Task):
         return self.gather(self._train[rows])
 
     def evaluation_batches(self, seed, size, count=None, split="test"):
-        """The examples of a part in their order, the first `count` of them; the same for every seed."""
+        """The first `count` examples of a part, the same for every seed. Raises `RnnsimError` for an unknown part."""
         if split not in self._parts:
             raise unknown("split", split, self._parts)
         rows = self._parts[split] if count is None else self._parts[split][: at_least("count", count, 1)]
@@ -51,7 +55,7 @@ class ExampleTask(Task):
 
 
 def entropy(classes):
-    """Entropy in nats of the shares of some class numbers: the softmax loss of the best constant prediction.
+    """Entropy in nats of the shares of some class numbers: the chance-level loss of softmax.
 
     >>> round(entropy(np.array([0, 1, 1, 0])), 6)
     0.693147

@@ -1,16 +1,4 @@
-"""Images read as sequences: rows of 8x8 digits, rows or single pixels of MNIST, rows of Fashion-MNIST.
-
-A network sees an image from the top, one row (or one pixel) a step, and names the class after the last step: 10 logits,
-softmax cross-entropy in nats per sequence. Pixels are scaled to 0 .. 1.
-
-    digits         T = 8     n = 8     1,497 training and 300 test images, come with rnnsim
-    mnist-rows     T = 28    n = 28    60,000 and 10,000, fetched or read from `path`
-    mnist-pixels   T = 784   n = 1     the same, pixel by pixel (Le, Jaitly and Hinton 2015, arXiv:1504.00941)
-    fashion-rows   T = 28    n = 28    60,000 and 10,000 pieces of clothing (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747)
-
-Training goes through a fresh permutation of the training part in every epoch; the test part is the same for every seed.
-With `validation=V` the last V training images are held out and never trained on: they are the split "validation".
-"""
+"""Images read as sequences: rows of 8x8 digits, rows or single pixels of MNIST, rows of Fashion-MNIST."""
 
 import numpy as np
 
@@ -20,9 +8,17 @@ from rnnsim.tasks.examples import ExampleTask, entropy
 
 
 class ImageTask(ExampleTask):
-    """What image tasks have in common; each class below only says where its images are and how they are cut.
+    """What image tasks share: a network reads an image from the top and names its class after the last time step.
 
-    `train` and `test` are pairs of sequences (N, T, n) uint8 and classes (N,), `white` the value of the brightest pixel.
+    Inputs (T, B, n) float32 between 0 and 1, one row or one pixel a time step. Targets (B,) int32 classes.
+
+    Loss: softmax cross-entropy of the last output, in nats a sequence.
+    Chance-level loss: the entropy of the classes of the training part, at most log 10.
+    Criterion: none; the metric is "accuracy", the share of images whose class is the most probable output.
+
+    A subclass only says where its images are and how they are cut into sequences: `train` and `test` are pairs of sequences
+    (N, T, n) uint8 and classes (N,), `white` is the value of the brightest pixel. Training goes through a fresh permutation of
+    the training part in every epoch; the last `validation` training images are held out as the split "validation".
     """
 
     def __init__(self, train, test, white, classes, validation):
@@ -51,13 +47,22 @@ class ImageTask(ExampleTask):
 
 
 class Digits(ImageTask):
-    """The 8x8 digits of the UCI repository, row by row: T = 8, n = 8, 10 classes. Comes with rnnsim, nothing to fetch.
+    """The 8x8 handwritten digits of the UCI repository, read row by row. They come with rnnsim.
 
-    The last 300 of the 1,797 scans are the test part.
+    Inputs (8, B, 8) float32 between 0 and 1, targets (B,) int32 classes 0 .. 9.
+
+    Loss: softmax cross-entropy after the last row, in nats a sequence.
+    Chance-level loss: the entropy of the classes of the training part, about log 10 = 2.303.
+    Criterion: none; the metric is "accuracy", the share of images whose class is the most probable output.
+
+    The last 300 of the 1,797 images are the test part, the others are for training.
+    Source: E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, 1998.
 
     Parameters
     ----------
-    validation : images held out of the training part as the split "validation"
+    validation : images held out of the training part as the split "validation"; 0 .. 1496
+
+    Raises `RnnsimError` if no training image would be left.
 
     >>> task = Digits()
     >>> batch = task.training_batch(seed=0, step=0, size=32)
@@ -76,14 +81,32 @@ class Digits(ImageTask):
 
 
 class MNISTRows(ImageTask):
-    """MNIST, one row a step: T = 28, n = 28, 10 classes.
+    """MNIST, handwritten digits of 28x28 pixels, read row by row.
+
+    Inputs (28, B, 28) float32 between 0 and 1, targets (B,) int32 classes 0 .. 9.
+
+    Loss: softmax cross-entropy after the last row, in nats a sequence.
+    Chance-level loss: the entropy of the classes of the training part, about log 10 = 2.303.
+    Criterion: none; the metric is "accuracy", the share of images whose class is the most probable output.
+
+    60,000 training and 10,000 test images. Source: Y. LeCun, C. Cortes and C. J. C. Burges, 1998.
 
     Parameters
     ----------
-    path : folder with the four idx files, gzipped or not; without it the files of ``rnnsim data fetch mnist``
+    path : folder with the four idx files, gzipped or not; None: the files of ``rnnsim data fetch mnist``
     validation : images held out of the training part as the split "validation"
 
-    Raises `RnnsimError` if the files are not there or do not fit.
+    Raises `RnnsimError` if the files are missing or damaged.
+
+    >>> import pathlib, tempfile
+    >>> from rnnsim.data.idx import write_idx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part, count in (("train", 4), ("t10k", 2)):
+    ...         write_idx(pathlib.Path(folder) / f"{part}-images-idx3-ubyte", np.full((count, 28, 28), 255, np.uint8))
+    ...         write_idx(pathlib.Path(folder) / f"{part}-labels-idx1-ubyte", np.arange(count, dtype=np.uint8))
+    ...     batch = MNISTRows(path=folder).training_batch(seed=0, step=0, size=3)
+    >>> batch.inputs.shape, float(batch.inputs.max()), batch.targets.shape
+    ((28, 3, 28), 1.0, (3,))
     """
 
     def __init__(self, path: str | None = None, validation: int = 0):
@@ -94,15 +117,33 @@ class MNISTRows(ImageTask):
 
 
 class MNISTPixels(ImageTask):
-    """MNIST, one pixel a step: T = 784, n = 1, 10 classes; Le, Jaitly and Hinton 2015, section 4.2.
+    """MNIST, handwritten digits of 28x28 pixels, read pixel by pixel.
+
+    Inputs (784, B, 1) float32 between 0 and 1, targets (B,) int32 classes 0 .. 9.
+
+    Loss: softmax cross-entropy after the last pixel, in nats a sequence.
+    Chance-level loss: the entropy of the classes of the training part, about log 10 = 2.303.
+    Criterion: none; the metric is "accuracy", the share of images whose class is the most probable output.
+
+    60,000 training and 10,000 test images. Source: Le, Jaitly and Hinton 2015, arXiv:1504.00941, section 4.2.
 
     Parameters
     ----------
-    path : folder with the four idx files, gzipped or not; without it the files of ``rnnsim data fetch mnist``
+    path : folder with the four idx files, gzipped or not; None: the files of ``rnnsim data fetch mnist``
     permuted : read the pixels of every image in one fixed random order instead of row by row
     validation : images held out of the training part as the split "validation"
 
-    Raises `RnnsimError` if the files are not there or do not fit.
+    Raises `RnnsimError` if the files are missing or damaged.
+
+    >>> import pathlib, tempfile
+    >>> from rnnsim.data.idx import write_idx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part, count in (("train", 4), ("t10k", 2)):
+    ...         write_idx(pathlib.Path(folder) / f"{part}-images-idx3-ubyte", np.full((count, 28, 28), 255, np.uint8))
+    ...         write_idx(pathlib.Path(folder) / f"{part}-labels-idx1-ubyte", np.arange(count, dtype=np.uint8))
+    ...     batch = MNISTPixels(path=folder).training_batch(seed=0, step=0, size=3)
+    >>> batch.inputs.shape, float(batch.inputs.max()), batch.targets.shape
+    ((784, 3, 1), 1.0, (3,))
     """
 
     def __init__(self, path: str | None = None, permuted: bool = False, validation: int = 0):
@@ -114,14 +155,32 @@ class MNISTPixels(ImageTask):
 
 
 class FashionRows(ImageTask):
-    """Fashion-MNIST, one row a step: T = 28, n = 28, 10 classes.
+    """Fashion-MNIST, pieces of clothing of 28x28 pixels, read row by row.
+
+    Inputs (28, B, 28) float32 between 0 and 1, targets (B,) int32 classes 0 .. 9.
+
+    Loss: softmax cross-entropy after the last row, in nats a sequence.
+    Chance-level loss: the entropy of the classes of the training part, about log 10 = 2.303.
+    Criterion: none; the metric is "accuracy", the share of images whose class is the most probable output.
+
+    60,000 training and 10,000 test images. Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747.
 
     Parameters
     ----------
-    path : folder with the four idx files, gzipped or not; without it those of ``rnnsim data fetch fashion-mnist``
+    path : folder with the four idx files, gzipped or not; None: the files of ``rnnsim data fetch fashion-mnist``
     validation : images held out of the training part as the split "validation"
 
-    Raises `RnnsimError` if the files are not there or do not fit.
+    Raises `RnnsimError` if the files are missing or damaged.
+
+    >>> import pathlib, tempfile
+    >>> from rnnsim.data.idx import write_idx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part, count in (("train", 4), ("t10k", 2)):
+    ...         write_idx(pathlib.Path(folder) / f"{part}-images-idx3-ubyte", np.full((count, 28, 28), 255, np.uint8))
+    ...         write_idx(pathlib.Path(folder) / f"{part}-labels-idx1-ubyte", np.arange(count, dtype=np.uint8))
+    ...     batch = FashionRows(path=folder).training_batch(seed=0, step=0, size=3)
+    >>> batch.inputs.shape, float(batch.inputs.max()), batch.targets.shape
+    ((28, 3, 28), 1.0, (3,))
     """
 
     def __init__(self, path: str | None = None, validation: int = 0):

@@ -1,12 +1,4 @@
-"""Film reviews, for or against: sequences of words (A. L. Maas et al., ACL 2011; 25,000 for training, 25,000 for the test).
-
-Words are numbered by how often they come in the training part, the most frequent is 1 (ties: the earlier one first); 0
-stands for every word that is not among the `vocabulary` most frequent. A review is cut to its last `length` words, where
-the verdict mostly stands, and a batch is as long as its longest review. A review without any word is one unknown word.
-
-After the last word of a review the network gives two logits, 0 against and 1 for the film: softmax cross-entropy in nats
-per review. Trivial loss: the entropy of the labels of the training part, log 2 for the balanced data set.
-"""
+"""Film reviews, for or against the film, as sequences of words (A. L. Maas et al., ACL 2011)."""
 
 import numpy as np
 
@@ -19,19 +11,30 @@ UNKNOWN = 0
 
 
 class IMDB(ExampleTask):
-    """Name the verdict of a film review; see the top of the module.
+    """Film reviews, for or against the film, as sequences of words.
 
-    Inputs (T, B) int32 tokens, targets (B,) int32, lengths (B,).
+    25,000 reviews for training, 25,000 for the test. Words are numbered by their frequency in the training part, the most
+    frequent word is 1 (of equally frequent ones the earlier comes first); 0 stands for every word that is not among the
+    `vocabulary` most frequent ones. A review is cut to its last `length` words, where the verdict mostly stands, and a batch is
+    as long as its longest review. A review without any word becomes one unknown word.
+
+    Inputs (T, B) int32 tokens, targets (B,) int32: 0 against the film, 1 for it. Lengths (B,).
+
+    Loss: softmax cross-entropy after the last word, in nats a review.
+    Chance-level loss: the entropy of the labels of the training part, log 2 for the balanced data set.
+    Criterion: none; the metric is "accuracy", the share of reviews whose verdict is the more probable output.
+
+    Source: A. L. Maas et al., ACL 2011. `rnnsim.data.imdb.read_reviews` describes the file formats.
 
     Parameters
     ----------
-    path : aclImdb_v1.tar.gz, the folder it unpacks to, or a .json or .csv file as in `rnnsim.data.imdb`; without it the
+    path : aclImdb_v1.tar.gz, the folder it unpacks to, or a .json or .csv file as in `rnnsim.data.imdb`; None: the
         archive of ``rnnsim data fetch imdb``
-    vocabulary : words that are told apart, at least 1
-    length : words of a review that are read, from its end, at least 1
+    vocabulary : number of words that are told apart, at least 1
+    length : number of words of a review that are read, from its end, at least 1
     validation : reviews held out of the training part as the split "validation"
 
-    Raises `RnnsimError` if the reviews are not there or cannot be read.
+    Raises `RnnsimError` if the reviews are missing or damaged.
 
     >>> import json, pathlib, tempfile
     >>> reviews = [{"t": "good film", "s": 1}, {"t": "Bad,<br />bad film!", "s": 0}] * 10
@@ -56,7 +59,7 @@ class IMDB(ExampleTask):
         starts, ends, count = reviews.starts[:-1], reviews.starts[1:], int(reviews.train.sum())
         ranks = self._ranks(reviews.tokens[: reviews.starts[count]], len(reviews.known), vocabulary)
         self.words = ("", *(reviews.known[n] for n in np.argsort(ranks, kind="stable") if ranks[n] != UNKNOWN))
-        # One unknown word at the end: what a review without words is read from.
+        # The last token is an unknown word: a review without words reads it.
         self._tokens = np.append(ranks[reviews.tokens], np.int32(UNKNOWN))
         self._first = np.where(ends > starts, np.maximum(starts, ends - length), len(reviews.tokens))
         self._lengths = np.clip(ends - starts, 1, length)
@@ -78,15 +81,15 @@ class IMDB(ExampleTask):
 
     def gather(self, rows):
         lengths = self._lengths[rows]
-        steps = np.arange(lengths.max())[:, np.newaxis]
-        inside = steps < lengths
-        inputs = np.where(inside, self._tokens[np.where(inside, self._first[rows] + steps, 0)], 0).astype(np.int32)
+        time_steps = np.arange(lengths.max())[:, np.newaxis]
+        inside = time_steps < lengths
+        inputs = np.where(inside, self._tokens[np.where(inside, self._first[rows] + time_steps, 0)], 0).astype(np.int32)
         return Sequences(inputs, self._labels[rows], lengths=lengths)
 
     def metrics(self, outputs, batch):
-        """``{"accuracy": (B,) of 0 and 1}``"""
+        """``{"accuracy": (B,)}``: 1 for a right verdict, else 0."""
         return {"accuracy": self.correct(outputs, batch).astype(np.float64)}
 
     def decode(self, tokens):
-        """The words of some inputs, "?" for an unknown one."""
+        """The words of some tokens as a text, "?" for an unknown word."""
         return " ".join(self.words[n] if n != UNKNOWN else "?" for n in np.ravel(tokens))

@@ -1,20 +1,4 @@
-"""Influence balancing: what helps at once harms in the long run (Tallec & Ollivier 2017, arXiv:1702.05043).
-
-A linear system with one trained parameter theta is to hold its first number at 1::
-
-    s(t) = A s(t-1) + theta v             A: 1/2 on the diagonal and right above it, 23 numbers
-    v = (+1, ten times; -1, thirteen times)
-
-theta pushes s_1 up within ten ticks, but what comes along the chain from the last thirteen outweighs that: at rest s_1 = -6 theta
-(`at_rest`). The gradient over a short horizon has the wrong sign, and theta, which starts at 1/2, runs away from the solution
--1/6; rules that keep the whole influence (RTRL; UORO, without bias) come to it.
-
-The task is only this: a constant input 1, a constant target 1 (with normal noise of deviation `noise`; 0: none). The system is a
-network, see `network`: fully recurrent, identity activation, a unit more that says theta. Squared error without the factor 1/2
-of the paper, so a learning rate here is half of one there (the paper's is 1e-5). There is no criterion.
-
-Trivial loss: noise^2, that of the constant 1: the difficulty is the system, not the target.
-"""
+"""Influence balancing: a parameter that helps at once and harms in the long run (Tallec & Ollivier 2017)."""
 
 import numpy as np
 
@@ -29,14 +13,14 @@ POSITIVE, NEGATIVE = 10, 13
 
 
 @jit_exact
-def _draw(targets, key, tick, noise):
+def _draw(targets, key, time_step, noise):
     for b in range(targets.shape[1]):
         for t in range(targets.shape[0]):
-            targets[t, b, 0] = 1 + noise * normal(key, b, tick + t)
+            targets[t, b, 0] = 1 + noise * normal(key, b, time_step + t)
 
 
 def system(positive=POSITIVE, negative=NEGATIVE):
-    """A and v of the top of the module.
+    """A (n, n) and v (n,) of the linear system of `InfluenceBalancing`, n = positive + negative.
 
     >>> system(1, 1)[0].tolist(), system(1, 1)[1].tolist()
     ([[0.5, 0.5], [0.0, 0.5]], [1.0, -1.0])
@@ -46,7 +30,7 @@ def system(positive=POSITIVE, negative=NEGATIVE):
 
 
 def at_rest(theta, positive=POSITIVE, negative=NEGATIVE):
-    """s = (1 - A)^-1 v theta, where the system comes to rest.
+    """The fixed point s = (1 - A)^-1 v theta of the system.
 
     >>> float(at_rest(-1 / 6)[0].round(12))
     1.0
@@ -56,7 +40,7 @@ def at_rest(theta, positive=POSITIVE, negative=NEGATIVE):
 
 
 def connections(theta=0.5, positive=POSITIVE, negative=NEGATIVE):
-    """The weights of `network`, 0 where there is no connection: a row a unit, columns constant, s, theta.
+    """The weights of `network`, one row a unit, with columns constant input, s, theta; 0 where there is no connection.
 
     >>> connections(0.5, 1, 1).tolist()
     [[0.0, 0.5, 0.5, 1.0], [0.0, 0.0, 0.5, -1.0], [0.5, 0.0, 0.0, 0.0]]
@@ -71,11 +55,11 @@ def connections(theta=0.5, positive=POSITIVE, negative=NEGATIVE):
 
 
 def network(theta=0.5, positive=POSITIVE, negative=NEGATIVE, dtype="float64"):
-    """The system as a `rnnsim` network with one trained weight.
+    """The system of `InfluenceBalancing` as a `rnnsim` network with one trained weight.
 
-    Units 0 .. n-1 are s, joined by A. Unit n is theta: its only connection is the trained one from the constant input; v
-    leads from it into the chain, so a change of theta arrives one tick later than in the equations. All connections but
-    the trained one are frozen, or absent where A and v have none.
+    Units 0 .. n-1 are s, joined by A. The activation of unit n is theta: its only connection is the trained one from the
+    constant input; v leads from it into the chain, so a change of theta arrives one time step later than in the equations. All
+    connections but the trained one are frozen, or absent where A and v are zero.
 
     >>> net = network()
     >>> net.theta[net.trainable]
@@ -94,14 +78,37 @@ def network(theta=0.5, positive=POSITIVE, negative=NEGATIVE, dtype="float64"):
 
 
 class InfluenceBalancing(StreamTask):
-    """A constant to be held by a system whose parameter acts first one way, then the other; see the top of the module.
+    """Hold a constant with a system whose parameter acts first one way, then the other (Tallec & Ollivier 2017).
 
-    Inputs and targets (steps, B, 1). `RnnsimError` for options out of range.
+    A linear system with one trained parameter theta is to hold its first number at 1::
+
+        s(t) = A s(t-1) + theta v             A: 1/2 on the diagonal and right above it, 23 numbers
+        v = (+1, ten times; -1, thirteen times)
+
+    theta pushes s_1 up within ten time steps, but the influence of the last thirteen numbers, which arrives later along the
+    chain, outweighs that: at rest s_1 = -6 theta (`at_rest`). The gradient over a short horizon has the wrong sign, and theta,
+    which starts at 1/2, runs away from the solution -1/6; rules that keep the whole influence (RTRL; UORO, without bias) reach
+    it.
+
+    The system is a network, not a part of the task: `network` makes it, a fully recurrent network with identity activation and
+    one more unit whose activation is theta. The difficulty is the system, not the target.
+
+    Inputs (steps, B, 1) float32: the constant 1. Targets (steps, B, 1) float32: the constant 1, plus normal noise of standard
+    deviation `noise`.
+
+    Loss: squared error, averaged over time steps, without the factor 1/2 of the paper: a learning rate here is half of one
+    there (the paper's is 1e-5).
+    Chance-level loss: noise^2, that of the constant output 1.
+    Criterion: none.
+
+    Source: Tallec & Ollivier 2017, arXiv:1702.05043.
 
     Parameters
     ----------
-    noise : deviation of the noise on the target, at least 0
-    steps : ticks of a batch; the streams go on in the next one
+    noise : standard deviation of the noise on the target, at least 0
+    steps : time steps of a batch, at least 1; the next batch continues the streams
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> batch = InfluenceBalancing(steps=3).training_batch(0, 0, 1)
     >>> batch.inputs[:, 0, 0].tolist(), batch.targets[:, 0, 0].tolist()
@@ -120,7 +127,7 @@ class InfluenceBalancing(StreamTask):
         self.noise, self.steps = float(noise), at_least("steps", steps, 1)
         self.trivial_loss = self.noise**2
 
-    def stretch(self, key, tick, size, state):
+    def stretch(self, key, time_step, size, state):
         targets = np.empty((self.steps, size, 1), np.float32)
-        _draw(targets, key, tick, self.noise)
+        _draw(targets, key, time_step, self.noise)
         return Sequences(np.ones((self.steps, size, 1), np.float32), targets)

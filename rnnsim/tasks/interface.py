@@ -23,9 +23,11 @@ TEST_SEQUENCES = 2560  # the size of the test sets of Hochreiter & Schmidhuber 1
 
 @dataclass(frozen=True)
 class Criterion:
-    """Solved: of the last `window` training sequences at most `wrong` were not correct, and their mean error is small.
+    """Success: at most `wrong` of the last `window` training sequences are not correct, and their mean error is small.
 
-    max_error : bound that the mean of `Task.error` over the window must stay below; None for no bound
+    window : number of training sequences that are judged
+    wrong : how many of them may be wrong
+    max_error : bound that the mean of `Task.error` over the window must stay below; None: no bound
 
     >>> rule = Criterion(window=4, wrong=1, max_error=0.1)
     >>> rule.met(np.array([True, True, False, True]), np.full(4, 0.05)), rule.met(np.ones(3, bool), np.zeros(3))
@@ -37,7 +39,7 @@ class Criterion:
     max_error: float | None = None
 
     def met(self, correct: np.ndarray, errors: np.ndarray) -> bool:
-        """Whether the sequences so far (the newest last) meet it; False while there are fewer than `window`."""
+        """Whether the sequences so far (the newest last) meet the criterion; False while there are fewer than `window`."""
         if len(correct) < self.window:
             return False
         if np.count_nonzero(~np.asarray(correct, bool)[-self.window :]) > self.wrong:
@@ -46,7 +48,7 @@ class Criterion:
 
 
 def _remembering(constructor):
-    """The constructor, which keeps its arguments in `options` unless it is called by that of a derived class."""
+    """Wrap a constructor so that it keeps its arguments in `options`, unless the constructor of a derived class calls it."""
     signature = inspect.signature(constructor)
 
     @functools.wraps(constructor)
@@ -61,10 +63,10 @@ def _remembering(constructor):
 
 
 class StreamEnd(NamedTuple):
-    """When a stream of a task ends; the next one then begins, and is another one.
+    """When a stream of a task ends; the next stream, a different one, then begins.
 
-    error       a stream ends after the first time step with an output so far from its target
-    time_steps  and after so many time steps
+    error       a stream ends after the first time step with an output that far from its target
+    time_steps  a stream ends after so many time steps
     """
 
     error: float
@@ -72,34 +74,40 @@ class StreamEnd(NamedTuple):
 
 
 class Task(abc.ABC):
-    """What every task offers. A task
+    """The contract of a task: its data, its loss, its criterion. A task
 
-    - has its options as annotated keyword arguments of its constructor, with defaults, checked there (`RnnsimError`); it
-      keeps them in `options`, so that a run on disk can make the task again;
-    - depends in all its data on (seed, step, size) alone and keeps no state of a training;
-    - does not keep a batch that it has given away, so that the receiver may change it.
+    - has its options as annotated keyword arguments of its constructor, with defaults, and checks them there (`RnnsimError`);
+    it
+      keeps them in `options`, so that a run on disk can build the task again;
+    - makes all its data from (seed, step, size) alone and keeps no state of a training;
+    - keeps no reference to a batch that it returned, so that the receiver may change it.
 
     Attributes
     ----------
-    makes : the class of its batches (`rnnsim.core.batch.Batch`); a network says in `takes` which one it reads
-    n_inputs, n_outputs : numbers in an input and in an output vector
-    tokens : whether inputs are int32 symbols below `n_inputs`, and not float32 vectors
+    makes : the class of its batches (`rnnsim.core.batch.Batch`); a network says in `takes` which class it reads
+    n_inputs, n_outputs : numbers in an input vector and in an output vector
+    tokens : whether inputs are int32 symbols below `n_inputs` instead of float32 vectors
     loss : `rnnsim.core.losses.Loss`
     trivial_loss : the chance-level loss: that of the best predictor that ignores the inputs, under the normalisation of
-        `loss`; None if there is no such figure
-    criterion : `Criterion` of success, from the paper that the task comes from; None: there is none
-    tolerance : an output nearer than this to its target is right
+        `loss`; None if no such figure is known
+    criterion : `Criterion` of success, from the source of the task; None: there is none
+    tolerance : an output is right if it is nearer than this to its target
     streams : whether batch step + 1 continues the sequences of batch step
-    stream_end : `StreamEnd`, if its streams end; None: they have no end, or the task has no streams
+    stream_end : `StreamEnd`, if its streams end; None: they do not end, or the task has no streams
     sequence_stop : a sequence ends after the first time step with such an error; infinity: at its last time step. Rules that
         learn at every time step obey it
     fixed_sets : whether it has a training set and a test set of fixed size, the splits "training" and "test"
-    progress : dict of numbers that a training begins with, for a task whose batches depend on success; else None
-    input_names, target_names : what inputs and outputs are called in pictures, or None
+    progress : dict of numbers with which a training begins, for a task whose batches depend on success; else None
+    input_names, target_names : labels of the input and output channels in pictures, or None
 
-    Arrays of a batch are C-contiguous. `correct` and `error` are defined here by the kind of the loss: for squared errors an
-    example is right if every counted output is nearer than `tolerance` to its target, for Bernoulli outputs likewise with
+    Arrays of a batch are C-contiguous. The kind of the loss decides about `correct` and `error`: for squared errors an example
+    is right if every counted output is nearer than `tolerance` to its target, for Bernoulli outputs likewise with
     probabilities, for softmax if the right class is the most probable one at every counted time step.
+
+    >>> from rnnsim.tasks import Adding
+    >>> task = Adding(length=50)
+    >>> task.options, task.criterion.window
+    ({'length': 50, 'variant': '1997'}, 2000)
     """
 
     makes: type[Batch] = Sequences
@@ -126,38 +134,39 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def training_batch(self, seed: int, step: int, size: int) -> Any:
-        """The batch of `size` examples for training step 0, 1, 2, ... of a seed.
+        """The batch of `size` examples of training step `step`, 0, 1, 2, ..; `seed` chooses the data.
 
-        Example number step * size + b of the seed decides everything about example b; with `streams` batch step + 1 continues
-        the sequences of batch step instead. A task with a `progress` takes it as a fourth argument; None stands for its begin.
+        The seed and the number step * size + b determine example b; with `streams` batch step + 1 continues the sequences of
+        batch step instead. A task with a `progress` takes the present one as a fourth argument; None stands for the first.
+        Raises `RnnsimError` for a step below 0 or a size below 1.
         """
 
     @abc.abstractmethod
     def evaluation_batches(self, seed: int, size: int, count: int | None = None, split: str = "test") -> Iterator[Any]:
-        """Iterator over batches of a fixed set of `count` examples (None: as many as the task gives).
+        """Iterator over the batches of a fixed set of `count` examples (None: the task's own number).
 
-        The same examples at every call with a seed, cut into batches of `size` (the last one may be smaller), none of them a
-        training example. Raises `RnnsimError` for an unknown split.
+        A seed always gives the same examples, none of them a training example, cut into batches of `size` (the last one may be
+        smaller). Raises `RnnsimError` for an unknown split.
         """
 
     def example(self, number: int = 0) -> Any:
-        """Sequence `number` of the evaluation set of seed 0, as a batch of size 1; `RnnsimError` if there are not so many."""
+        """Sequence `number` of the evaluation set of seed 0, as a batch of size 1. Raises `RnnsimError` if the set is smaller."""
         batches = self.evaluation_batches(0, 1, at_least("example", number, 0) + 1)
         found = next(itertools.islice(batches, number, None), None)
         require(found is not None, f"example={number}: the task has fewer sequences to evaluate")
         return found
 
     def wanted(self, batch: Any) -> Any:
-        """What outputs are judged against, of the shape of the targets; by default the targets.
+        """The values, of the shape of the targets, against which `correct` and `error` judge outputs; by default the targets.
 
-        Another one where the paper judges by something else, such as all symbols that a grammar allows.
+        A task overrides it where its source judges by something else, such as all symbols that a grammar allows.
         """
         return batch.targets
 
     def correct(self, outputs: np.ndarray, batch: Any) -> np.ndarray | None:
-        """(B,) bool: the examples that are right in the sense of the task; None if it has no such idea.
+        """(B,) bool: the examples that are right by the standard of the task; None if it has no such standard.
 
-        outputs : as the network gives them, logits for the cross-entropies
+        outputs : the outputs of the network, logits for the cross-entropies
         """
         targets, predictions = self.wanted(batch), self.loss.predictions(outputs)
         if self.loss.kind == "softmax":
@@ -171,9 +180,9 @@ class Task(abc.ABC):
         return (right | (batch.counted() == 0)).all(axis=0)
 
     def error(self, outputs: np.ndarray, batch: Any) -> np.ndarray | None:
-        """(B,) float64: mean absolute error of the counted outputs; for softmax, mean probability of wrong classes.
+        """(B,) float64: mean absolute error of the counted outputs; for softmax, mean probability of the wrong classes.
 
-        None if the task has no such idea.
+        None if the task has no such figure.
         """
         targets, predictions = self.wanted(batch), self.loss.predictions(outputs)
         if self.loss.kind != "softmax":
@@ -189,11 +198,11 @@ class Task(abc.ABC):
 
     @classmethod
     def inherits(cls, *names: str) -> bool:
-        """Whether these methods are those that `Task` defines, so that a kernel may compute the same by itself."""
+        """Whether these methods are those of `Task`, so that a kernel may compute them itself."""
         return all(getattr(cls, name) is getattr(Task, name) for name in names)
 
     def advanced(self, progress: dict[str, float], loss: float) -> dict[str, float]:
-        """The progress after a batch of this training loss; for a task that has a `progress`."""
+        """The progress after a training batch with this loss; only for a task that has a `progress`."""
         raise NotImplementedError
 
     def metrics(self, outputs: np.ndarray, batch: Any) -> dict[str, np.ndarray]:
@@ -204,22 +213,21 @@ class Task(abc.ABC):
 
 
 class GeneratedTask(Task):
-    """A task whose sequences come from a generator, without end.
+    """A task whose sequences come from a generator that never ends.
 
-    A task of this kind has a `name` and `generate(key, first, size)`: the batch of sequences number first .. first+size-1
-    of the random stream `key`, by a kernel that takes all its random numbers from `rnnsim.core.rng`. Training, test and
-    validation are three streams of the seed. An evaluation without `count` takes 2560 sequences. A task with a curriculum has
-    `generate_training` as well.
+    A subclass has a `name`, which its random numbers depend on, and defines `generate(key, first, size)` by a kernel that takes
+    all its random numbers from `rnnsim.core.rng`. Training, test and validation are three streams of random numbers of the
+    seed. An evaluation without `count` takes 2560 sequences. A task with a curriculum also defines `generate_training`.
     """
 
     name: str
 
     @abc.abstractmethod
     def generate(self, key: Any, first: int, size: int) -> Any:
-        """The batch of sequences number first .. first + size - 1 of the stream `key`."""
+        """The batch of sequences number first .. first + size - 1 of the random stream `key`."""
 
     def generate_training(self, key: Any, first: int, size: int) -> Any:
-        """The same for training; differs where early training sequences are easier ones."""
+        """`generate` for training, where a curriculum may make early sequences easier."""
         return self.generate(key, first, size)
 
     def training_batch(self, seed: int, step: int, size: int) -> Any:

@@ -1,23 +1,4 @@
-"""Context-free and context-sensitive languages: Gers & Schmidhuber 2001 (IEEE Transactions on Neural Networks 12(6)).
-
-    language      strings                                        which n, m follow from the past
-    anbn          S a^n b^n T                                    the b's
-    anbmBmAn      S a^n b^m B^m A^n T                            the B's and the A's
-    anbncn        S a^n b^n c^n T                                the b's and the c's
-
-A string comes symbol by symbol, one-hot, behind a start marker S; at every step the target is the set of all symbols that may
-come next, 1 for each of them and 0 for the others; the end marker T, which is not an input, has the line of S. The languages
-have all n and m above 0, whatever numbers are drawn: while free letters come, their own and the next letter may follow, as in
-a -> a, b; of the others exactly one symbol may follow, and a network that knows which has counted. Numbers are drawn
-uniformly from min_n .. max_n, m like n.
-
-A sequence is right (the string accepted) if all outputs are on their target's side of .5 at all steps. Solved (our bound):
-the last 2000 training sequences right. The paper trains on n from 1 to 10 and more, and asks how far networks go beyond: with
-the option n, all numbers are n.
-
-loss="squared_error": outputs between 0 and 1; "bernoulli": logits, in bits. Trivial loss: that of the constants q, the shares
-of steps at which a symbol may come next.
-"""
+"""Context-free and context-sensitive languages: Gers & Schmidhuber 2001 (IEEE Transactions on Neural Networks 12(6))."""
 
 import math
 from typing import Literal
@@ -32,7 +13,7 @@ from rnnsim.core.rng import integer
 from rnnsim.tasks.interface import Criterion, GeneratedTask
 from rnnsim.tasks.streams import entropy_of, sequence_stop
 
-# By language, the blocks of a string: its letter, which number it has (n or m), and whether that is free to be chosen.
+# By language, the blocks of a string: its letter, which number it has (n or m), and whether the past leaves that number free.
 LANGUAGES = {
     "anbn": (("a", 0, True), ("b", 0, False)),
     "anbmBmAn": (("a", 0, True), ("b", 1, True), ("B", 1, False), ("A", 0, False)),
@@ -53,7 +34,7 @@ def _draw_numbers(numbers, lengths, key, first, least, most, blocks):
 
 @jit_exact
 def _write(inputs, targets, numbers, blocks):
-    """inputs, targets (T, B, K) from zeros; blocks (K - 1, 2): which number, and whether it is free. Line 0 is the marker."""
+    """inputs, targets (T, B, K) from zeros; blocks (K - 1, 2): which number, and whether it is free. Channel 0 is the marker."""
     last = blocks.shape[0]
     for b in range(inputs.shape[1]):
         inputs[0, b, 0] = 1
@@ -72,17 +53,40 @@ def _write(inputs, targets, numbers, blocks):
 
 
 class Languages(GeneratedTask):
-    """Say which symbols may come next in strings that have to be counted; table at the top of the module.
+    """Say which symbols may come next in the strings of a context-free or context-sensitive language, which takes counting.
 
-    Inputs and targets (T, B, letters + 1), the marker first. `RnnsimError` for options out of range.
+        language      strings                                        determined by the past
+        anbn          S a^n b^n T                                    the b's
+        anbmBmAn      S a^n b^m B^m A^n T                            the B's and the A's
+        anbncn        S a^n b^n c^n T                                the b's and the c's
+
+    A string comes symbol by symbol behind a start marker S; at every time step the target is the set of all symbols that may
+    come next. The end marker T, which is not an input, has the channel of S. A language has the strings of all n and m above 0,
+    whatever numbers are drawn: while the letters of a free block come, this letter and the next one may follow, as in a -> a,
+    b; everywhere else exactly one symbol may follow, and only a network that has counted knows which. n and m are uniform in
+    min_n .. max_n.
+
+    Inputs (T, B, letters + 1) float32: the symbol, one-hot, S first. Targets (T, B, letters + 1) float32: 1 for each symbol
+    that may come next, 0 for the others, T first. Lengths (B,).
+
+    Loss: "squared_error" for outputs between 0 and 1, or "bernoulli" of logits in bits; averaged over time steps.
+    Chance-level loss: that of the constant outputs q, the shares of time steps at which a symbol may come next: the sum over
+    the symbols of q (1 - q), or of the entropy of (q, 1 - q) in bits.
+    Criterion (ours): the last 2000 training sequences right. A sequence is right (the string accepted) if all outputs are on
+    their target's side of .5 at all time steps. The paper trains on n from 1 to 10 and more, and tests how far beyond networks
+    generalise: the option n sets all numbers to n.
+
+    Source: Gers & Schmidhuber 2001 (IEEE Transactions on Neural Networks 12(6)).
 
     Parameters
     ----------
     language : "anbn", "anbmBmAn" or "anbncn"
-    min_n, max_n : bounds of the numbers, 1 <= min_n <= max_n
-    n : every number exactly, instead of the bounds; None for the bounds
+    min_n, max_n : bounds of the numbers, 1 <= min_n <= max_n <= 1000000
+    n : every number is n, instead of the bounds; None: the bounds hold
     loss : "squared_error" or "bernoulli"
-    stop_error : a rule that learns at every time step ends a sequence after the first one with such an error; None: never
+    stop_error : rules that learn at every time step end a sequence after the first time step with such an error; None: never
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = Languages("anbn", n=2)
     >>> batch = task.training_batch(seed=0, step=0, size=1)
@@ -124,7 +128,7 @@ class Languages(GeneratedTask):
         self.trivial_loss = float((q * (1 - q)).sum()) if squared else math.fsum(entropies) / math.log(2)
 
     def _shares(self):
-        """The share of steps at which each symbol may come next. All counts are linear in n and m, so their mean is enough."""
+        """The share of time steps at which each symbol may come next. Counts are linear in n and m: their mean is enough."""
         mean, last = (self.min_n + self.max_n) / 2, len(self._blocks)
         q = np.zeros(last + 1)
         q[1] = 1  # behind S

@@ -1,20 +1,4 @@
-"""The latch problem (Bengio, Simard & Frasconi 1994), as random weight guessing solves it (Hochreiter & Schmidhuber 1996).
-
-"Latch variant II" of J. Schmidhuber, S. Hochreiter & Y. Bengio, "Evaluating benchmark problems by random guessing" (2001),
-after "LSTM can solve hard long time lag problems" (NIPS 9): one real input; sequences of class 1 begin with 1, those of class
-2 with -1, and all other elements are Gaussian noise of mean 0 and variance .2. The target at the end is 1 or -1, for one tanh
-unit with a weight from itself, one from the input and a bias: three free parameters.
-
-noise="signs" (ours) has 1 and -1 at random in place of the Gaussian noise, so that the first element differs from the others
-by its place alone. The two-sequence problem (`rnnsim.tasks.two_sequence`) is the same with targets 1 and 0 and more
-informative elements. Lengths are uniform in min_length .. max_length, by default the 500 .. 600 of the other tasks of weight
-guessing.
-
-A sequence is right if the error is below .4, a fifth of the range of the targets. loss="bernoulli": targets 1 and 0, logits,
-in bits, right within .2. Solved (our bound): the last 2000 training sequences right.
-
-Trivial loss: the variance of the targets, 1; for "bernoulli" 1 bit.
-"""
+"""The latch problem (Bengio, Simard & Frasconi 1994), as random weight guessing solves it (Hochreiter & Schmidhuber 1996)."""
 
 import math
 from typing import Literal
@@ -52,22 +36,40 @@ def _begin(line, classes, key, first):
 
 
 def length_range(least, most):
-    """(least, most) of min_length and max_length, if they fit; else one clear line."""
+    """(least, most) of min_length and max_length. Raises `RnnsimError` if they do not fit."""
     at_least("min_length", least, 1)
     require(most >= least, f"max_length={most}: expected a value of at least min_length={least}")
     return least, most
 
 
 class Latch(GeneratedTask):
-    """Name the first element of a long noisy sequence; see the top of the module.
+    """The latch problem: name the first element of a long noisy sequence.
 
-    Inputs (T, B, 1), targets (B, 1). `RnnsimError` for options out of range.
+    "Latch variant II" of J. Schmidhuber, S. Hochreiter & Y. Bengio, "Evaluating benchmark problems by random guessing" (2001),
+    after "LSTM can solve hard long time lag problems" (NIPS 9, 1996) and Bengio, Simard & Frasconi 1994. Sequences of class 1
+    begin with 1, those of class 2 with -1; all other elements are Gaussian noise of mean 0 and variance .2. The papers solve it
+    with one tanh unit with a weight from itself, one from the input and a bias: three free parameters.
+
+    noise="signs" (ours) has 1 and -1 at random in place of the Gaussian noise, so that only its place distinguishes the first
+    element from the others. The two-sequence problem (`rnnsim.tasks.TwoSequence`) is the same with targets 1 and 0 and more
+    informative elements. Lengths are uniform in min_length .. max_length, by default the 500 .. 600 of the other tasks of
+    weight guessing.
+
+    Inputs (T, B, 1) float32. Targets (B, 1) float32 at the end: 1 for class 1, -1 for class 2 (0 for "bernoulli"). Lengths
+    (B,).
+
+    Loss: "squared_error", or "bernoulli" of logits in bits; of the last output, averaged over sequences.
+    Chance-level loss: the variance of the targets, 1; for "bernoulli" 1 bit.
+    Criterion (ours): the last 2000 training sequences right, with an error below .4, a fifth of the range of the targets, or
+    for "bernoulli" a probability within .2.
 
     Parameters
     ----------
-    min_length, max_length : bounds of the length, at least 1
+    min_length, max_length : bounds of the length, 1 <= min_length <= max_length
     noise : "gaussian" or "signs"
     loss : "squared_error" or "bernoulli"
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> batch = Latch(min_length=5, max_length=5, noise="signs").training_batch(seed=0, step=0, size=2)
     >>> batch.inputs[..., 0].T.tolist(), batch.targets[:, 0].tolist()

@@ -1,31 +1,4 @@
-"""Long time lags: experiments 2a, 2b and 2c of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)).
-
-experiment="2a", without noise. Symbols a1 .. a(p-1), x, y; two sequences, each with probability 1/2,
-
-    x a1 a2 .. a(p-1) x        y a1 a2 .. a(p-1) y
-
-and at every step the next symbol is to be predicted, in p steps of p + 1 outputs. Only the last one asks for a memory, over p
-steps. A sequence is right if all outputs are within .25 of their targets at all steps.
-
-experiment="2b". As 2a, but the p - 1 symbols in the middle are drawn from a1 .. a(p-1) at random, so they cannot be
-predicted. A sequence is right if all outputs are within .25 at its last step; the error is that of the last step too.
-
-experiment="2c". Symbols a1 .. ap, e, b, x, y:
-
-    b  (x or y)  q of a1 .. ap  again and again with probability .9 one more of them, or with .1 the end:  e  (x or y as before)
-
-There is one target a sequence, the x or y behind the e, so 2 outputs, at the e. The a's are drawn at random. The least lag is
-q + 1; a whole sequence has 4 + q + k symbols, k geometric with mean .9 / .1 = 9: q + 13 on average (`mean_symbols`), of which
-all but the last are inputs. A sequence is right if both outputs are within .2.
-
-Solved: the last 10000 training sequences right (the paper tests 10000 after training). Symbols come one-hot; with tokens=True
-as numbers, which saves much time where p is large.
-
-loss="squared_error" is the paper's, for one-hot targets; "bernoulli": logits, in bits; "softmax": class numbers as targets,
-in bits, and right is what is most probable.
-
-Trivial loss: that of the constants with the shares of the symbols, in 2a and 2b 1/p for every a and 1/(2p) for x and y.
-"""
+"""Long time lags: experiments 2a, 2b and 2c of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8))."""
 
 import math
 from typing import Literal
@@ -94,18 +67,49 @@ def _one_hot(vectors, symbols, lengths):
 
 
 class LongLag(GeneratedTask):
-    """Remember one symbol over a long lag; see the top of the module.
+    """Remember one symbol over a long time lag: experiments 2a, 2b and 2c of Hochreiter & Schmidhuber 1997.
 
-    2a and 2b: inputs and targets (p, B, p + 1); 2c: inputs (T, B, p + 4), targets (B, 2). With tokens inputs are (T, B)
-    int32, with softmax targets are int32 classes. `RnnsimError` for options out of range.
+    experiment="2a", without noise. Symbols a1 .. a(p-1), x, y; two sequences, each with probability 1/2,
+
+        x a1 a2 .. a(p-1) x        y a1 a2 .. a(p-1) y
+
+    and the target of every time step is the next symbol, in p time steps of p + 1 outputs. Only the last one needs a memory,
+    over p time steps. A sequence is right if all outputs are within .25 of their targets at all time steps.
+
+    experiment="2b". As 2a, but the p - 1 symbols in the middle are drawn from a1 .. a(p-1) at random, so they cannot be
+    predicted. A sequence is right if all outputs are within .25 at its last time step; the error is that of the last time step
+    too.
+
+    experiment="2c". Symbols a1 .. ap, e, b, x, y:
+
+        b  (x or y)  q of a1 .. ap,  then repeatedly one more of them with probability .9, or the end:  e  (x or y as before)
+
+    There is one target a sequence, the x or y behind the e, so 2 outputs, at the e. The a's are drawn at random. The least lag
+    is q + 1; a whole sequence has 4 + q + k symbols, k geometric with mean .9 / .1 = 9: q + 13 on average (`mean_symbols`), of
+    which all but the last are inputs. A sequence is right if both outputs are within .2.
+
+    Inputs and targets of 2a and 2b (p, B, p + 1) float32, one-hot. 2c: inputs (T, B, p + 4) float32, targets (B, 2) float32,
+    lengths (B,). With tokens=True inputs are (T, B) int32, which saves much time where p is large; with "softmax" targets are
+    int32 classes.
+
+    Loss: "squared_error" (the paper's); "bernoulli" of logits, in bits; "softmax", in bits, where the most probable output must
+    be the target. Averaged over time steps in 2a and 2b, over sequences in 2c.
+    Chance-level loss: that of the constant outputs with the shares of the symbols: in 2a and 2b q = 1/p for every a and
+    1/(2p) for x and y, in 2c 1/2 for x and y: the sum of q (1 - q) for squared errors, of the entropy of (q, 1 - q) for
+    "bernoulli"; the entropy of all q for "softmax".
+    Criterion: the last 10000 training sequences right (the paper tests 10000 sequences after training).
+
+    Source: Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)), experiment 2.
 
     Parameters
     ----------
     experiment : "2a", "2b" or "2c"
     p : of 2a and 2b, at least 2; of 2c the number of different symbols between, at least 1
-    q : of 2c, the least number of symbols between, at least 0; without meaning for the others
+    q : of 2c, the least number of symbols between, at least 0; 2a and 2b ignore it
     loss : "squared_error", "bernoulli" or "softmax"
-    tokens : symbols as numbers
+    tokens : inputs are int32 tokens, not one-hot vectors
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = LongLag("2a", p=4, tokens=True)
     >>> batch = task.training_batch(seed=0, step=0, size=1)
@@ -178,7 +182,7 @@ class LongLag(GeneratedTask):
         return super().error(*self._judged(outputs, batch))
 
     def _judged(self, outputs, batch):
-        """Outputs and batch cut to the steps that are judged."""
+        """Outputs and batch cut to the time steps that are judged."""
         if self.experiment != "2b":
             return outputs, batch
         return outputs[-1:], Sequences(batch.inputs[-1:], batch.targets[-1:])

@@ -1,16 +1,4 @@
-"""The multiplication problem: experiment 5 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)).
-
-Sequences as in the adding problem of 1997 (`rnnsim.tasks.adding`), but values are uniform in [0, 1] and the target at the
-end is the product X1 X2 of the two marked values. A mark on the first pair is hidden by that pair's marker -1: its factor
-is 1 (the paper's "X1 = 1").
-
-A sequence is right if the error stays below .04. The paper stops when fewer than n_seq of the last 2000 training sequences
-are wrong, for n_seq = 140 and for n_seq = 13.
-
-Trivial loss: with probability q (see `adding.first_pair_marked`) the target is one uniform number, mean 1/2 and mean square
-1/3, else the product of two, mean 1/4 and mean square 1/9. The best constant is the mean m = (1 - q)/4 + q/2, its loss the
-variance (1 - q)/9 + q/3 - m^2: .0592 for T = 100. With both marks visible it is 7/144 = .048611.
-"""
+"""The multiplication problem: experiment 5 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8))."""
 
 import numpy as np
 
@@ -34,14 +22,30 @@ def _products(targets, inputs, marks):
 
 
 class Multiplication(GeneratedTask):
-    """The product of two marked numbers, at the end of the sequence; see the top of the module.
+    """The multiplication problem: the product of two marked numbers, at the end of the sequence.
 
-    Inputs (T, B, 2), targets (B, 1), squared error. `RnnsimError` for options out of range.
+    Sequences as in the adding problem of 1997 (`rnnsim.tasks.Adding`), but values are uniform in [0, 1] and the target at the
+    end is the product X1 X2 of the two marked values. The marker -1 of the first pair hides a mark on it: its factor is 1 (the
+    paper's "X1 = 1").
+
+    Inputs (T, B, 2) float32: value and marker. Targets (B, 1) float32. Lengths (B,).
+
+    Loss: squared error of the last output, averaged over sequences.
+    Chance-level loss: with probability q (`rnnsim.tasks.adding.first_pair_marked`) the target is one uniform number, mean 1/2
+    and mean square 1/3, else the product of two, mean 1/4 and mean square 1/9. The best constant output is the mean
+    m = (1 - q)/4 + q/2, its loss the variance (1 - q)/9 + q/3 - m^2: .0592 for T = 100. With both marks visible it is
+    7/144 = .048611.
+    Criterion (the paper's): fewer than n_seq of the last 2000 training sequences wrong, for n_seq = 140 and for n_seq = 13. A
+    sequence is right if the error is below .04.
+
+    Source: Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)), experiment 5.
 
     Parameters
     ----------
     length : T, the shortest length; at least 4
     n_seq : solved when fewer than n_seq of the last 2000 training sequences are wrong; 1 .. 2000, the paper has 140 and 13
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = Multiplication(n_seq=13)
     >>> task.criterion.wrong, round(task.trivial_loss, 6)

@@ -1,20 +1,4 @@
-"""Oscillators: a network whose input never changes has to produce a pattern (Williams & Zipser 1989, Neural Computation 1(2)).
-
-    pattern="01"      0 1 0 1 ...
-    pattern="0011"    0 0 1 1 0 0 1 1 ...
-    pattern="sine"    (1 + sin(2 pi t / period)) / 2, period 25
-
-between 0 and 1 for logistic units; values="signed" has 2 y - 1 instead, between -1 and 1 for tanh. The input is 1 at every
-step. phase="random" lets every sequence begin somewhere in the pattern, which only a network that sees its targets can know.
-
-Made for teacher forcing (rule rtrl with force=true, network with readout=units): from rest, training without it tends to settle
-at the mean of the pattern. Evaluation runs free, from rest, so the phase of an evaluation is that of the begin.
-
-Squared error at every step. A sequence is right if every output is within a quarter of the range from its target for the bits,
-a tenth for the sine. There is no criterion of the paper; solved (our bound): the last 2000 training sequences right.
-
-Trivial loss: the variance of the pattern over the steps, and over whole periods for a random phase.
-"""
+"""Oscillators: a network whose input never changes has to produce a pattern (Williams & Zipser 1989)."""
 
 from typing import Literal
 
@@ -32,7 +16,7 @@ _PATTERNS = {"01": (0, 1), "0011": (0, 0, 1, 1)}
 
 @jit_exact
 def _draw(targets, key, first, wave, anywhere):
-    """targets (T, B, 1) <- the wave, again and again; draw 0 is the place that a sequence begins at."""
+    """targets (T, B, 1) <- the wave, repeated; draw 0 is the place at which a sequence begins."""
     for b in range(targets.shape[1]):
         place = integer(key, first + b, 0, wave.size) if anywhere else 0
         for t in range(targets.shape[0]):
@@ -40,17 +24,35 @@ def _draw(targets, key, first, wave, anywhere):
 
 
 class Oscillator(GeneratedTask):
-    """Produce a pattern without a changing input; see the top of the module.
+    """An oscillator: produce a pattern from an input that never changes (Williams & Zipser 1989, Neural Computation 1(2)).
 
-    Inputs and targets (length, B, 1). `RnnsimError` for options out of range.
+        pattern="01"      0 1 0 1 ...
+        pattern="0011"    0 0 1 1 0 0 1 1 ...
+        pattern="sine"    (1 + sin(2 pi t / period)) / 2, period 25
+
+    between 0 and 1 for logistic units; values="signed" has 2 y - 1 instead, between -1 and 1 for tanh. With phase="random"
+    every sequence begins at a random place of the pattern, which only a network that sees its targets can know.
+
+    The task is made for teacher forcing (rule rtrl with force=true, network with readout=units): trained from rest without it,
+    a network tends to settle at the mean of the pattern. Evaluation runs free, from rest, so an evaluation needs the phase
+    "fixed".
+
+    Inputs (length, B, 1) float32: the constant 1. Targets (length, B, 1) float32: the pattern.
+
+    Loss: squared error, averaged over time steps.
+    Chance-level loss: the variance of the pattern over the time steps, or over whole periods for a random phase.
+    Criterion (ours): the last 2000 training sequences right. A sequence is right if every output is within a quarter of the
+    range from its target for the bits, a tenth for the sine.
 
     Parameters
     ----------
     pattern : "01", "0011" or "sine"
-    period : steps of the sine, at least 2; without meaning for the others
+    period : time steps of one period of the sine, at least 2; the other patterns ignore it
     values : "unit" or "signed"
     phase : "fixed" or "random"
-    length : steps of a sequence, at least 1
+    length : time steps of a sequence, at least 1
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> Oscillator("0011", length=6).training_batch(seed=0, step=0, size=1).targets[:, 0, 0].astype(int).tolist()
     [0, 0, 1, 1, 0, 0]

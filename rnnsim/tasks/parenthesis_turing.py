@@ -1,30 +1,4 @@
-"""The finite control of a Turing machine that checks parentheses (Williams & Zipser 1989, Neural Computation 1(2)).
-
-The tape holds a string of ( and ) between two end marks #. It is outside of the network: at every step the network sees the
-symbol under the head, one-hot, and says what the machine does: the symbol it writes, its move, in the last step its verdict.
-The teacher writes and moves as the machine does, whatever the network says. The machine's three states stay hidden:
-
-    state       (                     )                   *         #
-    search )    right                 *, left, to find    right     left, to check
-    find (      *, right, to search   cannot be           left      reject
-    check       reject                cannot be           left      accept
-
-It searches the first ) from the left, crosses it out (*), finds the nearest ( on its left, crosses that out too, and so on.
-When no ) is left it goes back over the tape and accepts if no ( is left either. The head begins behind the left #.
-
-Inputs: the lines ( ) * #. Targets: the symbol written (4 lines; the one that was there if nothing changes, so never a closing
-one), move (left, right; none in the last step), verdict (accept, reject; none before). The answer to a step comes `delay` steps
-later; behind the last symbol the inputs are 0. The layout of inputs and targets and the lengths of strings are ours.
-
-Half of the strings are balanced, of 2, 4, .. max_length symbols, each length equally likely and every string of a length
-equally likely (Arnold & Sleep 1980: with height h and r symbols to come, the next one is an opening one with probability
-(r - h)(h + 2) / (2 r (h + 1))). The others have 1 .. max_length fair symbols; some of them are balanced by chance.
-
-loss="bernoulli": logits, in bits a counted step; loss="squared_error": plain outputs and targets 0 and 1. A sequence is right if
-every counted output is on its target's side of .5. Solved (our bound): the last 2000 training sequences right.
-
-Trivial loss: that of the best constant outputs, over all strings with their probabilities; None for max_length above 14.
-"""
+"""The finite control of a Turing machine that checks parentheses (Williams & Zipser 1989, Neural Computation 1(2))."""
 
 import functools
 import itertools
@@ -50,12 +24,12 @@ _KIND, _LENGTH, _SYMBOLS = 0, 1, 2  # draws
 
 @jit_exact
 def run_machine(tape, seen, written, action):
-    """Run the machine on a tape (with its end marks), which it changes; gives the number of steps.
+    """Run the machine on a tape (with its end marks), which it changes. Returns the number of machine steps.
 
-    seen, written, action (at least steps) <- symbol under the head, symbol written, number of the output of the move or, in the
-    last step, of the verdict. Arrays of size 0 take nothing.
+    seen, written, action (at least that number) <- symbol under the head, symbol written, number of the output of the move or,
+    in the last machine step, of the verdict. Arrays of size 0 stay empty.
     """
-    head, state, steps = 1, _SEARCH, 0
+    head, state, count = 1, _SEARCH, 0
     while True:
         symbol = tape[head]
         new, act, after = symbol, _LEFT, state
@@ -76,20 +50,20 @@ def run_machine(tape, seen, written, action):
         elif symbol == END:
             act = _ACCEPT
         if seen.size:
-            seen[steps] = symbol
-            written[steps] = new
-            action[steps] = act
-        steps += 1
+            seen[count] = symbol
+            written[count] = new
+            action[count] = act
+        count += 1
         tape[head] = new
         if act >= _ACCEPT:
-            return steps
+            return count
         head += 1 if act == _RIGHT else -1
         state = after
 
 
 @jit_exact
 def _draw_string(tape, key, s, most):
-    """tape (most + 2) <- a string between end marks; gives its length."""
+    """tape (most + 2) <- a string between end marks. Returns its length."""
     tape[0] = END
     if integer(key, s, _KIND, 2):
         length = 2 + 2 * integer(key, s, _LENGTH, most // 2)
@@ -109,7 +83,7 @@ def _draw_string(tape, key, s, most):
 
 @jit_exact
 def _count_steps(counts, key, first, most):
-    """counts (B,) <- steps of the machine."""
+    """counts (B,) <- machine steps."""
     tape, nothing = np.empty(most + 2, np.int64), np.empty(0, np.int64)
     for b in range(counts.size):
         _draw_string(tape, key, first + b, most)
@@ -135,12 +109,12 @@ def _draw(inputs, targets, weights, key, first, most, delay):
 
 
 def trace(string):
-    """What the machine does with a string: a list of (symbol seen, symbol written, action).
+    """The machine steps for a string: a list of (symbol seen, symbol written, action).
 
     Raises `RnnsimError` for other symbols than parentheses.
 
-    >>> for step in trace("()"):
-    ...     print(*step)
+    >>> for seen_written_action in trace("()"):
+    ...     print(*seen_written_action)
     ( ( right
     ) * left
     ( * right
@@ -180,15 +154,44 @@ def strings(max_length):
 
 
 class ParenthesisTuring(GeneratedTask):
-    """Be the finite control of a Turing machine that checks parentheses; see the top of the module.
+    """Be the finite control of a Turing machine that checks parentheses (Williams & Zipser 1989, Neural Computation 1(2)).
 
-    Inputs (T, B, 4), targets (T, B, 8), weights (T, B). `RnnsimError` for options out of range.
+    The tape holds a string of ( and ) between two end marks #. It is outside of the network: at every time step the network
+    sees the symbol under the head and says what the machine does: the symbol it writes, its move, in the last time step its
+    verdict. The teacher writes and moves as the machine does, whatever the network says. The machine's three states stay
+    hidden:
+
+        state       (                     )                   *         #
+        search )    right                 *, left, to find    right     left, to check
+        find (      *, right, to search   impossible          left      reject
+        check       reject                impossible          left      accept
+
+    It searches the first ) from the left, crosses it out (*), finds the nearest ( on its left, crosses that out too, and
+    repeats. When no ) is left it goes back over the tape and accepts if no ( is left either. The head begins behind the left #.
+
+    Half of the strings are balanced, of 2, 4, .. max_length symbols, each length equally likely and every string of a length
+    equally likely (Arnold & Sleep 1980: with height h and r symbols to come, the next one is an opening one with probability
+    (r - h)(h + 2) / (2 r (h + 1))). The others have 1 .. max_length fair symbols; some of them are balanced by chance.
+
+    Inputs (T, B, 4) float32: the symbol under the head, one-hot in the order ( ) * #; zeros behind the last symbol. Targets (T,
+    B, 8) float32: the symbol written (4 channels; the old symbol if nothing changes, so never a closing one), the move (left,
+    right; none in the last time step), the verdict (accept, reject; none before). The answer to a symbol comes `delay` time
+    steps later; weights (T, B) are 0 before the first answer. Lengths (B,).
+
+    Loss: "bernoulli" of logits in bits, or "squared_error"; averaged over the counted time steps.
+    Chance-level loss: that of the best constant outputs, over all strings with their probabilities; None for max_length above
+    14.
+    Criterion (ours): the last 2000 training sequences right, with every counted output on its target's side of .5.
+
+    The layout of inputs and targets and the lengths of strings are ours.
 
     Parameters
     ----------
-    max_length : symbols of a string at most, at least 2
-    delay : steps between a symbol and the answer, at least 0
+    max_length : largest number of symbols of a string, at least 2
+    delay : time steps between a symbol and its answer, at least 0
     loss : "bernoulli" or "squared_error"
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = ParenthesisTuring(max_length=4)
     >>> batch = task.training_batch(seed=0, step=0, size=3)

@@ -1,10 +1,4 @@
-"""Parity of long sequences: a task that weight guessing solves and gradients do not (Hochreiter & Schmidhuber 1996, NIPS 9).
-
-One input, 1 or -1 with probability 1/2 at every step; lengths uniform in min_length .. max_length, 500 .. 600. The target at
-the end is 1 if the number of 1s is odd, else 0.
-
-loss="squared_error": a sequence is right if the error is below .2 (squared error .04); "bernoulli": logits, in bits, likewise
-with probabilities. Solved (our bound): the last 2000 training sequences right. Trivial loss: 1/4, or 1 bit."""
+"""Parity of long sequences: a task that weight guessing solves and gradients do not."""
 
 from typing import Literal
 
@@ -21,14 +15,25 @@ _BITS = 1  # draws behind that of the length
 
 
 class Parity(GeneratedTask):
-    """Say whether the number of 1s is odd; see the top of the module.
+    """Parity of long sequences: say at the end whether the number of 1s is odd.
 
-    Inputs (T, B, 1), targets (B, 1). `RnnsimError` for options out of range.
+    One input, 1 or -1 with probability 1/2 at every time step; lengths uniform in min_length .. max_length, 500 .. 600.
+
+    Inputs (T, B, 1) float32. Targets (B, 1) float32 at the end: 1 if the number of 1s is odd, else 0. Lengths (B,).
+
+    Loss: "squared_error", or "bernoulli" of logits in bits; of the last output, averaged over sequences.
+    Chance-level loss: the target is a fair coin: 1/4 for the constant output .5, or 1 bit.
+    Criterion (ours): the last 2000 training sequences right, with an error below .2 (squared error .04; of the probability for
+    "bernoulli").
+
+    Source: Hochreiter & Schmidhuber 1996 (NIPS 9): weight guessing solves it, gradients do not.
 
     Parameters
     ----------
-    min_length, max_length : bounds of the length, at least 1
+    min_length, max_length : bounds of the length, 1 <= min_length <= max_length
     loss : "squared_error" or "bernoulli"
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> batch = Parity(min_length=5, max_length=5).training_batch(seed=0, step=0, size=2)
     >>> batch.inputs[..., 0].T.tolist(), batch.targets[:, 0].tolist()

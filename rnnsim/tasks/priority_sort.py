@@ -1,21 +1,4 @@
-"""Priority sort of Graves, Wayne & Danihelka 2014 (Neural Turing Machines, arXiv:1410.5401, section 4.5).
-
-`items` random vectors of `width` bits (the paper: 20), each with a priority drawn uniformly from [-1, 1) on a channel of its
-own; then a delimiter; then the network says the `outputs` vectors (16) of highest priority, the highest first:
-
-    step            0 .. n-1                       n      n+1 .. n+m
-    bits            x_0 .. x_n-1                   0      0
-    priority        p_0 .. p_n-1                   0      0
-    delimiter       0                              1      0
-    target          -                              -      x_i in falling order of p_i     only these steps are counted
-
-The paper does not say how the end of the items is marked (its LSTM baseline has a number of weights that no such layout
-gives); one delimiter, as in the copy task, is our choice, as are the 8 bits. Sorted is by what the network sees, the
-priorities in float32; of two equal ones the earlier comes first.
-
-Loss and criterion: `rnnsim.tasks.bit_vectors`. A curriculum makes the number n of items grow from 1 to `items`, with
-m = ceil(n outputs / items); without one, and in evaluations, n = items. Trivial loss: outputs * width fair bits, 128.
-"""
+"""Priority sort of Graves, Wayne & Danihelka 2014 (Neural Turing Machines, arXiv:1410.5401, section 4.5)."""
 
 from typing import Literal
 
@@ -60,16 +43,39 @@ def _draw(inputs, targets, weights, key, first, counts, wanted, most):
 
 
 class PrioritySort(BitVectorTask):
-    """Say the vectors of highest priority in order; layout and trivial loss at the top of the module.
+    """Priority sort: output the bit vectors of highest priority, the highest first.
 
-    Inputs (T, B, width + 2), targets (T, B, width), weights (T, B). `RnnsimError` for options out of range.
+    `items` random vectors of `width` bits (the paper: 20), each with a priority drawn uniformly from [-1, 1) on a channel of
+    its own; then a delimiter; then the network outputs the `outputs` vectors (16) of highest priority, the highest first:
+
+        time step       0 .. n-1                       n      n+1 .. n+m
+        bits            x_0 .. x_n-1                   0      0
+        priority        p_0 .. p_n-1                   0      0
+        delimiter       0                              1      0
+        target          -                              -      x_i in falling order of p_i     only these are counted
+
+    The paper does not say how the end of the items is marked (no such layout has the number of weights of its LSTM baseline);
+    one delimiter, as in the copy task, is our choice, as are the 8 bits. The order is that of what the network sees, the
+    priorities in float32; of two equal ones the earlier comes first.
+
+    Inputs (T, B, width + 2) float32, targets (T, B, width) float32 of 0 and 1, weights (T, B), lengths (B,).
+
+    Loss: Bernoulli cross-entropy of logits, in bits a sequence.
+    Chance-level loss: outputs * width fair bits, 128.
+    Criterion: that of `rnnsim.tasks.bit_vectors.BitVectorTask` (ours): the last 2000 training sequences right, mean absolute
+    error below .01. With a curriculum the number n of items grows from 1 to `items`, with m = ceil(n outputs / items); without
+    one, and in evaluations, n = items.
+    Source: Graves, Wayne & Danihelka 2014 (Neural Turing Machines, arXiv:1410.5401, section 4.5).
 
     Parameters
     ----------
     items : vectors of a sequence, at least 1
-    outputs : how many of them to say, 1 .. items
+    outputs : number of vectors to output, 1 .. items
     width : bits of a vector, at least 1
-    curriculum, curriculum_sequences : "none", "linear" or "mixed", and how long it lasts; the number of items grows
+    curriculum : "none", "linear" or "mixed"; the number of items grows
+    curriculum_sequences : the number of training sequences that the curriculum lasts, at least 1
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = PrioritySort()
     >>> task.n_inputs, task.n_outputs, task.trivial_loss
@@ -104,9 +110,9 @@ class PrioritySort(BitVectorTask):
         _draw_counts(counts, key, first, self.items, over, share)
         wanted = -(-counts * self.outputs // self.items)
         lengths = counts + 1 + wanted
-        steps = lengths.max()
-        inputs = np.zeros((steps, size, self.n_inputs), np.float32)
-        targets = np.zeros((steps, size, self.n_outputs), np.float32)
-        weights = np.zeros((steps, size), np.float32)
+        time_steps = lengths.max()
+        inputs = np.zeros((time_steps, size, self.n_inputs), np.float32)
+        targets = np.zeros((time_steps, size, self.n_outputs), np.float32)
+        weights = np.zeros((time_steps, size), np.float32)
         _draw(inputs, targets, weights, key, first, counts, wanted, self.items)
         return Sequences(inputs, targets, weights, lengths)

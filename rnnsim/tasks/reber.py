@@ -1,27 +1,4 @@
-"""The embedded Reber grammar: experiment 1 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)).
-
-Reber grammar, by states; where there are two ways each has probability 1/2:
-
-    0  B to 1               3  T to 3, V to 5       6  E, end
-    1  T to 2, P to 3       4  X to 3, S to 6
-    2  S to 2, X to 4       5  P to 4, V to 6
-
-An embedded string is B, then T or P, a Reber string, the same T or P again, E: at least 9 symbols, 12 on average (`lengths`;
-a Reber string has 8). Symbols come one-hot, and at every step the next one is to be predicted: a string of L symbols is a
-sequence of L - 1 steps. Only the last but one symbol asks for a memory, of the second one.
-
-A seed has a training set of 256 strings drawn from the grammar and a test set of 256 strings that are not in the training
-set; in either of them a string may come more than once. Training takes strings of the training set at random. A prediction is
-right if all symbols that may follow (`wanted`: one or two) are more active than all others, a sequence if all its predictions
-are; the error is the share of predictions that are not. Solved in the paper: all strings of both sets right, which
-``split="training"`` and ``split="test"`` of an evaluation with the seed of the training measure. The criterion here looks at
-training sequences alone: the last 2000 right.
-
-Targets are the symbols that did follow, one-hot. loss="squared_error" is the paper's, for outputs between 0 and 1;
-"bernoulli" and "softmax" take logits, in bits.
-
-Trivial loss: that of the constant outputs q, the shares of the symbols among those to be predicted.
-"""
+"""The embedded Reber grammar: experiment 1 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8))."""
 
 import math
 from typing import Literal
@@ -40,12 +17,15 @@ from rnnsim.tasks.streams import entropy_of
 SYMBOLS = "BTPSXVE"
 _REBER = ("B1", "T2P3", "S2X4", "T3V5", "X3S6", "P4V6", "E7")  # by states; 7 is behind the string
 _LONGEST = 1000  # longer ones have a probability below 1e-100
-_ROUND = 64  # test strings are looked for among so many at a time
+_ROUND = 64  # test strings are drawn and compared so many at a time
 _KEPT = 64  # seeds whose sets are kept
 
 
 def _automaton():
-    """choices (20, 2, 2): both ways on from every state of the embedded grammar, (symbol, next state); the end is the start."""
+    """choices (20, 2, 2): both transitions of every state of the embedded grammar, (symbol, next state).
+
+    The end of a string is state 0, the start.
+    """
     ways = {0: "B", 1: "TP"}
     following = {(0, "B"): 1, (1, "T"): 2, (1, "P"): 11}
     for first, name in ((2, "T"), (11, "P")):  # two copies of the grammar, which remember how it was entered
@@ -62,16 +42,16 @@ def _automaton():
 
 
 CHOICES = _automaton()
-LEGAL = np.zeros((len(CHOICES), len(SYMBOLS)), np.float32)  # the symbols that may come, by states
-STEP = np.full(LEGAL.shape, -1)  # the state that a symbol leads to, or -1
+LEGAL = np.zeros((len(CHOICES), len(SYMBOLS)), np.float32)  # the symbols that may come next, by states
+NEXT_STATE = np.full(LEGAL.shape, -1)  # the state that a symbol leads to, or -1
 for _state, _ways in enumerate(CHOICES):
     for _symbol, _target in _ways:
-        LEGAL[_state, _symbol], STEP[_state, _symbol] = 1, _target
+        LEGAL[_state, _symbol], NEXT_STATE[_state, _symbol] = 1, _target
 
 
 @jit_exact
-def go_on(state, key, sequence, draw):
-    """The number of the way that a string takes from a state: a fair coin where there are two."""
+def transition(state, key, sequence, draw):
+    """The number of the transition that a string takes from a state: a fair coin where there are two."""
     return integer(key, sequence, draw, 2) if CHOICES[state, 0, 0] != CHOICES[state, 1, 0] else 0
 
 
@@ -81,9 +61,9 @@ def _draw_strings(symbols, sizes, key, first):
     for n in range(sizes.size):
         state, size = 0, 0
         while size < symbols.shape[1]:
-            way = go_on(state, key, first + n, size)
-            symbols[n, size] = CHOICES[state, way, 0]
-            state = CHOICES[state, way, 1]
+            choice = transition(state, key, first + n, size)
+            symbols[n, size] = CHOICES[state, choice, 0]
+            state = CHOICES[state, choice, 1]
             size += 1
             if state == 0:
                 break
@@ -108,14 +88,14 @@ def _write(inputs, targets, symbols, sizes):
 
 @jit_exact
 def _allow(wanted, inputs, ends):
-    """wanted (T, B, 7) from zeros <- what may follow after every symbol of strings; nothing behind one that cannot be."""
+    """wanted (T, B, 7) from zeros <- the symbols that may follow every symbol; none after one that the grammar forbids."""
     for b in range(ends.size):
         state = 0
         for t in range(ends[b]):
             symbol = 0
             while symbol < 6 and inputs[t, b, symbol] == 0:
                 symbol += 1
-            state = STEP[state, symbol]
+            state = NEXT_STATE[state, symbol]
             if state < 0:
                 break
             for k in range(7):
@@ -123,21 +103,21 @@ def _allow(wanted, inputs, ends):
 
 
 def legal(start):
-    """The symbols that may follow the beginning of a string; `RnnsimError` if no string begins so.
+    """The symbols that may follow the beginning of a string. Raises `RnnsimError` if no string begins so.
 
     >>> legal("B"), legal("BPBT"), legal("BPBTXSE"), legal("BPBTXSEP"), legal("")
     ('TP', 'SX', 'P', 'E', 'B')
     """
     state = 0
     for place, symbol in enumerate(start):
-        state = STEP[state, SYMBOLS.index(symbol)] if symbol in SYMBOLS and (state or not place) else -1
+        state = NEXT_STATE[state, SYMBOLS.index(symbol)] if symbol in SYMBOLS and (state or not place) else -1
         require(state >= 0, f"start={start}: no string of the grammar has '{symbol}' at place {place}")
     require(state or not start, f"start={start}: a whole string of the grammar")
     return "".join(symbol for symbol, there in zip(SYMBOLS, LEGAL[state]) if there)
 
 
 def _moves():
-    """(20, 20): probabilities from state to state within a string; what returns to the start is left out."""
+    """(20, 20): transition probabilities within a string, without the return to the start."""
     moves = np.zeros((len(CHOICES), len(CHOICES)))
     for state, ways in enumerate(CHOICES):
         for _, target in ways:
@@ -159,7 +139,7 @@ def lengths(most):
 
 
 def visits():
-    """How often, on average, a string comes through every state; the sum is the mean length, 12.
+    """The mean number of visits of a string to every state; the sum is the mean length, 12.
 
     >>> round(float(visits().sum()), 9)
     12.0
@@ -168,14 +148,41 @@ def visits():
 
 
 class EmbeddedReber(Task):
-    """Predict the next symbol of strings of the embedded Reber grammar; see the top of the module.
+    """Predict the next symbol of strings of the embedded Reber grammar: experiment 1 of Hochreiter & Schmidhuber 1997.
 
-    Inputs and targets (T, B, 7), in the order B T P S X V E. `RnnsimError` for options out of range.
+    Reber grammar, by states; where there are two transitions each has probability 1/2:
+
+        0  B to 1               3  T to 3, V to 5       6  E, end
+        1  T to 2, P to 3       4  X to 3, S to 6
+        2  S to 2, X to 4       5  P to 4, V to 6
+
+    An embedded string is B, then T or P, a Reber string, the same T or P again, E: at least 9 symbols, 12 on average
+    (`lengths`; a Reber string has 8). A string of L symbols is a sequence of L - 1 time steps. Only the last but one symbol
+    needs a memory, of the second one.
+
+    Inputs (T, B, 7) float32: the symbol, one-hot in the order B T P S X V E. Targets (T, B, 7) float32: the symbol that did
+    follow, one-hot. Lengths (B,).
+
+    A seed has a training set of 256 strings drawn from the grammar and a test set of 256 strings that are not in the training
+    set; a string may come more than once in either of them. Training draws strings from the training set at random. Evaluate
+    the sets by ``split="training"`` and ``split="test"`` with the seed of the training.
+
+    Loss: "squared_error" (the paper's) for outputs between 0 and 1; "bernoulli" and "softmax" of logits, in bits; averaged over
+    time steps.
+    Chance-level loss: that of the constant outputs q, the shares of the symbols among those to be predicted: the sum over the
+    symbols of q (1 - q) for squared errors, of the entropy of (q, 1 - q) for "bernoulli"; the entropy of q for "softmax".
+    Criterion (ours): the last 2000 training sequences right. A prediction is right if all symbols that may follow (`wanted`:
+    one or two) are more active than all others, a sequence if all its predictions are; the error is the share of predictions
+    that are not. The paper's criterion is that all strings of both sets are right.
+
+    Source: Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)).
 
     Parameters
     ----------
     loss : "squared_error", "bernoulli" or "softmax"
-    strings : of the training set, and of the test set
+    strings : number of strings of the training set, and of the test set, 1 .. 100000
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = EmbeddedReber()
     >>> batch = task.training_batch(seed=0, step=0, size=1)
@@ -206,10 +213,10 @@ class EmbeddedReber(Task):
         else:
             parts = [q] if loss == "softmax" else [(part, 1 - part) for part in q]
             self.trivial_loss = math.fsum(map(entropy_of, parts)) / math.log(2)
-        self._sets = {}  # of the last seeds; made anew when they are asked for again
+        self._sets = {}  # of the last seeds; others are drawn again when they are needed
 
     def _both(self, seed):
-        """(symbols (2 N, longest), sizes (2 N,)) of a seed: the training set and behind it the test set."""
+        """(symbols (2 N, longest), sizes (2 N,)) of a seed: the training set, then the test set."""
         found = self._sets.get(seed)
         if found is None:
             key, n = stream_key(seed, f"{self.name} strings"), self.strings
@@ -231,7 +238,7 @@ class EmbeddedReber(Task):
         return found
 
     def string_set(self, seed, split="test"):
-        """The strings of a set, "training" or "test", as texts.
+        """The strings of a set, "training" or "test", as texts. Raises `RnnsimError` for another one.
 
         >>> EmbeddedReber(strings=2).string_set(seed=0, split="training")
         ['BTBPVVETE', 'BPBTXSEPE']
@@ -258,14 +265,14 @@ class EmbeddedReber(Task):
         return self._batch(seed, rows)
 
     def evaluation_batches(self, seed, size, count=None, split="test"):
-        """The strings of a set in their order, the first `count` of them; the sets are those of the seed."""
+        """The first `count` strings of a set of the seed, in their order. Raises `RnnsimError` for an unknown set."""
         rows = self._rows(split)
         rows = rows if count is None else rows[: at_least("count", count, 1)]
         for start in range(0, len(rows), at_least("batch", size, 1)):
             yield self._batch(seed, rows[start : start + size])
 
     def wanted(self, batch):
-        """(T, B, 7) float32: 1 for the symbols that may come next, one or two a step."""
+        """(T, B, 7) float32: 1 for the symbols that may come next, one or two a time step."""
         inputs = np.ascontiguousarray(batch.inputs)
         found = np.zeros(inputs.shape, np.float32)
         ends = np.full(batch.size, len(inputs)) if batch.lengths is None else np.asarray(batch.lengths)
@@ -273,7 +280,7 @@ class EmbeddedReber(Task):
         return found
 
     def right(self, outputs, batch):
-        """(T, B) bool: predictions in which every symbol that may come is more active than every other one."""
+        """(T, B) bool: whether every symbol that may come next is more active than every other one."""
         there = self.wanted(batch) > 0
         weakest = np.where(there, outputs, np.inf).min(axis=-1)
         return weakest > np.where(there, -np.inf, outputs).max(axis=-1)

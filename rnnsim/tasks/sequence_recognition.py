@@ -1,16 +1,4 @@
-"""Sequence recognition: say when a was followed by b, at any distance (Williams & Zipser 1989, Neural Computation 1(2)).
-
-At every step one of the lines a, b, and `distractors` others is on, each equally likely. `delay` steps after the first b
-that follows an a, the output is 1; at all other steps it is 0. A further b counts after a further a only. Any number of
-distractors may stand between the two, so a network has to remember an a for ever, until its b is there.
-
-loss="bernoulli": logits, in bits a step; loss="squared_error": plain outputs and targets 0 and 1. A sequence is right if every
-output is on its target's side of .5. The number of lines is not known to us from the paper, nor a criterion; solved (our bound):
-the last 2000 training sequences right.
-
-Trivial loss: that of the constant q, the mean over the steps of the probability that a target is 1. An a waits for its b at step
-t with p(0) = 0, p(t+1) = p(t) (1 - 2/m) + 1/m for m lines, and the target is 1 with p(t) / m.
-"""
+"""Sequence recognition: say when a was followed by b, at any distance (Williams & Zipser 1989)."""
 
 import math
 from typing import Literal
@@ -28,29 +16,42 @@ from rnnsim.tasks.streams import entropy_of
 
 @jit_exact
 def _draw(inputs, targets, key, first, delay):
-    """inputs (T, B, m), targets (T, B, 1), both from zeros; draw t is the line of step t."""
+    """inputs (T, B, m), targets (T, B, 1), both from zeros; draw t is the channel of time step t."""
     for b in range(inputs.shape[1]):
         waiting = False
         for t in range(inputs.shape[0]):
-            line = integer(key, first + b, t, inputs.shape[2])
-            inputs[t, b, line] = 1
-            if line == 1 and waiting and t + delay < inputs.shape[0]:
+            channel = integer(key, first + b, t, inputs.shape[2])
+            inputs[t, b, channel] = 1
+            if channel == 1 and waiting and t + delay < inputs.shape[0]:
                 targets[t + delay, b, 0] = 1
-            if line < 2:
-                waiting = line == 0
+            if channel < 2:
+                waiting = channel == 0
 
 
 class SequenceRecognition(GeneratedTask):
-    """Say when a was followed by b; see the top of the module.
+    """Sequence recognition: say when a was followed by b, at any distance (Williams & Zipser 1989, Neural Computation 1(2)).
 
-    Inputs (length, B, 2 + distractors), targets (length, B, 1). `RnnsimError` for options out of range.
+    At every time step one of the channels a, b, and `distractors` others is on, each equally likely. `delay` time steps after
+    the first b that follows an a, the target is 1; at all other time steps it is 0. A further b counts after a further a only.
+    Any number of distractors may stand between the two, so a network has to remember an a until its b comes.
+
+    Inputs (length, B, 2 + distractors) float32, one-hot. Targets (length, B, 1) float32.
+
+    Loss: "bernoulli" of logits in bits, or "squared_error"; averaged over time steps.
+    Chance-level loss: that of the constant output q, the mean over the time steps of the probability that a target is 1. For m
+    channels an a waits for its b at time step t with p(0) = 0, p(t+1) = p(t) (1 - 2/m) + 1/m, and the target is 1 with p(t) /
+    m.
+    Criterion (ours): the last 2000 training sequences right, with every output on its target's side of .5. We do not know the
+    paper's number of channels, nor a criterion of the paper.
 
     Parameters
     ----------
-    distractors : lines besides a and b, at least 0
-    delay : steps between the b and the answer, at least 0
-    length : steps of a sequence, more than `delay`
+    distractors : channels besides a and b, at least 0
+    delay : time steps between the b and the answer, at least 0
+    length : time steps of a sequence, more than `delay`
     loss : "bernoulli" or "squared_error"
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = SequenceRecognition(length=9)
     >>> batch = task.training_batch(seed=7, step=0, size=1)

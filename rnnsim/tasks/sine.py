@@ -1,18 +1,4 @@
-"""Sine generation: a network without rhythm in its input has to oscillate (after Williams & Zipser 1989).
-
-    y(t) = sin(2 pi f t)      t = 0 .. length - 1,   f = (1 + spread u) / period,   u uniform in [-1, 1)
-
-u is drawn once a sequence; the default spread = 0 gives the plain sine of one period. The only input is 1 + spread u, the
-frequency in units of 1 / period: shown in the first step and then 0 (input="pulse"), or at every step (input="constant").
-
-Squared error at every step, averaged over steps. A sequence is right if every output is within .1 of the wave. Solved
-(our bounds): the last 2000 training sequences right and their mean absolute error below .05. Williams & Zipser train
-oscillators by teacher forcing, "otherwise the net settles": free-running training from rest can stay at the trivial loss.
-
-Trivial loss: the best constant output is the mean m of the wave over steps and sequences, its loss E[y^2] - m^2 with
-E[y(t)] = sin(a) sinc(spread a), E[y(t)^2] = (1 - cos(2a) sinc(2 spread a)) / 2, a = 2 pi t / period, sinc(x) = sin(x)/x;
-1/2 for whole periods and no spread.
-"""
+"""Sine generation: a network without rhythm in its input has to oscillate."""
 
 from typing import Literal
 
@@ -38,16 +24,34 @@ def _draw(inputs, targets, key, first, period, spread, constant):
 
 
 class Sine(GeneratedTask):
-    """Generate a sine wave; equations and trivial loss at the top of the module.
+    """Sine generation: a network without rhythm in its input has to oscillate (after Williams & Zipser 1989).
 
-    Inputs (length, B, 1), targets (length, B, 1), squared error. `RnnsimError` for options out of range.
+        y(t) = sin(2 pi f t)      t = 0 .. length - 1,   f = (1 + spread u) / period,   u uniform in [-1, 1)
+
+    u is drawn once a sequence; the default spread = 0 gives the plain sine of one period. The only input is 1 + spread u, the
+    frequency in units of 1 / period: shown at the first time step and then 0 (input="pulse"), or at every time step
+    (input="constant").
+
+    Inputs and targets (length, B, 1) float32.
+
+    Loss: squared error, averaged over time steps.
+    Chance-level loss: the best constant output is the mean m of the wave over time steps and sequences, its loss E[y^2] - m^2
+    with E[y(t)] = sin(a) sinc(spread a), E[y(t)^2] = (1 - cos(2a) sinc(2 spread a)) / 2, a = 2 pi t / period,
+    sinc(x) = sin(x)/x; 1/2 for whole periods and no spread.
+    Criterion (ours): the last 2000 training sequences right, with every output within .1 of the wave, and their mean absolute
+    error below .05.
+
+    Williams & Zipser train oscillators by teacher forcing, "otherwise the net settles": free-running training from rest can
+    stay at the chance-level loss.
 
     Parameters
     ----------
-    period : steps of one wave, at least 2 steps even for the fastest of a spread
-    length : steps of a sequence, at least 1
+    period : time steps of one period, at least 2 even for the highest frequency of a spread
+    length : time steps of a sequence, at least 1
     input : "pulse" or "constant"
     spread : relative spread of the frequency, 0 <= spread < 1
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = Sine(period=4, length=8)
     >>> task.training_batch(seed=0, step=0, size=1).targets[:, 0, 0].round(3).tolist()

@@ -1,25 +1,4 @@
-"""Temporal order: experiment 6 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)).
-
-Eight symbols, one-hot: E starts a sequence, B ends it, a b c d are distractors drawn at random, X and Y the relevant ones.
-A sequence has 100 .. 110 symbols. X or Y stands at some places, each drawn uniformly from its own zone (places counted
-from 0, where E stands), and at the end the network names in which order they came:
-
-    symbols   experiment   classes             zones
-    2         6a           XX XY YX YY         10..20  50..60
-    3         6b           XXX XXY ... YYY     10..20  33..43  66..76
-    4         (ours)       XXXX ... YYYY       10..20  29..39  47..57  66..76
-
-`symbols` counts the relevant symbols of a sequence: 2 and 3 are the paper's tasks; 4 is the next of the family, its zones
-spread evenly over those of 6b. Class numbers read X as 0 and Y as 1, the first symbol as the highest bit.
-
-loss="squared_error" (the paper's): one output a class, target 1 for the right and 0 for the others, at the end. A sequence
-is right if all outputs are within .3 of their targets. Solved: the last 2000 training sequences right and their mean
-absolute error below .1. loss="softmax": class numbers as targets, a sequence is right if the right class is the most
-probable, the error is the probability of the wrong ones; nats.
-
-Trivial loss for K = 2^symbols equally frequent classes: the best constant outputs are 1/K, with squared error
-(1 - 1/K)^2 + (K - 1)/K^2 = 1 - 1/K; for softmax log K.
-"""
+"""Temporal order: experiment 6 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8))."""
 
 import math
 from typing import Literal
@@ -65,16 +44,39 @@ def _draw(inputs, classes, key, first, lengths, zones):
 
 
 class TemporalOrder(GeneratedTask):
-    """Classify sequences by the order of their relevant symbols; table and losses at the top of the module.
+    """Temporal order: classify sequences by the order of their relevant symbols, X and Y, among distractors.
 
-    Inputs (T, B, 8); targets (B, K) float32 for squared error, (B,) int32 for softmax. `RnnsimError` for options out of
-    range.
+    Eight symbols: E starts a sequence, B ends it, a b c d are distractors drawn at random, X and Y the relevant ones. A
+    sequence has 100 .. 110 symbols. X or Y stands at some places, each drawn uniformly from its own zone (places counted from
+    0, where E stands), and at the end the network names in which order they came:
+
+        symbols   experiment   classes             zones
+        2         6a           XX XY YX YY         10..20  50..60
+        3         6b           XXX XXY ... YYY     10..20  33..43  66..76
+        4         (ours)       XXXX ... YYYY       10..20  29..39  47..57  66..76
+
+    `symbols` is the number of relevant symbols of a sequence: 2 and 3 are the paper's tasks; 4 is the next of the family, its
+    zones spread evenly over those of 6b. Class numbers read X as 0 and Y as 1, the first symbol as the highest bit.
+
+    Inputs (T, B, 8) float32: the symbols E B a b c d X Y, one-hot. Targets (B, K) float32: the class at the end, one-hot; for
+    "softmax" classes (B,) int32. Lengths (B,).
+
+    Loss: "squared_error" (the paper's), one output a class, or "softmax" in nats; of the last output, averaged over sequences.
+    Chance-level loss for K = 2^symbols equally frequent classes: the best constant outputs are 1/K, with squared error
+    (1 - 1/K)^2 + (K - 1)/K^2 = 1 - 1/K; for softmax log K.
+    Criterion (the paper's): the last 2000 training sequences right and their mean absolute error below .1. A sequence is right
+    if all outputs are within .3 of their targets; for "softmax" if the right class is the most probable one, and the error is
+    the probability of the other classes.
+
+    Source: Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)), experiment 6.
 
     Parameters
     ----------
     symbols : relevant symbols, 2, 3 or 4; K = 2^symbols classes
     loss : "squared_error" or "softmax"
     length : the shortest length, at least 20; lengths reach 1.1 times this and zones scale with it. The paper has 100
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = TemporalOrder(symbols=3)
     >>> batch = task.training_batch(seed=0, step=0, size=4)

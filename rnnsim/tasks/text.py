@@ -1,14 +1,4 @@
-"""Predict the next character of a text (J. L. Elman 1990, Finding structure in time; A. Graves 2013, arXiv:1308.0850).
-
-At every step the input is a character and the target the one after it: softmax cross-entropy, in bits per character.
-
-The training part is one ring. Batches are B streams that read it side by side: stream b starts b/B of the way round, and
-batch s continues where batch s - 1 stopped, so a network that keeps its state sees context far longer than one batch.
-The place of stream 0 in the first batch depends on the seed.
-
-The first part of the text is for training, what follows for the split "validation" (if any), the end for the split
-"test". A held-out part is read once, from end to end, by as many streams as fit.
-"""
+"""Predict the next character of a text."""
 
 import math
 from typing import Literal
@@ -24,16 +14,28 @@ from rnnsim.tasks.interface import Task
 
 
 class Text(Task):
-    """Next-character prediction on a text.
+    """Predict the next character of a text (J. L. Elman 1990, Finding structure in time; A. Graves 2013, arXiv:1308.0850).
+
+    The training part is one ring. A batch is B streams that read it side by side: stream b starts b/B of the way round, and
+    batch s continues where batch s - 1 stopped, so a network that keeps its state sees context far longer than one batch.
+    The place of stream 0 in the first batch depends on the seed.
+
+    The first part of the text is for training, the next one is the split "validation" (if any), the end the split "test". An
+    evaluation reads a held-out part once, from end to end, by as many streams as fit.
+
+    Inputs and targets (steps, B) int32 tokens, the characters in the order of Unicode; the target is the next character.
+
+    Loss: softmax cross-entropy, in bits a character.
+    Chance-level loss: the entropy of the characters of the training part.
+    Criterion: none; the metric is "accuracy", the share of the characters that the network held the most probable.
 
     Parameters
     ----------
     text : "moby-dick" (33 chapters, 303,550 characters, comes with rnnsim) or "shakespeare" (fetched)
-    path : any UTF-8 file instead
-    steps : characters a stream reads in one batch
+    path : a UTF-8 file to read instead; None: `text`
+    steps : characters (time steps) that a stream reads in one batch, at least 1
     test, validation : shares of the text that are held out, at its end
 
-    `trivial_loss` is the entropy of the characters of the training part.
     Raises `RnnsimError` if the file cannot be read or is too short for these options.
 
     >>> task = Text(steps=20)
@@ -59,7 +61,7 @@ class Text(Task):
         at_least("steps", steps, 1)
         at_least("test", test, 0)
         at_least("validation", validation, 0)
-        require(test + validation < 1, f"test={test}, validation={validation}: nothing is left for training")
+        require(test + validation < 1, f"test={test}, validation={validation}: expected a sum below 1")
         content = named_text(text) if path is None else read_text(at_home(path))
         self.vocabulary = Vocabulary(content)
         tokens = self.vocabulary.encode(content)
@@ -100,19 +102,19 @@ class Text(Task):
         if count is not None:
             windows = min(windows, count // streams)
         for start in range(0, windows * self.steps, self.steps):
-            steps = min(self.steps, length - start)
-            yield self._batch(tokens, start + np.arange(streams) * length, steps)
+            time_steps = min(self.steps, length - start)
+            yield self._batch(tokens, start + np.arange(streams) * length, time_steps)
 
     def correct(self, outputs, batch):
-        """None: a prediction of text is not right or wrong as a whole."""
+        """None: a prediction of text is neither right nor wrong as a whole."""
         return None
 
     def error(self, outputs, batch):
-        """None: see the loss."""
+        """None: the loss is the figure of a text."""
         return None
 
     def metrics(self, outputs, batch):
-        """``{"accuracy": (B,) share of the characters that were the likeliest in the eyes of the network}``"""
+        """``{"accuracy": (B,)}``: the share of the characters that the network held the most probable."""
         return {"accuracy": (outputs.argmax(axis=-1) == batch.targets).mean(axis=0)}
 
     def decode(self, numbers):
@@ -120,7 +122,7 @@ class Text(Task):
         return self.vocabulary.decode(numbers)
 
     @staticmethod
-    def _batch(tokens, places, steps):
-        inputs = tokens[places + np.arange(steps)[:, np.newaxis]]
-        targets = tokens[places + np.arange(1, steps + 1)[:, np.newaxis]]
+    def _batch(tokens, places, time_steps):
+        inputs = tokens[places + np.arange(time_steps)[:, np.newaxis]]
+        targets = tokens[places + np.arange(1, time_steps + 1)[:, np.newaxis]]
         return Sequences(inputs, targets)

@@ -1,34 +1,4 @@
-"""Precise timing: the tasks of Gers, Schraudolph & Schmidhuber 2002 (Journal of Machine Learning Research 3), LSTM with
-peepholes.
-
-Spikes come at T(n) = T(n-1) + F + I(n), n = 1 .. N, with T(0) = 0, F = `interval`, and I(n) drawn uniformly from `values`
-numbers, 0, 1, 2, .. A sequence has T(N) + 1 steps.
-
-Measuring spike delays (`SpikeDelays`, MSD). The input is 1 at T(0), T(1), .., T(N) and 0 elsewhere, the target at T(1), ..,
-T(N) is I(1), .., I(N); other steps are not counted. With spikes=1, one pair of spikes a sequence and a reset behind it, it is
-the paper's NMSD.
-
-Generating timed spikes (`TimedSpikes`, GTS): inputs and targets change places. The input at T(n-1) is I(n), 0 elsewhere; the
-target is 1 at T(1), .., T(N) and 0 at all other steps, and every step counts.
-
-Generating periodic functions (`PeriodicFunction`, PFG). There is no input (a line that stays 0); the target is a function of
-the phase r = (t mod F) / F,
-
-    cosine       (1 - cos 2 pi r) / 2
-    triangle     2 r up to r = 1/2, then 2 - 2 r
-    rectangle    0 below r = 1/2, then 1
-
-A prediction is right if its error is below .49 (PFG: .3), a sequence if all are. The paper trains on streams that end at the
-first error or after 100 spikes, and tests on 1000; a sequence here is such a stream. Solved: as many successive training
-sequences right as hold 1000 spikes (PFG: periods). Where the paper leaves it open, ours are: T(0), which asks for nothing,
-the phase of the rectangle, and the number of periods.
-
-loss="squared_error" is the paper's; "bernoulli" (spikes only, and MSD with values=2): logits, in bits. With values above 2
-the targets I(n) go beyond 1 and need a linear output.
-
-Trivial loss: the variance of the counted targets: (values^2 - 1)/12 for MSD; q (1 - q) for GTS, q the share of steps with a
-spike.
-"""
+"""Precise timing: the tasks of Gers, Schraudolph & Schmidhuber 2002 (Journal of Machine Learning Research 3)."""
 
 import abc
 import math
@@ -83,7 +53,7 @@ def _generate(inputs, targets, delays, interval):
 
 @jit_exact
 def _repeat(targets, key, first, wave, anywhere):
-    """targets (T, B, 1) <- the wave again and again; draw 0 is the place that a sequence begins at."""
+    """targets (T, B, 1) <- the wave, repeated; draw 0 is the place at which a sequence begins."""
     for b in range(targets.shape[1]):
         place = integer(key, first + b, 0, wave.size) if anywhere else 0
         for t in range(targets.shape[0]):
@@ -93,8 +63,11 @@ def _repeat(targets, key, first, wave, anywhere):
 class SpikeTask(GeneratedTask):
     """Options, loss and criterion of the tasks with spikes.
 
-    A task of this kind has `trivial(squared)`, which gives its trivial loss, or raises `RnnsimError` if the loss does not fit
-    the options.
+    Spikes come at T(n) = T(n-1) + F + I(n), n = 1 .. N, with T(0) = 0, F = `interval`, and I(n) drawn uniformly from `values`
+    numbers, 0, 1, 2, .. A sequence has T(N) + 1 time steps.
+
+    A subclass defines `chance_level(squared)`, its chance-level loss, which raises `RnnsimError` if the loss does not fit the
+    options.
     """
 
     n_inputs = n_outputs = 1
@@ -116,11 +89,11 @@ class SpikeTask(GeneratedTask):
         squared = one_of("loss", loss, ("squared_error", "bernoulli")) == "squared_error"
         self.loss = Loss(loss, when="every", per="step", unit="squared" if squared else "bits")
         self.criterion = Criterion(window=-(-_LONG_RUN // spikes), wrong=0)
-        self.trivial_loss = self.trivial(squared)
+        self.trivial_loss = self.chance_level(squared)
 
     @abc.abstractmethod
-    def trivial(self, squared):
-        """The trivial loss, squared or in bits."""
+    def chance_level(self, squared):
+        """The chance-level loss, squared or in bits."""
 
     def arrays(self, key, first, size):
         """delays (N, B), lengths (B), inputs and targets (T, B, 1) of a batch; the last two are zeros."""
@@ -131,17 +104,35 @@ class SpikeTask(GeneratedTask):
 
 
 class SpikeDelays(SpikeTask):
-    """Measure the delays between spikes (MSD, and with spikes=1 NMSD); see the top of the module.
+    """Measure the delays between spikes (MSD, and with spikes=1 NMSD) of Gers, Schraudolph & Schmidhuber 2002.
 
-    Inputs and targets (T, B, 1), weights (T, B). `RnnsimError` for options out of range.
+    Spikes come at T(n) = T(n-1) + F + I(n), n = 1 .. N, with T(0) = 0, F = `interval`, and I(n) drawn uniformly from `values`
+    numbers, 0, 1, 2, .. A sequence has T(N) + 1 time steps.
+
+    The input is 1 at T(0), T(1), .., T(N) and 0 elsewhere, the target at T(1), .., T(N) is I(1), .., I(N); other time steps are
+    not counted. spikes=1, one pair of spikes a sequence and a reset behind it, is the paper's NMSD. T(0), which has no target,
+    is our choice where the paper leaves it open.
+
+    Inputs and targets (T, B, 1) float32, weights (T, B), lengths (B,). With values above 2 the targets go beyond 1 and need a
+    linear output.
+
+    Loss: "squared_error" (the paper's), or with values=2 "bernoulli" of logits in bits; averaged over the counted time steps.
+    Chance-level loss: the variance of the counted targets, (values^2 - 1)/12, or 1 bit.
+    Criterion: as many successive training sequences right as hold 1000 spikes. A prediction is right if its error is below .49,
+    a sequence if all its predictions are. The paper trains on streams that end at the first error or after 100 spikes, and
+    tests on 1000; a sequence here is such a stream.
+
+    Source: Gers, Schraudolph & Schmidhuber 2002 (Journal of Machine Learning Research 3), LSTM with peepholes.
 
     Parameters
     ----------
-    interval : F, steps between spikes at least; at least 1
-    values : how many values I(n) may have, from 0 on
-    spikes : N, delays a sequence
+    interval : F, the least number of time steps between spikes; at least 1
+    values : number of values that I(n) may have, from 0 on; 1 .. 1000000
+    spikes : N, delays a sequence, at least 1
     loss : "squared_error" or "bernoulli"
-    stop_error : a rule that learns at every time step ends a sequence after the first one with such an error; None: never
+    stop_error : rules that learn at every time step end a sequence after the first time step with such an error; None: never
+
+    Raises `RnnsimError` for an option out of range, and for "bernoulli" with other values than 2.
 
     >>> batch = SpikeDelays(interval=2, spikes=3).training_batch(seed=1, step=0, size=1)
     >>> for part in (batch.inputs[:, 0, 0], batch.targets[:, 0, 0], batch.weights[:, 0]):
@@ -155,7 +146,7 @@ class SpikeDelays(SpikeTask):
     input_names = ("spike",)
     target_names = ("delay",)
 
-    def trivial(self, squared):
+    def chance_level(self, squared):
         most = self.values - 1
         require(squared or most == 1, f"loss={self.loss.kind}: delays of 0 .. {most} expect squared_error")
         return (self.values**2 - 1) / 12 if squared else 1.0
@@ -168,17 +159,34 @@ class SpikeDelays(SpikeTask):
 
 
 class TimedSpikes(SpikeTask):
-    """Generate spikes at given delays (GTS); see the top of the module.
+    """Generate spikes at given delays (GTS) of Gers, Schraudolph & Schmidhuber 2002.
 
-    Inputs and targets (T, B, 1). `RnnsimError` for options out of range.
+    Spikes come at T(n) = T(n-1) + F + I(n), n = 1 .. N, with T(0) = 0, F = `interval`, and I(n) drawn uniformly from `values`
+    numbers, 0, 1, 2, .. A sequence has T(N) + 1 time steps.
+
+    The input at T(n-1) is I(n), 0 elsewhere; the target is 1 at T(1), .., T(N) and 0 at all other time steps, and every time
+    step is counted.
+
+    Inputs and targets (T, B, 1) float32, lengths (B,).
+
+    Loss: "squared_error" (the paper's), or "bernoulli" of logits in bits; averaged over time steps.
+    Chance-level loss: that of the constant output q, the share of time steps with a spike: q (1 - q), or the entropy of
+    (q, 1 - q) in bits.
+    Criterion: as many successive training sequences right as hold 1000 spikes. A prediction is right if its error is below .49,
+    a sequence if all its predictions are. The paper trains on streams that end at the first error or after 100 spikes, and
+    tests on 1000; a sequence here is such a stream.
+
+    Source: Gers, Schraudolph & Schmidhuber 2002 (Journal of Machine Learning Research 3), LSTM with peepholes.
 
     Parameters
     ----------
-    interval : F, steps between spikes at least; at least 1
-    values : how many values I(n) may have, from 0 on
-    spikes : N, spikes a sequence
+    interval : F, the least number of time steps between spikes; at least 1
+    values : number of values that I(n) may have, from 0 on; 1 .. 1000000
+    spikes : N, spikes a sequence, at least 1
     loss : "squared_error" or "bernoulli"
-    stop_error : a rule that learns at every time step ends a sequence after the first one with such an error; None: never
+    stop_error : rules that learn at every time step end a sequence after the first time step with such an error; None: never
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> batch = TimedSpikes(interval=2, spikes=3).training_batch(seed=1, step=0, size=1)
     >>> batch.inputs[:, 0, 0].astype(int).tolist(), batch.targets[:, 0, 0].astype(int).tolist()
@@ -189,7 +197,7 @@ class TimedSpikes(SpikeTask):
     input_names = ("delay",)
     target_names = ("spike",)
 
-    def trivial(self, squared):
+    def chance_level(self, squared):
         q = self.spikes / (1 + self.spikes * (self.interval + (self.values - 1) / 2))
         return q * (1 - q) if squared else entropy_of((q, 1 - q)) / math.log(2)
 
@@ -200,17 +208,33 @@ class TimedSpikes(SpikeTask):
 
 
 class PeriodicFunction(GeneratedTask):
-    """Generate a periodic function without any input (PFG); see the top of the module.
+    """Generate a periodic function without any input (PFG) of Gers, Schraudolph & Schmidhuber 2002.
 
-    Inputs and targets (periods * period, B, 1). `RnnsimError` for options out of range.
+    The input stays 0; the target is a function of the phase r = (t mod F) / F,
+
+        cosine       (1 - cos 2 pi r) / 2
+        triangle     2 r up to r = 1/2, then 2 - 2 r
+        rectangle    0 below r = 1/2, then 1
+
+    Inputs and targets (periods * period, B, 1) float32.
+
+    Loss: squared error, averaged over time steps.
+    Chance-level loss: the variance of the function over a period.
+    Criterion: as many successive training sequences right as hold 1000 periods. A prediction is right if its error is below .3,
+    a sequence if all its predictions are. The paper leaves the phase of the rectangle and the number of periods open; they are
+    our choice.
+
+    Source: Gers, Schraudolph & Schmidhuber 2002 (Journal of Machine Learning Research 3), LSTM with peepholes.
 
     Parameters
     ----------
     form : "cosine", "triangle" or "rectangle"
-    period : F, steps; at least 2
-    periods : of a sequence, at least 1
-    phase : "fixed", or "random": a sequence begins somewhere in the period, which it cannot tell before it is told the targets
-    stop_error : a rule that learns at every time step ends a sequence after the first one with such an error; None: never
+    period : F, time steps; at least 2
+    periods : number of periods of a sequence, at least 1
+    phase : "fixed", or "random": a sequence begins at a random place of the period, which only its targets show
+    stop_error : rules that learn at every time step end a sequence after the first time step with such an error; None: never
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> for form in ("triangle", "rectangle"):
     ...     print(PeriodicFunction(form, period=4, periods=2).training_batch(seed=0, step=0, size=1).targets[:, 0, 0].tolist())

@@ -1,25 +1,4 @@
-"""Tomita's regular languages over 0 and 1 (Tomita 1982), as tasks for weight guessing (Hochreiter & Schmidhuber 1996, NIPS 9).
-
-    1   1*                                     5   an even number of 0s and an even number of 1s
-    2   (1 0)*                                 6   the number of 1s less that of 0s is a multiple of 3
-    3   no odd block of 1s that is followed    7   0* 1* 0* 1*
-        at once by an odd block of 0s
-    4   no 0 0 0
-
-One input, 1 for the symbol 1 and -1 for 0. The target at the end is 1 if the string is of the language, else 0. Half of the
-strings are: for them, and for the others as well, a length is drawn uniformly from those of min_length .. max_length that
-have such strings (language 2 has none of odd length), and then a string uniformly from all of this kind and length. Balance
-and lengths are ours.
-
-loss="squared_error": a sequence is right if the error is below .2; "bernoulli": logits, in bits, likewise with probabilities.
-Solved (our bound): the last 2000 training sequences right. Trivial loss: 1/4, or 1 bit.
-
-How: let h(r, s) be the share of the strings of r symbols that end well from state s of the automaton. With next states s0 and s1
-
-    h(r, s) = (h(r-1, s0) + h(r-1, s1)) / 2
-
-and with r symbols to come the next one is 1 with probability h(r-1, s1) / (2 h(r, s)).
-"""
+"""Tomita's regular languages over 0 and 1 (Tomita 1982), as tasks for weight guessing (Hochreiter & Schmidhuber 1996)."""
 
 from typing import Literal
 
@@ -47,17 +26,27 @@ _KIND, _LENGTH, _SYMBOLS = 0, 1, 2  # draws
 
 
 def _tables(language, most):
-    """exists (2, most + 1), ones (2, most + 1, S): by kind (outside, inside) and symbols to come, whether there is such a string
-    from the first state, and the probability that the next symbol is 1."""
-    steps, accepting = LANGUAGES[language]
-    steps = np.array(steps)
-    inside = np.isin(np.arange(len(steps)), list(accepting))
-    shares = np.stack([~inside, inside]).astype(float)  # up to a factor, so that rare kinds do not vanish
+    """The tables from which strings of a kind (outside, inside) are drawn.
+
+    exists (2, most + 1), by kind and length: whether there is such a string from the first state. ones (2, most + 1, S), by
+    kind, symbols to come and state: the probability that the next symbol is 1. Let h(r, s) be the share of the strings of r
+    symbols that end well from state s of the automaton. With next states s0 and s1
+
+        h(r, s) = (h(r-1, s0) + h(r-1, s1)) / 2
+
+    and with r symbols to come the next one is 1 with probability h(r-1, s1) / (2 h(r, s)).
+    """
+    next_states, accepting = LANGUAGES[language]
+    next_states = np.array(next_states)
+    inside = np.isin(np.arange(len(next_states)), list(accepting))
+    shares = np.stack([~inside, inside]).astype(
+        float
+    )  # up to a factor, so that the shares of rare kinds do not underflow
     exists = np.empty((2, most + 1), bool)
-    ones = np.zeros((2, most + 1, len(steps)))
+    ones = np.zeros((2, most + 1, len(next_states)))
     exists[:, 0] = shares[:, 0] > 0
     for left in range(1, most + 1):
-        zero, one = shares[:, steps[:, 0]], shares[:, steps[:, 1]]
+        zero, one = shares[:, next_states[:, 0]], shares[:, next_states[:, 1]]
         total = zero + one
         ones[:, left] = np.divide(one, total, out=np.zeros_like(total), where=total > 0)
         shares = total / np.maximum(total.max(axis=1, keepdims=True), 1e-300)
@@ -74,40 +63,58 @@ def _draw_lengths(kinds, lengths, key, first, choices, counts):
 
 
 @jit_exact
-def _draw(inputs, kinds, lengths, key, first, steps, ones):
+def _draw(inputs, kinds, lengths, key, first, next_states, ones):
     """inputs (T, B, 1) from zeros."""
     for b in range(kinds.size):
         state = 0
         for t in range(lengths[b]):
             symbol = int(uniform(key, first + b, _SYMBOLS + t) < ones[kinds[b], lengths[b] - t, state])
             inputs[t, b, 0] = 2 * symbol - 1
-            state = steps[state, symbol]
+            state = next_states[state, symbol]
 
 
 def accepts(language, string):
-    """Whether a string of 0 and 1 is of a language.
+    """Whether a string of 0 and 1 belongs to a language.
 
     >>> accepts(2, "1010"), accepts(4, "10001"), accepts(3, "110001"), accepts(3, "1000")
     (True, False, True, False)
     """
-    steps, accepting = LANGUAGES[language]
+    next_states, accepting = LANGUAGES[language]
     state = 0
     for symbol in string:
-        state = steps[state][int(symbol)]
+        state = next_states[state][int(symbol)]
     return state in accepting
 
 
 class Tomita(GeneratedTask):
-    """Say whether strings belong to one of Tomita's languages; see the top of the module.
+    """Say at the end of a string of 0 and 1 whether it belongs to one of Tomita's regular languages (Tomita 1982).
 
-    Inputs (T, B, 1), targets (B, 1). `RnnsimError` for options out of range, and if all strings of these lengths are of one
-    kind.
+        1   1*                                     5   an even number of 0s and an even number of 1s
+        2   (1 0)*                                 6   the number of 1s less that of 0s is a multiple of 3
+        3   no odd block of 1s that is followed    7   0* 1* 0* 1*
+            at once by an odd block of 0s
+        4   no 0 0 0
+
+    Half of the strings belong to the language: for them, and for the others as well, a length is drawn uniformly from those of
+    min_length .. max_length that have such strings (language 2 has none of odd length), and then a string uniformly from all of
+    this kind and length. Balance and lengths are ours.
+
+    Inputs (T, B, 1) float32: 1 for the symbol 1 and -1 for 0. Targets (B, 1) float32 at the end: 1 if the string belongs to the
+    language, else 0. Lengths (B,).
+
+    Loss: "squared_error", or "bernoulli" of logits in bits; of the last output, averaged over sequences.
+    Chance-level loss: half of the targets are 1: 1/4 for the constant output .5, or 1 bit.
+    Criterion (ours): the last 2000 training sequences right, with an error below .2 (of the probability for "bernoulli").
+
+    Source: Tomita 1982; as tasks for weight guessing, Hochreiter & Schmidhuber 1996 (NIPS 9).
 
     Parameters
     ----------
     grammar : number of the language, 1 .. 7
-    min_length, max_length : bounds of the length, at least 1
+    min_length, max_length : bounds of the length, 1 <= min_length <= max_length
     loss : "squared_error" or "bernoulli"
+
+    Raises `RnnsimError` for an option out of range, and if all strings of these lengths are of one kind.
 
     >>> batch = Tomita(grammar=2, min_length=6, max_length=6).training_batch(seed=0, step=0, size=3)
     >>> batch.inputs[..., 0].T.astype(int).tolist(), batch.targets[:, 0].tolist()
@@ -143,11 +150,11 @@ class Tomita(GeneratedTask):
         self._choices = np.zeros((2, self._counts.max()), np.int64)
         for row, found in zip(self._choices, lengths):
             row[: found.size] = found
-        self._steps = np.array(LANGUAGES[grammar][0])
+        self._next_states = np.array(LANGUAGES[grammar][0])
 
     def generate(self, key, first, size):
         kinds, lengths = np.empty(size, np.int64), np.empty(size, np.int64)
         _draw_lengths(kinds, lengths, key, first, self._choices, self._counts)
         inputs = np.zeros((lengths.max(), size, 1), np.float32)
-        _draw(inputs, kinds, lengths, key, first, self._steps, self._ones)
+        _draw(inputs, kinds, lengths, key, first, self._next_states, self._ones)
         return Sequences(inputs, kinds.astype(np.float32)[:, None], lengths=lengths)

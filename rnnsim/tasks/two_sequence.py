@@ -1,24 +1,4 @@
-"""The two-sequence problem: experiment 3 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)).
-
-One real input. The first `informative` elements of a sequence (the paper's N) are 1 for class 1 and -1 for class 2, all
-others are Gaussian noise of mean 0 and variance .2. A sequence has a length drawn uniformly from T .. 1.1 T, and at its end
-its class is asked for:
-
-    variant   informative elements    target at the end                 right: error below   solved: wrong, mean error
-    3a        1 or -1                 1 for class 1, 0 for class 2      .2                   0 of 256, .01
-    3b        with the noise added    1 for class 1, 0 for class 2      .2                   5 of 256, .04
-    3c        1 or -1                 .2 for class 1, .8 for class 2,   .1, from the         0 of 256, .015
-                                      with noise of variance .1         target without noise
-
-`wanted` are the targets without noise, which 3c is judged by. The paper counts errors on 256 test sequences, as `test="fresh"`
-of online training does; without a test the criterion looks at the last 256 training sequences. The paper stops training at
-ST1, where only the number of errors counts, or at ST2, where the mean absolute error does as well (3c has but one stop). With
-3b the class cannot always be told: one element of variance .2 has the wrong sign in 1.3 % of the sequences.
-
-loss="squared_error" is the paper's; "bernoulli" (3a and 3b): logits, in bits.
-
-Trivial loss: the variance of the target, 1/4; for 3c .09 + .1 = .19. For "bernoulli" 1 bit.
-"""
+"""The two-sequence problem: experiment 3 of Hochreiter & Schmidhuber 1997 (Neural Computation 9(8))."""
 
 import math
 from typing import Literal
@@ -80,17 +60,40 @@ def _disturb(targets, key, first, deviation):
 
 
 class TwoSequence(GeneratedTask):
-    """Tell two classes of noisy sequences by their first elements; table at the top of the module.
+    """The two-sequence problem: tell two classes of noisy sequences by their first elements.
 
-    Inputs (T, B, 1), targets (B, 1). `RnnsimError` for options out of range.
+    The first `informative` elements of a sequence (the paper's N) are 1 for class 1 and -1 for class 2, all others are Gaussian
+    noise of mean 0 and variance .2. The length of a sequence is uniform in T .. 1.1 T, and the target at its end is its class:
+
+        variant   informative elements    target at the end                 right: error below   solved: wrong, mean error
+        3a        1 or -1                 1 for class 1, 0 for class 2      .2                   0 of 256, .01
+        3b        with the noise added    1 for class 1, 0 for class 2      .2                   5 of 256, .04
+        3c        1 or -1                 .2 for class 1, .8 for class 2,   .1, from the         0 of 256, .015
+                                          with noise of variance .1         target without noise
+
+    With 3b the class cannot always be told: one element of variance .2 has the wrong sign in 1.3 % of the sequences.
+
+    Inputs (T, B, 1) float32. Targets (B, 1) float32. Lengths (B,).
+
+    Loss: "squared_error" (the paper's), or "bernoulli" of logits in bits (3a and 3b); of the last output, averaged over
+    sequences.
+    Chance-level loss: the variance of the target, 1/4; for 3c .09 + .1 = .19. For "bernoulli" 1 bit.
+    Criterion (the table, the paper's): it counts errors on 256 test sequences, as a training with `test="fresh"` does;
+    without a test the last 256 training sequences are judged. The paper stops training at ST1, where only the number of errors
+    counts, or at ST2, where the mean absolute error does as well (3c has only one stop). `wanted` are the targets without
+    noise, by which 3c is judged.
+
+    Source: Hochreiter & Schmidhuber 1997 (Neural Computation 9(8)), experiment 3.
 
     Parameters
     ----------
     variant : "3a", "3b" or "3c"
-    length : T, the shortest length
-    informative : N, elements that tell the class, from 1 to T
+    length : T, the shortest length, at least 1
+    informative : N, the number of elements that tell the class, 1 .. T
     stop : "ST1" or "ST2"
     loss : "squared_error" or "bernoulli"
+
+    Raises `RnnsimError` for an option out of range, and for "bernoulli" with 3c.
 
     >>> task = TwoSequence(length=1000)
     >>> batch = task.training_batch(seed=0, step=0, size=3)

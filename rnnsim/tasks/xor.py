@@ -1,14 +1,4 @@
-"""Delayed XOR, "pipelined XOR" of Williams & Zipser 1989 (Neural Computation 1(2); Connection Science 1(1)).
-
-Two random bits arrive at every step. The target of step t is the XOR of the two bits of step t - delay, so the network
-works like a pipeline: it always has `delay` answers under way. A fully recurrent network of three units can do delay 2;
-longer delays need more units, arranged by learning in layers. The first `delay` steps have no target and are not counted.
-
-loss="bernoulli": logits, in bits a counted step; loss="squared_error": plain outputs and targets 0 and 1. A sequence is right
-if every counted output is on its target's side of .5. Solved (our bound): the last 2000 training sequences right.
-
-Trivial loss: the target is a fair coin, 1 bit a step, or with the constant output .5 a squared error of .25 a step.
-"""
+"""Delayed XOR, "pipelined XOR" of Williams & Zipser 1989 (Neural Computation 1(2); Connection Science 1(1))."""
 
 from typing import Literal
 
@@ -24,7 +14,7 @@ from rnnsim.tasks.interface import Criterion, GeneratedTask
 
 @jit_exact
 def _draw(inputs, targets, weights, key, first, delay):
-    """inputs (T, B, 2), targets (T, B, 1) and weights (T, B), the last two from zeros; draw t holds the bits of step t."""
+    """inputs (T, B, 2), targets (T, B, 1) and weights (T, B), the last two from zeros; draw t holds the bits of time step t."""
     for b in range(inputs.shape[1]):
         for t in range(inputs.shape[0]):
             pair = integer(key, first + b, t, 4)
@@ -36,15 +26,28 @@ def _draw(inputs, targets, weights, key, first, delay):
 
 
 class XOR(GeneratedTask):
-    """XOR of two bits, `delay` steps later, at every step; see the top of the module.
+    """XOR of two random bits, `delay` time steps later, at every time step: "pipelined XOR" of Williams & Zipser 1989.
 
-    Inputs (length, B, 2), targets (length, B, 1), weights (length, B). `RnnsimError` for options out of range.
+    Two random bits arrive at every time step. The target of time step t is the XOR of the two bits of time step t - delay, so
+    the network works like a pipeline, with `delay` answers in progress. A fully recurrent network of three units can do delay
+    2; longer delays need more units, which learning arranges in layers. The first `delay` time steps have no target and are not
+    counted.
+
+    Inputs (length, B, 2) float32, targets (length, B, 1) float32 of 0 and 1, weights (length, B).
+
+    Loss: "bernoulli" of logits in bits, or "squared_error"; averaged over the counted time steps.
+    Chance-level loss: the target is a fair coin: 1 bit a time step, or a squared error of .25 for the constant output .5.
+    Criterion (ours): the last 2000 training sequences right, with every counted output on its target's side of .5.
+
+    Source: Williams & Zipser 1989 (Neural Computation 1(2); Connection Science 1(1)).
 
     Parameters
     ----------
-    delay : steps between bits and answer, at least 0; Williams & Zipser have 2, 3 and 4
-    length : steps of a sequence, more than `delay`
+    delay : time steps between bits and answer, at least 0; Williams & Zipser have 2, 3 and 4
+    length : time steps of a sequence, more than `delay`
     loss : "bernoulli" or "squared_error"
+
+    Raises `RnnsimError` for an option out of range.
 
     >>> task = XOR(delay=2, length=6)
     >>> batch = task.training_batch(seed=0, step=0, size=1)

@@ -53,7 +53,7 @@ def translated(config):
     momentum = given.get("momentum", 0.0)
     options = {"learning_rate": given["learning_rate"] / 2} | ({"momentum": momentum} if momentum else {})
     decays = (("per-time-step", given.get("decay", 1.0)), ("per-sequence", given.get("sequence_decay", 1.0)))
-    schedule = "+".join(f"{name}:{factor:.17g}" for name, factor in decays if factor != 1)
+    schedule = "+".join(f"{name}:{factor!r}" for name, factor in decays if factor != 1)
     if schedule:
         options["schedule"] = schedule
     config["optimizer"] = {"name": "momentum" if momentum else "sgd", "options": options}

@@ -95,8 +95,7 @@ def varied(task, options):
     """The task made anew with some other `options`; `RnnsimError` if they do not fit."""
     from rnnsim.tasks import TASKS
 
-    cls = type(task)
-    return cls(**checked(f"task '{TASKS.name_of(cls)}'", cls, {**task.options, **options}))
+    return type(task)(**checked(f"task '{TASKS.name_of(type(task))}'", type(task), {**task.options, **options}))
 
 
 def trained_range(task, option):
