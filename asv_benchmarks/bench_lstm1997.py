@@ -1,4 +1,4 @@
-"""Memory blocks of the papers, online by the truncated rule: microseconds a tick, learning included, and what does not grow."""
+"""Memory blocks of the papers, online by the truncated rule: time per time step with learning, and what does not grow."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from rnnsim.core.batch import Sequences
 
 from .bench_online import seconds
 
-# Networks of the papers: (inputs, outputs, options, ticks of a sequence, whether every tick has a target).
+# Networks of the papers: (inputs, outputs, options, time steps of a sequence, whether every time step has a target).
 GERS = dict(blocks=4, size=2, sees="cells", bias="gates", shortcut=True)
 NETWORKS = {
     "93 (adding)": (2, 1, {}, 105, False),
@@ -19,7 +19,7 @@ DISTRACTORS = (50, 100, 200, 500, 1000)
 
 
 def ready(net, inputs, outputs, every, **rates):
-    """A learner that has learnt its lesson once, the lesson, the loss."""
+    """A learner that has learned its lesson once, the lesson, the loss."""
     from rnnsim.core.losses import Loss
     from rnnsim.networks.lstm1997.learner import BlockLearner
 
@@ -45,18 +45,19 @@ class Networks:
         x = np.random.default_rng(0).uniform(-1, 1, (steps, max(1, 5000 // steps), inputs)).astype(np.float32)
         if inputs > 2:  # symbols
             x = (x == x.max(axis=-1, keepdims=True)).astype(np.float32)
-        self.ticks = x.shape[0] * x.shape[1]
+        self.time_steps = x.shape[0] * x.shape[1]
         self.learner, self.batch, self.loss = ready(net, x, outputs, every, rate=0.01, momentum=momentum)
 
     def time_lesson(self, name, momentum):
         self.learner.learn(self.batch, self.loss)
 
-    def track_microseconds_a_tick(self, name, momentum):
-        return 1e6 * seconds(lambda: self.time_lesson(name, momentum)) / self.ticks
+    def track_microseconds_per_time_step(self, name, momentum):
+        return 1e6 * seconds(lambda: self.time_lesson(name, momentum)) / self.time_steps
 
 
 class ManySymbols:
-    """Experiment 2c: one-hot inputs, two one-cell blocks, sequences of 1000 ticks; the cost should not grow with the symbols."""
+    """Experiment 2c: one-hot inputs, two one-cell blocks, sequences of 1000 time steps; the number of symbols
+    should not change the time."""
 
     params = (DISTRACTORS, (True, False))
     param_names = ("symbols", "tokens")
@@ -71,12 +72,12 @@ class ManySymbols:
         x = x if tokens else np.eye(count, dtype=np.float32)[x]
         self.learner, self.batch, self.loss = ready(net, x, 2, False, rate=0.01)
 
-    def track_microseconds_a_tick(self, symbols, tokens):
+    def track_microseconds_per_time_step(self, symbols, tokens):
         return 1e6 * seconds(lambda: self.learner.learn(self.batch, self.loss)) / 5000
 
 
 class FullGradient:
-    """Back-propagation through a batch, 100 ticks, and the truncated gradient of the same batch."""
+    """Back-propagation through a batch, 100 time steps, and the truncated gradient of the same batch."""
 
     params = ((1, 16),)
     param_names = ("batch",)

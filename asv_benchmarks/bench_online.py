@@ -1,4 +1,4 @@
-"""Online rules: time a tick of each, RTRL's share of the machine's matrix product, influence, and calls of one item."""
+"""Online rules: time per time step of each, RTRL's share of the machine's matrix product, influence, and calls of one item."""
 
 import time
 
@@ -11,7 +11,7 @@ INPUTS = 8
 
 
 def online_rules():
-    """The names of all rules that learn while the sequence runs."""
+    """The names of all online rules."""
     from rnnsim.learning import RULES
     from rnnsim.learning.online.streams import OnlineRule
 
@@ -19,7 +19,7 @@ def online_rules():
 
 
 def ready(rule, hidden):
-    """An engine that has run once, and what to run it on; asv passes over a rule that refuses the network."""
+    """An engine that has run once, and what to run it on; asv skips a rule that does not fit the network."""
     from rnnsim.errors import RnnsimError
 
     try:
@@ -40,8 +40,8 @@ def seconds(step, limit=1.0):
     return min(times)
 
 
-class Tick:
-    """A sequence of 100 ticks, with a target at every one; and one tick of it in microseconds."""
+class TimeStep:
+    """A sequence of 100 time steps, each with a target; microseconds per time step."""
 
     params = (online_rules(), HIDDEN)
     param_names = ("rule", "n")
@@ -53,7 +53,7 @@ class Tick:
     def time_sequence(self, rule, hidden):
         self.engine.run(*self.arrays, "squared_error")
 
-    def track_microseconds_a_tick(self, rule, hidden):
+    def track_microseconds_per_time_step(self, rule, hidden):
         return 1e6 * seconds(lambda: self.time_sequence(rule, hidden)) / STEPS
 
     def track_bytes_carried(self, rule, hidden):
@@ -61,7 +61,7 @@ class Tick:
         memory = self.engine.memory
         return sum(part.nbytes for part in (memory.a, memory.b, memory.c, memory.panels))
 
-    track_microseconds_a_tick.unit = "microseconds"
+    track_microseconds_per_time_step.unit = "microseconds"
     track_bytes_carried.unit = "bytes"
 
 
@@ -75,7 +75,7 @@ class Product:
         self.engine, self.arrays = ready("rtrl", hidden)
 
     def track_share_of_sgemm(self, hidden):
-        """Time of NumPy's product of influence and Jacobian, on all its threads, over the time of our whole tick."""
+        """Time of NumPy's product of influence and Jacobian, on all its threads, over the time of our whole time step."""
         influence = np.random.default_rng(0).standard_normal(self.engine.memory.a.shape[1:]).astype(np.float32)
         jacobian, out = influence[:hidden].copy(), np.empty_like(influence)
         ours, theirs = [], []

@@ -6,7 +6,7 @@ SHAPES = ((1, 128, 32), (16, 400, 100), (64, 2048, 512))
 
 
 class Product:
-    """c (M, N) = a (M, K) @ b (K, N), twenty times as in the ticks of a sequence."""
+    """c (M, N) = a (M, K) @ b (K, N), twenty times as in the time steps of a sequence."""
 
     params = (SHAPES, ("float32", "float64"))
     param_names = ("M, N, K", "dtype")

@@ -38,7 +38,7 @@ SUITES = {
 }
 RATIO_TO_EACH = (peers_ntm, peers_lstm1997)  # suites whose tables give the ratio to every peer
 SECONDS = 1.0  # of timing for one case in one process
-TOLERANCE = 2e-3  # relative, for float32 sums over thousands of ticks in different orders; a suite may have its own
+TOLERANCE = 2e-3  # relative, for float32 sums over thousands of time steps in any order; a suite may have its own
 
 
 def median_milliseconds(step):

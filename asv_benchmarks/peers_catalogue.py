@@ -5,19 +5,20 @@
 
 PATH is a checkout of https://github.com/cybertronai/schmidhuber-problems. Its own training functions run at the settings of the
 README of each experiment, seed 0, without its pictures and baselines; ours is `rnnsim.train` for as many sequences of as many
-ticks, one seed. Each runs in a process of its own with one thread, one after the other in alternating rounds; the figures are
-medians. Our kernels are compiled before the clock starts. First both networks, with the weights of the catalogue's, must give
-the same outputs to 1e-12.
+time steps, one seed. Each runs in a process of its own with one thread, in alternating rounds; the figures are medians.
+Our kernels are compiled before the clock starts. First both networks, with the weights of the catalogue's, must give the same
+outputs to 1e-12.
 
 Equal: the network, weight for weight (cells with gates of their own, which see inputs and cells; adding: 8 cells with forget
 gates, temporal order: 4, embedded Reber: 8), the number of sequences and their mean length, float64, one thread.
 
-What differs: the catalogue goes back through whole sequences and descends with Adam and clipped gradients, at adding and temporal
-order once for 32 sequences that NumPy computes side by side; we go by the truncated rule with a plain step at every tick with a
-target, one sequence after the other. Targets of Reber stand at every tick: that is 11 steps for one of the catalogue's. Its
-outputs there and at temporal order are softmax with cross-entropy, ours logistic with squared error. It tests itself on fresh
-sequences on the way, ours judges every training sequence. Our strings of Reber come from a set of 256. Reber's number of
-sequences is that after which the catalogue's seed is solved; ours learns as many, solved or not: these are times, no successes.
+What differs: the catalogue goes back through whole sequences and descends with Adam and clipped gradients, at adding and
+temporal order once for 32 sequences that NumPy computes side by side; we learn by the truncated rule, with an SGD update at
+every time step with a target, one sequence after the other. Reber strings have a target at every time step, so that we make 11
+updates for one of the catalogue's. Its outputs there and at temporal order are softmax with cross-entropy, ours logistic with
+squared error. It tests itself on fresh sequences on the way, ours judges every training sequence. Our strings of Reber come
+from a set of 256. Reber's number of sequences is that after which the catalogue's seed is solved; ours learns as many, solved
+or not: these are times, no successes.
 
 Columns: "whole" is what a user waits for, with sequences drawn and judged or tested on the way; the target is for this one.
 "learning" is what remains without them, passes and changes of weights alone. Where they differ much, as at temporal order, the
@@ -48,7 +49,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 
 class Adding:
-    """256,000 sequences of 100 ticks, 8 cells with forget gates, 361 weights."""
+    """256,000 sequences of 100 time steps, 8 cells with forget gates, 361 weights."""
 
     file = "adding-problem/adding_problem.py"
     beside = ("make_adding_batch", "evaluate")  # functions that draw and test
@@ -86,7 +87,7 @@ class Adding:
 
 
 class TemporalOrder:
-    """48,000 sequences of 50 ticks (ours: 48 to 52), 4 cells, 176 weights."""
+    """48,000 sequences of 50 time steps (ours: 48 to 52), 4 cells, 176 weights."""
 
     file = "temporal-order-3bit/temporal_order_3bit.py"
     beside = ("make_batch", "evaluate_lstm")
@@ -123,7 +124,7 @@ class TemporalOrder:
 
 
 class Reber:
-    """Strings of 11 ticks on average until seed 0 is solved, after 4,000 of them; 8 cells, 447 weights."""
+    """Strings of 11 time steps on average until seed 0 is solved, after 4,000 of them; 8 cells, 447 weights."""
 
     file = "embedded-reber/embedded_reber.py"
     beside = ("gen_embedded_reber", "make_io", "evaluate")

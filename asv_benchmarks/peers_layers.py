@@ -112,12 +112,12 @@ def jax_step(cell, case):
         h = jnp.tanh(z + state[0] @ w["weight_hh"].T + w["bias_hh"])
         return (h,), h
 
-    tick = {"lstm": lstm, "gru": gru, "rnn": rnn}[cell]
+    time_step = {"lstm": lstm, "gru": gru, "rnn": rnn}[cell]
 
     def loss(w, x):
         z = x @ w["weight_ih"].T + w["bias_ih"]
         state = (jnp.zeros((batch, hidden)),) * (2 if cell == "lstm" else 1)
-        _, y = jax.lax.scan(lambda state, z: tick(state, z, w), state, z)
+        _, y = jax.lax.scan(lambda state, z: time_step(state, z, w), state, z)
         return (y * y).sum() / 2
 
     both = jax.jit(jax.value_and_grad(loss))

@@ -3,17 +3,17 @@
     python -m asv_benchmarks.peers_lstm1997 [--rounds 3] [--cases 0]
 
 The work: the network of the paper's figure 2 (gates and cells see all of the hidden layer and the inputs, everything has a bias,
-no forget gates), sequences one after the other, float64, a step of plain gradient descent at the end of a sequence
-(`lstm1997`) or at every tick (`lstm1997-every`); in microseconds a tick, learning included. First weights and sequences are
-the same for all; what the sequences of a step change in every weight must agree to 1e-10 of the largest change.
+no forget gates), sequences one after the other, float64, an update of plain gradient descent at the end of a sequence
+(`lstm1997`) or at every time step (`lstm1997-every`); in microseconds per time step, learning included. All have the same initial
+weights and sequences; what the sequences of a step change in every weight must agree to 1e-10 of the largest change.
 
     rnnsim        `BlockLearner.learn`, one thread, as every engine here
     numba-loops   the equations as a student would compile them: loops over units and sources, `numba.njit`
     numba-fast    the same loops with `fastmath=True`, so that the compiler may add up in vectors
     numpy         the rule with arrays: a product for the hidden layer, outer products for the partial derivatives
-    torch         automatic differentiation through s(t-1) -> s(t), outputs of the tick before detached, a backward pass at the
-                  end of a sequence. Weights that change at every tick cannot be differentiated through, so not `lstm1997-every`
-    jax           a jitted scan over ticks in a scan over sequences that carries the partial derivatives; float64
+    torch         automatic differentiation through s(t-1) -> s(t), the last outputs detached, a backward pass at the end of a
+                  sequence. It cannot differentiate through weights that change at every time step: not `lstm1997-every`
+    jax           a jitted scan over time steps in a scan over sequences that carries the partial derivatives; float64
 
 What differs: rnnsim alone leaves out inputs that are zero, which most are where symbols come one-hot (cases with 7 or 8 inputs).
 The others compute with them, like anything that is a product. Sequences are there before the clock starts.
@@ -24,10 +24,10 @@ from functools import partial
 import numpy as np
 
 CASES = ((2, 1, 2, 2, 100), (8, 4, 2, 2, 50), (7, 7, 4, 1, 12))
-TITLE, UNIT = "(in, out, blocks, cells of a block, T)", "microseconds a tick"
+TITLE, UNIT = "(in, out, blocks, cells of a block, T)", "microseconds per time step"
 COMPARED, TOLERANCE = "changes of weights", 1e-10
 NAMES = ("lstm1997", "lstm1997-every")
-TICKS, RATE = 2000, 0.5  # ticks of a step, learning rate
+TIME_STEPS, RATE = 2000, 0.5  # time steps per repetition, learning rate
 INIT = 0.1  # as in the paper; states that drift far leave changes so small that they are mostly rounding
 KINDS = ("cell", "in_gate", "out_gate")
 
@@ -40,14 +40,14 @@ def engines(name, wanted):
 
 def figure(case, milliseconds):
     """What the table shows of the time of a step."""
-    return 1e3 * milliseconds / (TICKS // case[-1] * case[-1])
+    return 1e3 * milliseconds / (TIME_STEPS // case[-1] * case[-1])
 
 
 def problem(name, case):
     """First weights, inputs (sequences, T, in) and targets (sequences, 1 or T, out); always the same."""
     inputs, outputs, blocks, size, steps = case
     rng = np.random.default_rng(7)
-    cells, sequences = blocks * size, TICKS // steps
+    cells, sequences = blocks * size, TIME_STEPS // steps
     sources = inputs + cells + 2 * blocks + 1
     w = rng.uniform(-INIT, INIT, (cells + 2 * blocks, sources))
     w_out = rng.uniform(-INIT, INIT, (outputs, cells + 1))
@@ -109,7 +109,7 @@ def rnnsim_step(name, case):
     return step, learnt
 
 
-def errors_of_a_tick(xp, logistic, w_out, y, h, out, target, blocks, size):
+def errors_of_a_time_step(xp, logistic, w_out, y, h, out, target, blocks, size):
     """What outputs see, the distance to the target, errors of outputs, output gates and states; by numpy or jax.numpy."""
     below = xp.append(y, 1.0)
     output = logistic(w_out @ below)
@@ -132,8 +132,8 @@ def numpy_step(name, case):
         return 1 / (1 + np.exp(-z))
 
     def descend(u, y, s_cell, s_in, h, out, target):
-        """A step of all weights at a tick with a target; gives the mean error."""
-        below, off, e, e_out, e_s = errors_of_a_tick(np, logistic, w_out, y, h, out, target, blocks, size)
+        """Update all weights at a time step with a target; return the mean error."""
+        below, off, e, e_out, e_s = errors_of_a_time_step(np, logistic, w_out, y, h, out, target, blocks, size)
         w_out[...] += RATE * np.outer(e, below)
         w[cells] += RATE * e_s * s_cell
         w[count : count + blocks] += RATE * (e_s * s_in).reshape(blocks, size, -1).sum(axis=1)
@@ -299,12 +299,12 @@ def jax_step(name, case):
     last, logistic = name == "lstm1997", jax.nn.sigmoid
 
     def corrected(w, w_out, u, y, h, out, s_cell, s_in, target):
-        below, off, e, e_out, e_s = errors_of_a_tick(jnp, logistic, w_out, y, h, out, target, blocks, size)
+        below, off, e, e_out, e_s = errors_of_a_time_step(jnp, logistic, w_out, y, h, out, target, blocks, size)
         for_in = (e_s * s_in).reshape(blocks, size, -1).sum(axis=1)
         change = jnp.concatenate([e_s * s_cell, for_in, jnp.outer(e_out, u)])
         return w + RATE * change, w_out + RATE * jnp.outer(e, below), jnp.abs(off).mean()
 
-    def tick(carry, data):
+    def time_step(carry, data):
         w, w_out, s, seen, s_cell, s_in, _, error = carry
         now, target = data
         u = jnp.concatenate([now, seen, jnp.ones(1)])
@@ -328,7 +328,7 @@ def jax_step(name, case):
         known = (jnp.zeros(w.shape[1]), zero, zero, zero)
         carry = (w, w_out, zero, jnp.zeros(count + 2 * blocks), partial_zero, partial_zero, known, 0.0)
         every = (now, jnp.broadcast_to(target, (steps, target.shape[1])))
-        w, w_out, _, _, s_cell, s_in, known, error = jax.lax.scan(tick, carry, every)[0]
+        w, w_out, _, _, s_cell, s_in, known, error = jax.lax.scan(time_step, carry, every)[0]
         if last:
             w, w_out, error = corrected(w, w_out, *known, s_cell, s_in, target[0])
         return (w, w_out), error / target.shape[0]

@@ -1,16 +1,16 @@
 """A training step of the neural Turing machine in rnnsim, PyTorch and JAX, for `asv_benchmarks.peers`.
 
-The work: the copy task at its full length, 9 inputs, 8 outputs, 20 vectors, 41 ticks; a controller of 100 units, an LSTM or
+The work: the copy task at its full length, 9 inputs, 8 outputs, 20 vectors, 41 time steps; a controller of 100 units, an LSTM or
 tanh units, a memory of 128 x 20, one read and one write head; forward, backward and one update of the RMSProp of Graves
-2013; in microseconds a sequence and tick. All machines have the same equations, parameters and batch. JAX runs a scan, with
-gradient and update in one jitted function whose arrays are donated. PyTorch runs tick by tick, a module for every head, as
-NTM code in PyTorch is written; its heads treat a whole batch at once, which not all do.
+2013; in microseconds per sequence and time step. All machines have the same equations, parameters and batch. JAX runs a scan,
+with gradient and update in one jitted function whose arrays are donated. PyTorch loops over time steps, with a module for every
+head, as is common; its heads treat a whole batch at once, which not all published code does.
 """
 
 import numpy as np
 
 CASES = ((1, 41, 9, 100, 128, 20), (16, 41, 9, 100, 128, 20))
-TITLE, UNIT = "(B, T, in, H, N, M)", "microseconds a sequence and tick"
+TITLE, UNIT = "(B, T, in, H, N, M)", "microseconds per sequence and time step"
 OUTPUTS, SHIFTS, FLOOR, CLIP_HEADS = 8, 3, 0.01, 20.0
 RATE, DECAY, MOMENTUM, EPSILON, CLIP = 1e-4, 0.95, 0.9, 1e-4, 10.0
 
@@ -86,8 +86,8 @@ def rnnsim_step(name, case):
 def jax_step(name, case):
     """(step, gradients) of a jitted scan with value_and_grad and the update.
 
-    What does not depend on the tick before is one product before or after the scan; the memory lies as (B, M, N), and its norms
-    are carried from the read to the next write.
+    Products that do not depend on the last time step are one product before or after the scan; the memory is (B, M, N), and its
+    norms are carried from the read to the next write.
     """
     from functools import partial
 
@@ -118,7 +118,7 @@ def jax_step(name, case):
     def cosines(memory, norms, raw):
         return jnp.einsum("bmn,bm->bn", memory, unit(jnp.tanh(raw[:, :columns]))) / norms
 
-    def tick(p, state, z):
+    def time_step(p, state, z):
         h, c, reads, weights, memory, norms = state
         seen = jnp.concatenate([reads, h], axis=1) if name == "ntm-lstm" else reads
         z += seen @ p["below"]
@@ -152,7 +152,7 @@ def jax_step(name, case):
         below = p["weight_ih_l0"][:, inputs:].T
         if name == "ntm-lstm":
             below = jnp.concatenate([below, p["weight_hh_l0"].T])
-        _, (h, reads) = jax.lax.scan(partial(tick, p | {"below": below}), state, z)
+        _, (h, reads) = jax.lax.scan(partial(time_step, p | {"below": below}), state, z)
         y = jnp.concatenate([h, reads], axis=2) @ p["weight_out"].T + p["bias_out"]
         nats = jnp.maximum(y, 0) - y * targets + jnp.log1p(jnp.exp(-jnp.abs(y)))
         return (nats * counted[..., None]).sum() / batch / np.log(2)
@@ -188,7 +188,7 @@ def jax_step(name, case):
 
 
 def torch_step(name, case, threads=None):
-    """(step, gradients) of modules that run tick by tick, with automatic differentiation."""
+    """(step, gradients) of modules that run time step by time step, with automatic differentiation."""
     import torch
     from torch import nn
 

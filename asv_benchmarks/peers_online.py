@@ -2,9 +2,9 @@
 
     python -m asv_benchmarks.peers_online [--rounds 5]
 
-The work: a fully recurrent network of n tanh units with 8 inputs and a readout of 4, one sequence of 100 ticks, the squared
-error at every tick, and the gradient with respect to all parameters, summed over the sequence at frozen weights; in
-microseconds a tick. JAX runs a jitted scan that carries the influence as one matrix (n, parameters), of two forms the
+The work: a fully recurrent network of n tanh units with 8 inputs and a readout of 4, one sequence of 100 time steps, the squared
+error at every time step, and the gradient with respect to all parameters, summed over the sequence at frozen weights; in
+microseconds per time step. JAX runs a jitted scan that carries the influence as one matrix (n, parameters), of two forms the
 faster. The approximate rules do the same work and have no peer here; the hybrid, which is exact, stands beside our own RTRL.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from rnnsim.learning import RULES
 
 CASES = ((8, 16), (8, 32), (8, 64), (8, 100))
-TITLE, UNIT, RATIO_OF_EACH = "(in, n)", "microseconds a tick", False
+TITLE, UNIT, RATIO_OF_EACH = "(in, n)", "microseconds per time step", False
 STEPS, OUTPUTS = 100, 4
 APPROXIMATE = ("uoro", "truncated", "snap", "rflo", "eprop", "kf-rtrl", "kernl", "dni")
 NAMES = ("rtrl", *(name for name in ("hybrid", *APPROXIMATE) if name in RULES))
@@ -87,7 +87,7 @@ def jax_step(case):
     inputs, hidden = case
     units = jnp.arange(hidden)
 
-    def tick(placed, p, carry, data):
+    def time_step(placed, p, carry, data):
         h, influence, gradient, d_out, loss = carry
         x, target = data
         sources = jnp.concatenate([x, h, jnp.ones(1)])
@@ -108,7 +108,7 @@ def jax_step(case):
     def whole(placed, p, x, targets):
         size = hidden * (inputs + hidden + 1)
         start = (jnp.zeros(hidden), jnp.zeros((hidden, size)), jnp.zeros(size), jnp.zeros((OUTPUTS, hidden + 1)), 0.0)
-        return jax.lax.scan(lambda carry, data: tick(placed, p, carry, data), start, (x, targets))[0][2:]
+        return jax.lax.scan(lambda carry, data: time_step(placed, p, carry, data), start, (x, targets))[0][2:]
 
     p = {name: jnp.asarray(weights[name]) for name in ("weight_out", "bias_out")}
     parts = [weights["weight_ih_l0"], weights["weight_hh_l0"], weights["bias_ih_l0"][:, None]]

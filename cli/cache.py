@@ -14,10 +14,10 @@ def contents():
 
 
 @click.command("cache", short_help="Compiled kernels.")
-@click.option("--clear", is_flag=True, help="Delete all compiled kernels, those of older versions too.")
+@click.option("--clear", is_flag=True, help="Delete all compiled kernels, also those of older versions.")
 @as_json
 def command(clear, json_wanted):
-    """Where compiled kernels are kept and how much room they take; --clear deletes them, and nothing else in the folder.
+    """Show where compiled kernels are kept and how large they are; --clear deletes them, and no other file of the folder.
 
     The folder is $RNNSIM_CACHE_DIR, or rnnsim/kernels in the user's cache folder.
     """
@@ -28,10 +28,10 @@ def command(clear, json_wanted):
         freed, left = clear_cache()
 
         def lines():
-            yield f"{folder}: {size(freed)} set free"
+            yield f"{folder}: {size(freed)} freed"
             if left:
                 names = ", ".join(path.name for path in left[:3]) + (", ..." if len(left) > 3 else "")
-                yield f"not deleted, as rnnsim did not write it: {names}"
+                yield f"not deleted, because rnnsim did not write it: {names}"
 
         report({"folder": folder, "freed_bytes": freed, "left": [str(path) for path in left]}, json_wanted, lines)
         return

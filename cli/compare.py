@@ -1,4 +1,4 @@
-"""`rnnsim compare`: learning rules side by side on one stream, each beside the exact gradient."""
+"""`rnnsim compare`: the gradients of learning rules on one stream, compared with the exact gradient."""
 
 import json
 
@@ -8,32 +8,38 @@ from rnnsim.errors import RnnsimError
 from rnnsim_cli.console import as_json, number, pairs, plain, report, table
 
 
-@click.command("compare", short_help="Learning rules beside the exact gradient.")
+@click.command("compare", short_help="Compare learning rules.")
 @click.argument("task")
 @click.option("--network", metavar="NAME", default="rnn", show_default=True, help="A network of one layer.")
 @click.option(
-    "--rules", metavar="RULE,RULE,...", help="Each with options as in tbptt:horizon=5. [default: all that serve]"
+    "--rules",
+    metavar="RULE,RULE,...",
+    help="Rules to compare, with options as in tbptt:horizon=5. [default: all online rules that fit the network]",
 )
 @click.option("--train-with", metavar="RULE", default="rtrl", show_default=True, help="The rule that trains.")
 @click.option(
-    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option of network, task or optimizer."
+    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the network, task or optimizer."
 )
-@click.option("--optimizer", metavar="NAME", help="[default: adam with clip_norm=1]")
-@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Batches.")
+@click.option("--optimizer", metavar="NAME", help="Optimizer. [default: adam with clip_norm=1]")
+@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Number of batches.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Sequences in a batch.")
 @click.option(
-    "--every", type=click.IntRange(0), help="Ticks between updates; 0: a batch. [default: 1 on streams, else 0]"
+    "--every",
+    type=click.IntRange(0),
+    help="Time steps between two updates; 0: one update per batch. [default: 1 on streams, else 0]",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first weights and the data.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the initial weights and of the data."
+)
 @click.option("--dtype", default="float32", show_default=True, help="float32 or float64.")
-@click.option("--out", metavar="DIR", help="Write alignment.png, comparison.json and comparison.npz there.")
+@click.option("--out", metavar="DIR", help="Folder to write alignment.png, comparison.json and comparison.npz to.")
 @as_json
 def command(task, network, rules, train_with, options, optimizer, steps, batch, every, seed, dtype, out, json_wanted):
-    """Train a network on TASK with one rule, and run other rules passively beside it, on the same stream and weights.
+    """Train a network on TASK with one rule; compute the gradients of other rules on the same stream and weights.
 
-    For every update the gradient of each rule is compared with the exact one, that of RTRL: the cosine between them and the ratio
-    of their norms, over the parameters of the cell. "Of sums" is the cosine of the gradients added up over all updates: noise
-    is gone from it, bias is not.
+    For every update the command compares the gradient of each rule with the exact gradient, that of RTRL, over the parameters
+    of the cell: the cosine of the two, and the ratio of their norms. "of sums" is the cosine of the gradients summed over all
+    updates, in which noise averages out and bias does not.
 
     \b
     rnnsim compare xor --rules rtrl,bptt,tbptt:horizon=2 --steps 200
@@ -67,7 +73,7 @@ def command(task, network, rules, train_with, options, optimizer, steps, batch, 
         yield from table(rows, titles, right=(1, 2, 3, 4))
         yield f"loss {number(data['first_loss'])} in the first tenth, {number(data['last_loss'])} in the last"
         for label, why in found.skipped.items():
-            yield f"left out: {label} ({why})"
+            yield f"skipped: {label} ({why})"
         if out:
             yield f"figure {data['figure']}"
 
@@ -84,7 +90,7 @@ def _figure(value):
 
 
 def _write(out, found, data, title):
-    """The picture, the table and all figures of a comparison in a folder; gives the picture's path."""
+    """Write picture, table and all figures of a comparison to a folder; return the path of the picture."""
     import io
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What all commands share: key=value options in, tables and JSON out."""
+"""Shared by all commands: key=value options in, tables and JSON out."""
 
 import json
 import math
@@ -11,7 +11,7 @@ as_json = click.option("--json", "json_wanted", is_flag=True, help="Print one JS
 
 
 def pairs(items, flag):
-    """``("hidden=8", "skip=true")`` as a dict of texts; `flag` is named in the error.
+    """``("hidden=8", "skip=true")`` as a dict of texts; errors name the `flag`.
 
     >>> pairs(("hidden=8", "delays=1,2"), "-o")
     {'hidden': '8', 'delays': '1,2'}
@@ -29,7 +29,7 @@ def pairs(items, flag):
 
 
 def plain(value):
-    """`value` as JSON can hold it: arrays as lists, NaN and infinity as null, everything else unknown as its text."""
+    """`value` in a form that JSON can hold: arrays as lists, NaN and infinity as null, other objects as text."""
     if isinstance(value, dict):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -44,7 +44,7 @@ def plain(value):
 
 
 def report(data, json_wanted, lines):
-    """Print `data` as JSON, or else the `lines` of text (an iterable, or a function that gives one)."""
+    """Print `data` as JSON, or else the `lines` of text (an iterable, or a function that returns one)."""
     if json_wanted:
         click.echo(json.dumps(plain(data), indent=2))
         return
@@ -53,7 +53,7 @@ def report(data, json_wanted, lines):
 
 
 def table(rows, titles=None, right=()):
-    """Lines of a table with aligned columns; the columns numbered in `right` stand to the right.
+    """Lines of a table with aligned columns; the columns numbered in `right` are right-aligned.
 
     >>> table([("weight", 12), ("bias", 3)], right=(1,))
     ['weight  12', 'bias     3']
@@ -72,7 +72,7 @@ def table(rows, titles=None, right=()):
 
 
 def number(value):
-    """A number as people read it: six digits, thousands apart.
+    """A number for reading: six digits, thousands separated.
 
     >>> number(33100), number(0.1234567), number(None)
     ('33,100', '0.123457', '-')
@@ -87,7 +87,7 @@ def number(value):
 
 
 def size(count):
-    """A number of bytes as people read it.
+    """A number of bytes for reading.
 
     >>> size(1500), size(3_000_000)
     ('1.5 kB', '3.0 MB')
@@ -104,7 +104,7 @@ def option_rows(options):
 
 
 def type_name(annotation):
-    """An annotation as a reader of the shell sees it: ``tanh|relu``, ``int or none``, ``int,int,...``."""
+    """An annotation as the help prints it: ``tanh|relu``, ``int or none``, ``int,int,...``."""
     import types
     import typing
 
@@ -123,7 +123,7 @@ def _default(default):
     import inspect
 
     if default is inspect.Parameter.empty:
-        return "(needed)"
+        return "(required)"
     if isinstance(default, bool):
         return str(default).lower()
     if default is None:

@@ -1,4 +1,4 @@
-"""`rnnsim data`: the data sets, and fetching them."""
+"""`rnnsim data`: list the data sets, and download them."""
 
 import click
 
@@ -7,14 +7,14 @@ from rnnsim_cli.console import as_json, report, table
 
 @click.group("data", short_help="Data sets.")
 def command():
-    """List the data sets, or fetch one into the cache folder."""
+    """List the data sets, or download one into the data folder ($RNNSIM_DATA_DIR)."""
 
 
 def _described(name):
     from rnnsim.data import DATA
 
     found = DATA.load(name)
-    state = "comes with rnnsim" if found.shipped else "here" if found.here else "not fetched"
+    state = "comes with rnnsim" if found.shipped else "fetched" if found.here else "not fetched"
     return {
         "name": name,
         "summary": DATA.summary(name),
@@ -27,7 +27,7 @@ def _described(name):
 @command.command("list")
 @as_json
 def list_(json_wanted):
-    """Every data set: what it is, whether it is here, and its terms."""
+    """List every data set: what it is, whether it has been fetched, and (with --json) folder and terms of use."""
     from rnnsim.data import DATA
 
     found = [_described(name) for name in DATA]
@@ -39,9 +39,9 @@ def list_(json_wanted):
 @click.argument("names", nargs=-1, required=True)
 @as_json
 def fetch(names, json_wanted):
-    """Fetch data sets from where they are published, and compare their checksums.
+    """Download data sets from where they are published, and verify their checksums.
 
-    Tasks read files at hand with -o path=... instead.
+    If you have the files already, give a task their folder instead: -o path=FOLDER.
     """
     import sys
 

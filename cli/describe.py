@@ -1,4 +1,4 @@
-"""`rnnsim describe`: a network's parameters, sizes and options; or what a task asks and how it is judged."""
+"""`rnnsim describe`: parameters, sizes and options of a network; inputs, outputs, loss and criterion of a task."""
 
 import click
 
@@ -9,7 +9,7 @@ SIZES = {"inputs": int, "outputs": int, "tokens": bool}
 
 
 def split_sizes(options):
-    """(sizes, the other options): inputs=, outputs= and tokens= belong to the network's ends, the rest to its inside."""
+    """(sizes, the other options): inputs=, outputs= and tokens= are sizes, which otherwise the task gives."""
     from rnnsim.core.registry import convert
 
     sizes = {key: convert(options[key], kind, key) for key, kind in SIZES.items() if key in options}
@@ -32,9 +32,16 @@ def build_network(name, options, dtype="float32", seed=0):
     )
 
 
-@click.command("describe", short_help="A network or a task.")
+@click.command("describe", short_help="Describe a network or a task.")
 @click.argument("name")
-@click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option; also inputs=, outputs=.")
+@click.option(
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of it; for a network also inputs=, outputs=, tokens=.",
+)
 @as_json
 def command(name, options, json_wanted):
     """Describe a network (parameters, sizes, options) or a task (options, loss, criterion).
@@ -58,6 +65,7 @@ def command(name, options, json_wanted):
 
 def _network(name, options, json_wanted):
     from rnnsim.networks import NETWORKS, explained, options_of
+    from rnnsim.networks.interface import TIME
 
     net = build_network(name, options)
     known = options_of(name)
@@ -74,8 +82,8 @@ def _network(name, options, json_wanted):
         "total_parameters": net.n_parameters,
         "trained_parameters": net.n_parameters if net.trainable is None else int(net.trainable.sum()),
         "state_size": net.state_size,
-        "multiply_adds_per_tick": net.cost_per_step,
-        "traces": list(net.trace_names),
+        "multiply_adds_per_time_step": net.cost_per_step,
+        "traces": list(net.trace_names) if TIME in net.capabilities else [],
         "options": [
             {"name": n, "type": t, "default": d, "value": values.get(n), "about": about.get(n)} for n, t, d in rows
         ],
@@ -91,12 +99,13 @@ def _network(name, options, json_wanted):
             ("recurrent parameters", f"{net.n_recurrent_parameters:,}"),
             ("all parameters", f"{net.n_parameters:,}"),
             ("state size", f"{net.state_size:,}"),
-            ("multiply-adds a tick", f"{net.cost_per_step:,}"),
+            ("multiply-adds per time step", f"{net.cost_per_step:,}"),
         ]
         if net.trainable is not None:
-            facts.insert(2, ("of these trained", f"{data['trained_parameters']:,}"))
+            facts.insert(2, ("trained parameters", f"{data['trained_parameters']:,}"))
         yield from table(facts, right=(1,))
-        yield f"traces: {', '.join(net.trace_names)}"
+        if data["traces"]:
+            yield f"traces: {', '.join(data['traces'])}"
         yield ""
         yield from _option_lines(rows, about)
 
@@ -104,23 +113,23 @@ def _network(name, options, json_wanted):
 
 
 def summary_of(registry, name):
-    """The line about an entry; for code from outside the first line of its docstring."""
+    """The line about an entry of a registry; for the user's own class the first line of its docstring."""
     import inspect
 
     if name in registry:
         return registry.summary(name)
-    return (inspect.getdoc(registry.load(name)) or "no docstring").splitlines()[0]
+    return (inspect.getdoc(registry.load(name)) or "no docstring").splitlines()[0].rstrip(".:")
 
 
 def _option_lines(rows, about):
-    """A table of options, with a line about each where the class says one."""
+    """A table of options, with a line about each where the docstring of the class has one."""
     if not any(about.get(name) for name, _, _ in rows):
         return table([(n, d, t) for n, t, d in rows], ("option", "default", "type"))
     return table([(n, d, t, about.get(n, "")) for n, t, d in rows], ("option", "default", "type", "what it is"))
 
 
 def describe_criterion(criterion):
-    """A criterion as a dict of its fields; None if there is none."""
+    """A criterion as a dict of its fields; None for no criterion."""
     import dataclasses
 
     if criterion is None:
@@ -142,7 +151,7 @@ def _task(tasks, name, options, json_wanted):
     except (RnnsimError, OSError) as error:
         if options:
             raise
-        # A task over real data can be described before the data are there; why it cannot be built is part of that.
+        # A task over real data can be described before its data have been fetched; the description says why it cannot be built.
         task, data["not_ready"] = None, str(error)
     if task is not None:
         data["inputs"], data["outputs"], data["tokens"] = task.n_inputs, task.n_outputs, bool(task.tokens)
@@ -159,14 +168,14 @@ def _task(tasks, name, options, json_wanted):
         else:
             kind = f"tokens 0..{task.n_inputs - 1}" if task.tokens else f"vectors of {task.n_inputs}"
             loss = data["loss"]
-            where = "every tick" if loss["when"] == "every" else "the end"
+            where = "every time step" if loss["when"] == "every" else "the last time step"
             facts = [
                 ("inputs", kind),
                 ("outputs", task.n_outputs),
                 ("loss", f"{loss['kind']} at {where}, per {loss['per']}, in {loss['unit']}"),
-                ("trivial loss", number(data["trivial_loss"])),
+                ("chance-level loss", number(data["trivial_loss"])),
                 ("criterion", _criterion_text(data["criterion"])),
-                ("batches", "continue one another" if task.streams else "stand alone"),
+                ("batches", "continue the sequences of the batch before" if task.streams else "independent sequences"),
             ]
             yield from table(facts)
         if rows:

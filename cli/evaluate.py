@@ -1,4 +1,4 @@
-"""`rnnsim eval`: measure a trained network on sequences that it was not trained on."""
+"""`rnnsim eval`: evaluate a trained network on sequences that it was not trained on."""
 
 import click
 
@@ -22,8 +22,8 @@ def measured(evaluation):
     split = evaluation["split"]
     rows = [(f"{split} loss", in_unit(evaluation["loss"], evaluation["unit"]))]
     if evaluation["trivial_loss"] is not None:
-        rows.append(("loss without inputs", in_unit(evaluation["trivial_loss"], evaluation["unit"])))
-    # The same share under two names would be read as two results.
+        rows.append(("chance-level loss", in_unit(evaluation["trivial_loss"], evaluation["unit"])))
+    # One share under two names would look like two results.
     metrics = {name: value for name, value in evaluation["metrics"].items() if name != "correct"}
     if evaluation["correct"] is not None and "accuracy" not in metrics:
         rows.append((f"{split} right", f"{100 * evaluation['correct']:.2f} % of {evaluation['sequences']:,} sequences"))
@@ -34,12 +34,12 @@ def measured(evaluation):
 
 
 def sweep_lines(found, names):
-    """A table with one line a measurement of `rnnsim.training.evaluate.generalisation`; a line comes when it is measured."""
+    """A table of `rnnsim.training.evaluate.generalisation`, one line per evaluation, as soon as it is done."""
     widths = None
     for one in found:
         row = {name: str(one["options"][name]) for name in names} | _figures(one)
         if widths is None:
-            # What is still to come is not known: a number has up to eleven characters.
+            # The later rows are not known yet; a number has at most eleven characters.
             widths = [max(len(title), 8 if title in names else 11) for title in row]
             yield from (
                 "  ".join(cells) for cells in ([t.rjust(w) for t, w in zip(row, widths)], ["-" * w for w in widths])
@@ -52,31 +52,38 @@ def _figures(evaluation):
     unit = "" if evaluation["unit"] == "squared" else f" ({evaluation['unit']})"
     figures = {f"{evaluation['split']} loss{unit}": number(evaluation["loss"])}
     if evaluation["trivial_loss"] is not None:
-        figures["without inputs"] = number(evaluation["trivial_loss"])
+        figures["chance level"] = number(evaluation["trivial_loss"])
     if evaluation["correct"] is not None:
         figures["right"] = f"{100 * evaluation['correct']:.2f} %"
     figures |= {name: number(value) for name, value in evaluation["metrics"].items() if name != "correct"}
     return figures | {"sequences": number(evaluation["sequences"])}
 
 
-@click.command("eval", short_help="Measure a trained network.")
+@click.command("eval", short_help="Evaluate a trained network.")
 @click.argument("source", metavar="RUN|WEIGHTS")
 @click.option(
-    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option of the task, instead of the run's."
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the task; it overrides that of the run.",
 )
 @sweeping.option
-@click.option("--task", "task_name", metavar="NAME", help="Another task; needed for a file of weights.")
-@click.option("--split", default="test", show_default=True, help="Part of the data.")
-@click.option("--count", type=int, help="Sequences. [default: as many as the task has]")
-@click.option("--batch", type=int, default=100, show_default=True, help="Sequences at a time.")
-@click.option("--seed", type=int, help="Of the sequences, where they are made up. [default: the run's]")
+@click.option(
+    "--task", "task_name", metavar="NAME", help="Another task than that of the run; required for a file of weights."
+)
+@click.option("--split", default="test", show_default=True, help="Split of the data.")
+@click.option("--count", type=int, help="Number of sequences. [default: that of the task]")
+@click.option("--batch", type=int, default=100, show_default=True, help="Sequences per batch.")
+@click.option("--seed", type=int, help="Seed of generated sequences. [default: that of the run]")
 @own_code.options
 @as_json
 def command(source, options, sweeps, task_name, split, count, batch, seed, json_wanted, code, accept_source):
-    """Measure the network of a run, or of a .safetensors file, on its task's test split.
+    """Evaluate the network of a run, or of a .safetensors file, on the test split of its task.
 
-    Options change the task: rnnsim eval runs/adding-lstm-1 -o length=200 measures on longer sequences than were trained.
-    A sweep gives a table with one row a value; of several sweeps all combinations are measured.
+    Options change the task: rnnsim eval runs/adding-lstm-1 -o length=200 evaluates on longer sequences than the training had.
+    A sweep gives a table with one row per value; several sweeps give all combinations of their values.
 
     \b
     rnnsim eval runs/copy-ntm-1 --sweep length=10,20,30,50,120

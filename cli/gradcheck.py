@@ -1,13 +1,13 @@
-"""`rnnsim gradcheck`: gradients against finite differences, parameter array by parameter array.
+"""`rnnsim gradcheck`: gradients compared with finite differences, one parameter array after another.
 
-For a random ragged batch the gradient of `net.loss_and_gradient` in float64 is compared with central differences
+For a random batch of sequences of different lengths, the command compares the gradient in float64 with central differences
 
     (E(theta + e) - E(theta - e)) / (2 e),    e = 1e-5
 
 and the gradient in float32 with the one in float64. The error of an array is the largest difference between entries over
-the largest entry of either gradient; entries so small that a millionth of them is lost in the rounding of E are measured by
-what is not lost. With ``--rule`` the gradient is the one that the rule learns from, summed over its updates
-at unchanged weights, and it is compared with that of back-propagation through time as well.
+the largest entry of either gradient; where that entry is so small that the
+rounding of E exceeds a millionth of it, the rounding takes its place. With ``--rule`` the gradient is the one that the rule
+computes, summed over its updates at fixed weights; the command then compares it with back-propagation through time as well.
 """
 
 import itertools
@@ -18,14 +18,14 @@ from rnnsim.errors import RnnsimError
 from rnnsim_cli.console import as_json, pairs, report, table
 
 STEP = 1e-5
-TICKS, ROWS = 6, 3
-MOST = 2000  # combinations of choices that --all goes over
-ROUNDINGS = 4  # units in the last place that a loss over some ticks is off by
-FLOAT32_TOLERANCE = 1e-3  # rounding of single precision over a few ticks, with room for cancellation
+TIME_STEPS, ROWS = 6, 3
+MOST = 2000  # combinations of choices that --all checks
+ROUNDINGS = 4  # rounding error of a loss over a few time steps, in units in the last place
+FLOAT32_TOLERANCE = 1e-3  # rounding of single precision over a few time steps, with a margin for cancellation
 
 
 def combinations(name):
-    """The option dicts that --all goes over for one network.
+    """The option dicts that --all checks for one network.
 
     All `rnnsim.core.options.variants` of the cell on a plain network; then every combination of the network's choices on two
     layers with the cell as it is by default, and tokens with and without embedding; then the network's own ``examples``.
@@ -48,9 +48,10 @@ def combinations(name):
 
 
 def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="bptt"):
-    """The errors of one network: a list of dicts, one a parameter array. Raises `RnnsimError` if the rule refuses it."""
+    """The errors of one network: a list of dicts, one a parameter array. Raises `RnnsimError` if the rule does not fit it."""
     import numpy as np
 
+    from rnnsim.core.batch import Sequences
     from rnnsim.core.losses import Loss
     from rnnsim.networks import build, options_of
     from rnnsim_cli.describe import split_sizes
@@ -60,6 +61,8 @@ def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="b
     n_inputs, tokens = sizes.get("inputs", 3), sizes.get("tokens", False)
     n_outputs = sizes.get("outputs", _natural_outputs(inner))
     net = build(name, n_inputs, n_outputs, inner, "float64", tokens=tokens, seed=seed)
+    if not issubclass(Sequences, net.takes):
+        raise RnnsimError(f"network '{name}' takes {net.takes.kind}; gradcheck has random sequences only")
     rng = np.random.default_rng(seed)
     loss = Loss(loss_kind)
     batch = _batch(rng, net, loss)
@@ -95,7 +98,7 @@ def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="b
 
 
 def _gradient(net, batch, loss, rule):
-    """The gradient that a rule learns from, over one batch at unchanged weights."""
+    """The gradient that a rule computes over one batch, at fixed weights."""
     import numpy as np
 
     from rnnsim.learning import RULES
@@ -110,7 +113,7 @@ def _gradient(net, batch, loss, rule):
 
 
 def _natural_outputs(options):
-    """2, or for a network without a readout as many as it has units to show."""
+    """2, or for a network without a readout the number of its units."""
     from rnnsim.core.registry import convert
 
     if options.get("readout") != "none":
@@ -129,15 +132,15 @@ def _batch(rng, net, loss):
     from rnnsim.core.batch import Sequences
 
     if net.tokens:
-        inputs = rng.integers(0, net.n_inputs, (TICKS, ROWS)).astype(np.int32)
+        inputs = rng.integers(0, net.n_inputs, (TIME_STEPS, ROWS)).astype(np.int32)
     else:
-        inputs = rng.normal(size=(TICKS, ROWS, net.n_inputs))
-    shape = (TICKS, ROWS, net.n_outputs)
+        inputs = rng.normal(size=(TIME_STEPS, ROWS, net.n_inputs))
+    shape = (TIME_STEPS, ROWS, net.n_outputs)
     if loss.kind == "softmax":
         targets = rng.integers(0, net.n_outputs, shape[:2]).astype(np.int32)
     else:
         targets = rng.normal(size=shape) if loss.kind == "squared_error" else rng.integers(0, 2, shape).astype(float)
-    lengths = np.array([TICKS, TICKS - 1, TICKS - 3], np.int32)
+    lengths = np.array([TIME_STEPS, TIME_STEPS - 1, TIME_STEPS - 3], np.int32)
     return Sequences(inputs, targets, lengths=lengths)
 
 
@@ -163,24 +166,35 @@ def _relative(a, b, least=0.0):
     return float(np.abs(a - b).max() / largest) if largest else 0.0
 
 
-@click.command("gradcheck", short_help="Gradient against finite differences.")
+@click.command("gradcheck", short_help="Check gradients by finite differences.")
 @click.argument("name", metavar="NETWORK", required=False)
-@click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option; also inputs=, outputs=.")
-@click.option("--all", "everything", is_flag=True, help="Every network with every combination of its choices.")
-@click.option("--rule", default="bptt", show_default=True, help="The rule whose gradient is checked, such as rtrl.")
-@click.option("--tolerance", type=float, default=1e-6, show_default=True, help="Largest relative error, float64.")
+@click.option(
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the network; also inputs=, outputs=, tokens=.",
+)
+@click.option("--all", "everything", is_flag=True, help="Check every network with every combination of its choices.")
+@click.option("--rule", default="bptt", show_default=True, help="Rule that computes the gradient, such as rtrl.")
+@click.option(
+    "--tolerance", type=float, default=1e-6, show_default=True, help="Largest relative error allowed in float64."
+)
 @click.option("--loss", default="squared_error", show_default=True, help="squared_error, bernoulli or softmax.")
-@click.option("--entries", type=click.IntRange(0), default=200, show_default=True, help="Checked an array; 0: all.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batch.")
+@click.option(
+    "--entries", type=click.IntRange(0), default=200, show_default=True, help="Entries checked per array; 0: all."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and batch.")
 @as_json
 def command(name, options, everything, rule, tolerance, loss, entries, seed, json_wanted):
-    """Compare the gradient of NETWORK with central finite differences (float64), and float32 with float64.
+    """Compare the gradient of NETWORK with central finite differences in float64, and its gradient in float32 with float64.
 
-    --rule takes the gradient of another rule and shows its distance to back-propagation too; --all then passes over what the
-    rule does not serve.
+    --rule checks the gradient of another rule, and shows its distance to back-propagation as well; --all then skips the
+    networks that the rule does not fit.
 
-    The exit code is 1 if an array is off by more than the tolerance. Without -o hidden= a network of 4 units is taken.
-    With --all, NETWORK narrows the check to that network.
+    The exit code is 1 if the error of an array exceeds the tolerance. The network has 4 units unless -o hidden= is given.
+    With --all, NETWORK restricts the check to that network.
     """
     from rnnsim.networks import NETWORKS
 

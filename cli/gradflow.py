@@ -1,4 +1,4 @@
-"""`rnnsim gradflow`: how the error that flows back in time scales with the lag, in a table and a picture."""
+"""`rnnsim gradflow`: how errors scale on their way back in time, in a table and a picture."""
 
 from pathlib import Path
 
@@ -9,25 +9,34 @@ from rnnsim_cli import own_code
 from rnnsim_cli.console import as_json, pairs, report, table
 
 
-@click.command("gradflow", short_help="How backward errors scale with the lag.")
+@click.command("gradflow", short_help="Measure vanishing and exploding errors.")
 @click.argument("names", nargs=-1, required=True, metavar="RUN|NETWORK...")
 @click.option(
-    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Of all networks by name; also inputs=."
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of all networks given by name; also inputs=.",
 )
-@click.option("--lags", type=click.IntRange(1), default=100, show_default=True, help="Longest lag in ticks.")
-@click.option("--ends", type=click.IntRange(1), default=10, show_default=True, help="Ticks that errors start from.")
-@click.option("--ticks", type=click.IntRange(2), help="Length of the sequence. [default: 3 lags + ends]")
-@click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on the weights of networks by name.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights and inputs.")
-@click.option("--out", metavar="FILE", help="Write a picture of all networks there (.png, .svg, .pdf).")
+@click.option("--lags", type=click.IntRange(1), default=100, show_default=True, help="Longest lag, in time steps.")
+@click.option(
+    "--ends", type=click.IntRange(1), default=10, show_default=True, help="Number of time steps at which errors start."
+)
+@click.option("--length", type=click.IntRange(2), help="Time steps of the sequence. [default: 3 lags + ends]")
+@click.option(
+    "--scale", type=float, default=1.0, show_default=True, help="Factor on the weights of networks given by name."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of weights and inputs.")
+@click.option("--out", metavar="FILE", help="File to write a picture of all networks to (.png, .svg, .pdf).")
 @own_code.options
 @as_json
-def command(names, options, lags, ends, ticks, scale, seed, out, json_wanted, code, accept_source):
-    """Show how an error scales on its way back in time: largest factor at each lag, fitted exponential rate, and largest
-    Lyapunov exponent. A rate below 0 means vanishing errors, above 0 exploding ones.
+def command(names, options, lags, ends, length, scale, seed, out, json_wanted, code, accept_source):
+    """Measure how an error scales on its way back in time: its largest factor at each lag, the fitted exponential rate, and the
+    largest Lyapunov exponent. Errors vanish at a rate below 0 and explode at a rate above 0.
 
-    Each name is the folder of a run, which sees its task's test sequences one after another, or a network with fresh weights
-    and options after colons, which sees normal random numbers.
+    Each name is the folder of a run, whose network reads the test sequences of its task one after another; or a network with
+    options after colons, which gets initial weights and reads normal random numbers.
 
     \b
     rnnsim gradflow rnn lstm:gates=no-forget lstm gru -o hidden=50 --out gradflow.png
@@ -37,22 +46,24 @@ def command(names, options, lags, ends, ticks, scale, seed, out, json_wanted, co
     from rnnsim.learning.gradient_flow import gradient_flow
 
     given = pairs(options, "-o")
-    ticks = 3 * lags + ends if ticks is None else ticks
+    length = 3 * lags + ends if length is None else length
     if len(set(names)) < len(names):
-        raise RnnsimError("a network is named twice")
+        raise RnnsimError(f"{next(name for name in names if names.count(name) > 1)}: given twice")
     if not scale > 0 or not np.isfinite(scale):
         raise RnnsimError(f"--scale {scale:g}: expected a number above 0")
     flows = {}
     for name in names:
         net, inputs = (
-            _run(name, ticks, code, accept_source) if Path(name).is_dir() else _network(name, given, ticks, scale, seed)
+            _run(name, length, code, accept_source)
+            if Path(name).is_dir()
+            else _network(name, given, length, scale, seed)
         )
         flows[name] = gradient_flow(net, inputs, lags, ends)
-    data = {"ticks": ticks, "networks": [_figures(name, flow) for name, flow in flows.items()]}
+    data = {"length": length, "networks": [_figures(name, flow) for name, flow in flows.items()]}
     if out:
         from rnnsim.plotting.gradient_flow import backward_error
 
-        data["figure"] = str(backward_error(flows, out, "largest factor of an error that flows back"))
+        data["figure"] = str(backward_error(flows, out, "largest factor of a backward error"))
 
     def lines():
         shown = sorted({lag for lag in (1, 10, 100, 1000) if lag < lags} | {lags})
@@ -88,7 +99,7 @@ def _figures(name, flow):
     )
 
 
-def _network(label, given, ticks, scale, seed):
+def _network(label, given, length, scale, seed):
     """A network by name and options after colons, and random inputs for it."""
     import numpy as np
 
@@ -110,22 +121,22 @@ def _network(label, given, ticks, scale, seed):
     net.theta *= scale
     rng = np.random.default_rng(seed)
     if net.tokens:
-        return net, rng.integers(0, net.n_inputs, ticks)
-    return net, rng.normal(size=(ticks, net.n_inputs))
+        return net, rng.integers(0, net.n_inputs, length)
+    return net, rng.normal(size=(length, net.n_inputs))
 
 
-def _run(folder, ticks, code, accept_source):
+def _run(folder, length, code, accept_source):
     """The network of a run, and its task's test sequences one after another."""
     import numpy as np
 
     from rnnsim.training.run import open_run
 
     run = open_run(folder, code, accept_source)
-    net, parts, length = run.net(), [], 0
+    net, parts, read = run.net(), [], 0
     for batch in run.task().evaluation_batches(0, 1):
         end = len(batch.inputs) if batch.lengths is None else int(batch.lengths[0])
         parts.append(batch.inputs[:end, 0])
-        length += end
-        if length >= ticks:
+        read += end
+        if read >= length:
             break
-    return net, np.concatenate(parts)[:ticks]
+    return net, np.concatenate(parts)[:length]

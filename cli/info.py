@@ -1,4 +1,4 @@
-"""`rnnsim info`: what a bug report or a table of timings should say about this machine."""
+"""`rnnsim info`: what a bug report or a table of timings should say about the machine."""
 
 import click
 
@@ -11,7 +11,7 @@ PEERS = ("torch", "jax")
 @click.command("info", short_help="This installation.")
 @as_json
 def command(json_wanted):
-    """Versions, processor, vector width, threads, threading layer and caches."""
+    """Print versions, processor, vector width, threads, threading layer and kernel cache."""
     import os
     import platform
 
@@ -22,7 +22,7 @@ def command(json_wanted):
     from rnnsim_cli.cache import contents
 
     here = manifest()
-    # Setting the number of threads starts the layer, which has no name before.
+    # Setting the number of threads starts the layer; before that it has no name.
     threads.set_threads(threads.get_threads())
     data = {
         "rnnsim": VERSION,

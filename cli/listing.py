@@ -30,13 +30,13 @@ def registry(kind):
     return found
 
 
-@click.command("list", short_help="What there is.")
+@click.command("list", short_help="List the names.")
 @click.argument("kind", required=False)
 @as_json
 def command(kind, json_wanted):
-    """List what there is: networks, cells, tasks, rules, optimizers, experiments, data.
+    """List the networks, cells, tasks, rules, optimizers, experiments and data sets.
 
-    KIND is one of these words; without it, everything is listed.
+    KIND is networks, cells, tasks, rules, optimizers, experiments or data; without it all kinds are listed.
     """
     found = {}
     for name in [kind] if kind else REGISTRIES:

@@ -1,7 +1,7 @@
 """The command `rnnsim`: a group whose commands are imported when they are called.
 
 No module of this package imports NumPy, Numba, Rich or Matplotlib before a command needs them, so help is instant.
-Every error of the user's is one line on stderr, ``rnnsim: ...``, and exit code 2. Ctrl-C is exit code 130.
+Every user error is one line on stderr, ``rnnsim: ...``, with exit code 2. Ctrl-C gives exit code 130.
 """
 
 import errno
@@ -12,37 +12,43 @@ import warnings
 
 import click
 
-# command: (module:attribute, the line that stands beside it in the help)
+# command: (module:attribute, its line in the help)
 COMMANDS = {
     "list": (
         "rnnsim_cli.listing:command",
-        "What there is: networks, cells, tasks, rules, optimizers, experiments, data sets.",
+        "List networks, cells, tasks, rules, optimizers, experiments and data sets.",
     ),
-    "describe": ("rnnsim_cli.describe:command", "Parameters, sizes and options of a network, or what a task is."),
-    "train": ("rnnsim_cli.train:command", "Train a network on a task; the run is kept in a folder."),
+    "describe": (
+        "rnnsim_cli.describe:command",
+        "Describe a network (parameters, sizes, options) or a task (loss, criterion, options).",
+    ),
+    "train": ("rnnsim_cli.train:command", "Train a network on a task; keep the run in a folder."),
     "eval": (
         "rnnsim_cli.evaluate:command",
-        "Measure a trained network on its task's test split, also over a sweep of options.",
+        "Evaluate a trained network on its task's test split, or over a sweep of task options.",
     ),
-    "show": ("rnnsim_cli.show:command", "What a run is and how far it came."),
-    "plot": ("rnnsim_cli.plot:command", "Pictures of runs: curves, examples, gates and memory over time."),
+    "show": ("rnnsim_cli.show:command", "Show a run: its configuration, progress and results."),
+    "plot": ("rnnsim_cli.plot:command", "Draw the figures of runs: curves, examples, gates and memory over time."),
     "simulate": ("rnnsim_cli.simulate:command", "Run a trained network over inputs from a file or a pipe."),
-    "stream": ("rnnsim_cli.stream:command", "Learn from lines on standard input, a prediction for each."),
-    "compare": ("rnnsim_cli.compare:command", "Learning rules side by side on one stream, beside the exact gradient."),
-    "reproduce": ("rnnsim_cli.reproduce:command", "Run an experiment of a paper over seeds: its figures beside ours."),
+    "stream": ("rnnsim_cli.stream:command", "Learn online from lines on standard input; print a prediction for each."),
+    "compare": ("rnnsim_cli.compare:command", "Compare the gradients of learning rules with the exact gradient."),
+    "reproduce": (
+        "rnnsim_cli.reproduce:command",
+        "Reproduce an experiment of a paper over seeds: published figures beside ours.",
+    ),
     "gradflow": (
         "rnnsim_cli.gradflow:command",
-        "How the error that flows back in time vanishes or explodes with the lag.",
+        "Measure how errors vanish or explode on their way back in time.",
     ),
     "gradcheck": ("rnnsim_cli.gradcheck:command", "Compare a network's gradient with finite differences."),
     "new": (
         "rnnsim_cli.new:command",
-        "A file with a task, cell, network, rule or optimizer of your own to start from.",
+        "Write a template for your own task, cell, network, rule or optimizer.",
     ),
-    "data": ("rnnsim_cli.data:command", "Data sets: list them, fetch one."),
-    "info": ("rnnsim_cli.info:command", "Versions, processor, threads and caches of this installation."),
-    "warmup": ("rnnsim_cli.warmup:command", "Compile all kernels now, so that no later command waits."),
-    "cache": ("rnnsim_cli.cache:command", "The cache of compiled kernels: where, how large; empty it."),
+    "data": ("rnnsim_cli.data:command", "List data sets, or download one."),
+    "info": ("rnnsim_cli.info:command", "Print versions, processor, threads and cache of this installation."),
+    "warmup": ("rnnsim_cli.warmup:command", "Compile all kernels now, so that later commands start at once."),
+    "cache": ("rnnsim_cli.cache:command", "Show the cache of compiled kernels, or clear it."),
 }
 
 
@@ -70,7 +76,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(context, arguments)
 
     def main(self, *arguments, **options):
-        """Run a command and leave with its exit code; the only place where errors are turned into lines."""
+        """Run a command and exit with its code; the only place that turns errors into lines."""
         if not options.pop("standalone_mode", True):
             return super().main(*arguments, standalone_mode=False, **options)
         from rnnsim.errors import RnnsimError
@@ -96,7 +102,7 @@ class LazyGroup(click.Group):
             sys.exit(130)
         except OSError as error:
             if error.errno == errno.EPIPE:
-                # The reader has gone, as `head` does. Python would complain once more when it flushes stdout at exit.
+                # The reader has closed the pipe, as `head` does. Python would report it again when it flushes stdout at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
                 sys.exit(1)
             place = f"{error.filename}: " if error.filename else ""
@@ -106,7 +112,7 @@ class LazyGroup(click.Group):
 
 
 def _check_environment():
-    """Numba reads this when it is imported, and would fail there."""
+    """Check NUMBA_NUM_THREADS: Numba reads it when it is imported, and fails there with a traceback."""
     threads = os.environ.get("NUMBA_NUM_THREADS")
     if threads is not None and not (threads.isdecimal() and int(threads) > 0):
         from rnnsim.errors import RnnsimError

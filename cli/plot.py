@@ -1,4 +1,4 @@
-"""`rnnsim plot`: the pictures of a run, and of several runs beside each other."""
+"""`rnnsim plot`: figures of one run, and of several runs in comparison."""
 
 import click
 
@@ -13,21 +13,27 @@ _SHARED = ("learning-curve", "generalisation", "all")  # pictures that show seve
 
 
 def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, shown=None):
-    """Draw the pictures of a `rnnsim.training.run.Run`, one kind or all that it has, and return their paths as texts.
+    """Draw the figures of a `rnnsim.training.run.Run`, of one kind or of all kinds that it has; return their paths as texts.
 
-    `shown` is the task that examples are taken from, if it is not that of the run.
+    `shown` is the task that gives the examples, if not that of the run.
     """
     from pathlib import Path
 
     from rnnsim import plotting
+    from rnnsim.networks.interface import TIME
     from rnnsim.plotting.blocks import has_blocks
     from rnnsim.plotting.episodes import has_memory
 
     folder = run.figures if folder is None else Path(folder)
     title = run.title
     made, shown = [], task if shown is None else shown
+    over_time = TIME in net.capabilities
     for name in KINDS[:5] if kind == "all" else (kind,):
         path = folder / f"{name}.{ending}"
+        if name in ("example", "gates", "memory") and not over_time:
+            if kind == "all":
+                continue
+            raise RnnsimError(f"--what {kind}: network '{net.config['name']}' has no states over time to draw")
         if name == "learning-curve":
             history = run.metrics()
             if not history and kind == "all":
@@ -48,17 +54,21 @@ def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, sh
 
 
 def draw_examples(run, net, tasks, kind, ending, number, folder):
-    """One page with an example of every one of ``{name: task}``."""
+    """Draw one page with an example of every task of ``{name: task}``."""
     from rnnsim import plotting
+    from rnnsim.networks.interface import TIME
 
-    if kind == "all" and any(task.loss.when == "last" for task in tasks.values()):
+    over_time = TIME in net.capabilities
+    if kind == "all" and (not over_time or any(task.loss.when == "last" for task in tasks.values())):
         return []
+    if not over_time:
+        raise RnnsimError(f"--what {kind}: network '{net.config['name']}' has no states over time to draw")
     title = run.title
     return [str(plotting.examples(net, tasks, folder / f"examples.{ending}", number, title))]
 
 
 def draw_together(runs, tasks, others, kind, ending, folder, sweep, count):
-    """The pictures of several runs in one: ``{name: run}``, ``{name: its task}``, ``{name: the task it is measured on}``."""
+    """Draw several runs in one figure: ``{name: run}``, ``{name: its task}``, ``{name: the task that evaluates it}``."""
     from rnnsim import plotting
     from rnnsim.core import plugins
     from rnnsim.training.evaluate import generalisation, trained_range
@@ -84,11 +94,11 @@ def draw_together(runs, tasks, others, kind, ending, folder, sweep, count):
 
 
 def unit_of(task):
-    """The unit of a task's loss, with what it is counted by where that is a whole sequence of bits."""
+    """The unit of a task's loss; "bits per sequence" where the loss is summed over the sequence in bits."""
     return "bits per sequence" if (task.loss.unit, task.loss.per) == ("bits", "sequence") else task.loss.unit
 
 
-@click.command("plot", short_help="Pictures of a run.")
+@click.command("plot", short_help="Draw the figures of runs.")
 @click.argument("run_folders", metavar="RUN...|NETWORK", nargs=-1, required=True)
 @click.option(
     "--what", default="all", show_default=True,
@@ -96,19 +106,25 @@ def unit_of(task):
 )  # fmt: skip
 @click.option(
     "-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
-    help="Option of the task for what is shown and measured, instead of the run's; with NETWORK its own, also inputs=, outputs=.",
+    help="An option of the task for examples and evaluations; it overrides that of the run. With NETWORK: an option of the "
+    "network, also inputs=, outputs=.",
 )  # fmt: skip
-@click.option("--format", "ending", default="png", show_default=True, help="png, svg, pdf; gif: a film of the memory.")
-@click.option("--out", metavar="DIR", help="Where the pictures go. [default: figures of the (first) RUN]")
 @click.option(
-    "--example", "number", type=click.IntRange(0), default=0, show_default=True, help="Which sequence, by number."
+    "--format", "ending", default="png", show_default=True, help="png, svg or pdf; gif for an animation of the memory."
+)
+@click.option("--out", metavar="DIR", help="Folder for the figures. [default: figures in the (first) RUN]")
+@click.option(
+    "--example", "number", type=click.IntRange(0), default=0, show_default=True, help="Number of the example."
 )
 @click.option(
-    "--record", default="gates", show_default=True, help="Traces by commas: gates for all, or such as i_l0,h."
+    "--record",
+    default="gates",
+    show_default=True,
+    help="Traces to draw, separated by commas, such as i_l0,h; gates: all of them.",
 )
 @sweeping.option
 @click.option(
-    "--count", type=click.IntRange(1), default=200, show_default=True, help="Sequences to measure at a value of the sweep."
+    "--count", type=click.IntRange(1), default=200, show_default=True, help="Number of sequences per value of the sweep."
 )  # fmt: skip
 @own_code.options
 @as_json
@@ -116,10 +132,10 @@ def command(run_folders, what, options, ending, out, number, record, sweeps, cou
     """Draw the learning curve of a run; input, target and output of an example; its gates and states over time; and what
     the heads of a network with a memory write and read.
 
-    Several runs come into one picture: their learning curves and, with --sweep, how far they carry beyond what they were
-    trained on. With --sweep a single run also shows an example at every value, on one page.
+    Several runs share one figure: their learning curves and, with --sweep, their losses at every value of a task option, also
+    beyond the range of the training. With --sweep a single run also gets one page with an example at every value.
 
-    With the name of a network of memory blocks instead of a run, draw its units, blocks and connections.
+    With the name of a network with memory blocks instead of a run, draw its units, blocks and connections.
 
     \b
     rnnsim plot lstm1997 -o inputs=8 -o outputs=4 --format svg
@@ -138,7 +154,7 @@ def command(run_folders, what, options, ending, out, number, record, sweeps, cou
     if ending not in (*FORMATS, FILM):
         raise unknown("format", ending, [*FORMATS, FILM])
     if ending == FILM and what != "memory":
-        raise RnnsimError(f"--format gif: only --what memory is a film, not {what}")
+        raise RnnsimError(f"--format gif: only --what memory can be animated, not {what}")
     if _is_network(run_folders):
         made = [_diagram(run_folders[0], pairs(options, "-o"), what, ending, out)]
         return report({"figures": made}, json_wanted, made)
@@ -150,7 +166,7 @@ def command(run_folders, what, options, ending, out, number, record, sweeps, cou
     first = next(iter(runs.values()))
     tasks = {name: run.task() for name, run in runs.items()}
     others = {name: varied(task, given) if given else task for name, task in tasks.items()}
-    # All tasks of a sweep are made before the first picture: a value that does not fit leaves nothing behind.
+    # All tasks of a sweep are made before the first figure: a value that does not fit leaves no file behind.
     variants = {
         name: {f"{option}={value}": varied(task, {option: value}) for option in sweep for value in sweep[option]}
         for name, task in others.items()
@@ -171,7 +187,7 @@ def command(run_folders, what, options, ending, out, number, record, sweeps, cou
 
 
 def _is_network(names):
-    """Whether a network is named, and no folder of that name is there."""
+    """Whether the argument is the name of a network, and no folder has that name."""
     from pathlib import Path
 
     from rnnsim.core import plugins
@@ -182,14 +198,14 @@ def _is_network(names):
 
 
 def _diagram(name, options, what, ending, out):
-    """Draw a network as it is before it has learnt anything; gives the path as a text."""
+    """Draw an untrained network; return the path as a text."""
     from pathlib import Path
 
     from rnnsim import plotting
     from rnnsim_cli.describe import build_network
 
     if what not in ("all", "network"):
-        raise RnnsimError(f"--what {what}: of a network alone there is only --what network")
+        raise RnnsimError(f"--what {what}: a network without a run has only --what network")
     folder = Path("." if out is None else out)
     net = build_network(name, options)
     folder.mkdir(parents=True, exist_ok=True)
@@ -208,14 +224,14 @@ def _one_sweep(sweeps, what, given):
 
 
 def _named(opened, folders):
-    """``{name in the legend: run}``: the network and the last part of the folder's name, or the whole of it where two agree."""
+    """``{name in the legend: run}``: the network and the last part of the folder, or the whole path where two runs share it."""
     from pathlib import Path
 
     if len(set(folders)) < len(folders):
         raise RnnsimError(f"{next(name for name in folders if folders.count(name) > 1)}: given twice")
     tasks = {run.config["task"]["name"]: None for run in opened}
     if len(tasks) > 1:
-        raise RnnsimError(f"the runs are of different tasks: {', '.join(tasks)}")
+        raise RnnsimError(f"the runs have different tasks: {', '.join(tasks)}")
     last = [Path(folder).resolve().name for folder in folders]
     names = last if len(set(last)) == len(last) else folders
     return {_in_legend(run, name): run for run, name in zip(opened, names)}

@@ -1,4 +1,4 @@
-"""How a training shows itself: a bar on a terminal, plain lines in a pipe."""
+"""Progress of a training: a bar on a terminal, plain lines in a pipe."""
 
 import sys
 import time
@@ -6,11 +6,11 @@ import time
 from rnnsim_cli.console import number
 
 _QUIET = 1.0  # seconds between two lines in a pipe
-_FRAME = 0.1  # seconds between two pictures of the bar
+_FRAME = 0.1  # seconds between two updates of the bar
 
 
 def clock(seconds):
-    """Seconds as minutes and seconds, or hours.
+    """Seconds as minutes and seconds, or as hours.
 
     >>> clock(75), clock(7325)
     ('1:15', '2:02:05')
@@ -21,13 +21,13 @@ def clock(seconds):
 
 
 class Pace:
-    """Steps a second, from the first step on: compilation is not part of it."""
+    """Steps per second, counted from the end of the first step, so without compilation."""
 
     def __init__(self):
         self._first = None
 
     def __call__(self, step):
-        """Steps a second until now; None after one step."""
+        """Steps per second so far; None after the first step."""
         now = time.perf_counter()
         if self._first is None:
             self._first = (step, now)
@@ -36,7 +36,7 @@ class Pace:
 
 
 def figures(progress, rate):
-    """What is worth a look at one moment, as texts."""
+    """The figures that the display shows, as texts."""
     texts = [f"loss {number(progress.loss)}"]
     if progress.correct is not None:
         texts.append(f"{100 * progress.correct:.1f} % right")
@@ -47,7 +47,7 @@ def figures(progress, rate):
 
 
 class Lines:
-    """Plain lines, at most one a second and one for every report; `stream` is a file."""
+    """Plain lines: one for a report, at most one per second; `stream` is a file."""
 
     def __init__(self, stream):
         self._stream, self._pace, self._last = stream, Pace(), None
@@ -73,7 +73,7 @@ class Lines:
 
 
 class Bar:
-    """A bar with loss, steps a second and time left; before the first step it says that kernels are being compiled."""
+    """A bar with loss, steps per second and time left; before the first step it says that kernels are being compiled."""
 
     def __init__(self, steps, stream):
         from rich.console import Console
@@ -101,7 +101,7 @@ class Bar:
 
 
 class Nothing:
-    """No display at all."""
+    """No display."""
 
     def __enter__(self):
         return self
@@ -114,7 +114,7 @@ class Nothing:
 
 
 def shown(steps, json_wanted, quiet):
-    """The display for this standard output; nothing for --quiet, on stderr beside --json."""
+    """The display: on standard output, on stderr with --json, none with --quiet."""
     if quiet:
         return Nothing()
     stream = sys.stderr if json_wanted else sys.stdout

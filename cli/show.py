@@ -1,15 +1,15 @@
-"""`rnnsim show`: what a run is, how far it came, and how good it is."""
+"""`rnnsim show`: configuration, progress and results of a run."""
 
 import click
 
 from rnnsim_cli.console import as_json, number, report, table
 
 
-@click.command("show", short_help="What a run is.")
+@click.command("show", short_help="Show a run.")
 @click.argument("run_folder", metavar="RUN")
 @as_json
 def command(run_folder, json_wanted):
-    """Show a run: its parts and their options, progress, last figures, and where it was trained."""
+    """Show a run: task, network, rule and optimizer with their options, progress, last results, and the machine."""
     from rnnsim.errors import RnnsimError
     from rnnsim.training.run import open_run
 
@@ -41,7 +41,7 @@ def _lines(run, data, progress):
     rows = []
     for part in ("task", "network", "rule", "optimizer"):
         if part not in config:
-            continue  # a rule that sets the weights by itself has no optimizer
+            continue  # a rule that sets the weights itself has no optimizer
         options = " ".join(f"{key}={_short(value)}" for key, value in config[part]["options"].items())
         rows.append((part, f"{config[part]['name']}  {options}".rstrip()))
         source = config[part].get("source")
@@ -55,7 +55,7 @@ def _lines(run, data, progress):
     if last.get("loss") is not None:
         rows.append((f"loss at step {last['step']:,}", number(last["loss"])))
     if last.get("correct") is not None:
-        rows.append(("right in training", f"{100 * last['correct']:.2f} %"))
+        rows.append(("correct in training", f"{100 * last['correct']:.2f} %"))
     if result:
         rows.append(("ended", result["message"]))
         if result["solved"]:

@@ -1,4 +1,4 @@
-"""`rnnsim simulate`: a trained network run over inputs from a NumPy file or a pipe."""
+"""`rnnsim simulate`: run a trained network over inputs from a NumPy file or a pipe."""
 
 import click
 
@@ -10,17 +10,23 @@ from rnnsim_cli.console import as_json, report
 @click.command("simulate", short_help="Run a network over inputs.")
 @click.argument("source", metavar="RUN|WEIGHTS")
 @click.option(
-    "--input", "input_", required=True, metavar="X.npy", help="Inputs (T, B, n), (T, n) or tokens; '-': stdin."
+    "--input",
+    "input_",
+    required=True,
+    metavar="X.npy",
+    help="Inputs (T, B, n) or (T, n), or tokens (T, B) or (T,); '-': stdin.",
 )
-@click.option("--output", required=True, metavar="Y.npy", help="Where the outputs go; '-': stdout.")
-@click.option("--lengths", metavar="FILE.npy", help="Whole numbers (B,): ticks of every sequence.")
+@click.option("--output", required=True, metavar="Y.npy", help="File for the outputs; '-': stdout.")
+@click.option("--lengths", metavar="FILE.npy", help="Time steps of every sequence: whole numbers (B,).")
 @click.option(
     "--when",
     type=click.Choice(["every", "last"]),
-    help="Outputs of every time step, or the answer at the end. [default: where the loss of the run's task stands]",
+    help="Outputs of every time step, or of the last one only. [default: where the run's task has its loss]",
 )
-@click.option("--record", metavar="NAMES", help="Traces to keep, by commas: gates, or single ones such as h,z_l0.")
-@click.option("--record-out", metavar="FILE.npz", help="Where the traces go. [default: beside the output]")
+@click.option(
+    "--record", metavar="NAMES", help="Traces to record, separated by commas, such as h,z_l0; gates: all of them."
+)
+@click.option("--record-out", metavar="FILE.npz", help="File for the traces. [default: beside the output]")
 @own_code.options
 @as_json
 def command(source, input_, output, lengths, when, record, record_out, json_wanted, code, accept_source):
@@ -36,6 +42,7 @@ def command(source, input_, output, lengths, when, record, record_out, json_want
     """
     import numpy as np
 
+    from rnnsim.networks.interface import TIME
     from rnnsim.training.run import load_weights
 
     names = [name.strip() for name in (record or "").split(",") if name.strip()]
@@ -47,11 +54,13 @@ def command(source, input_, output, lengths, when, record, record_out, json_want
     if names and not traces_to:
         raise RnnsimError("--output - carries the outputs only: name a file for the traces with --record-out")
     net = load_weights(source, code, accept_source)
+    if TIME not in net.capabilities:
+        raise RnnsimError(f"{source}: network '{net.config['name']}' does not run over sequences")
     inputs = _read(input_)
     single = inputs.ndim == (1 if net.tokens else 2)
     if single:
         inputs = inputs[:, None]
-    when = when or _where_the_loss_stands(source)
+    when = when or _when_of_the_loss(source, code, accept_source)
     result = net.forward(inputs, None if lengths is None else _read(lengths), record=tuple(names), when=when)
     strip = (lambda array: array[:, 0]) if single else (lambda array: array)
     outputs = result.outputs[0] if single and when == "last" else strip(result.outputs)
@@ -74,7 +83,7 @@ def command(source, input_, output, lengths, when, record, record_out, json_want
     report(data, json_wanted, lines)
 
 
-def _where_the_loss_stands(source):
+def _when_of_the_loss(source, code, accept_source):
     """ "every" or "last", by the task of a run; "every" for a file of weights."""
     from pathlib import Path
 
@@ -83,10 +92,10 @@ def _where_the_loss_stands(source):
     if not Path(source).is_dir():
         return "every"
     try:
-        return open_run(source).task().loss.when
+        return open_run(source, code, accept_source).task().loss.when
     except RnnsimError as error:
         raise RnnsimError(
-            f"{error}; without the task, say with --when every or --when last where outputs stand"
+            f"{error}; or choose the time steps of the outputs without the task, by --when every or --when last"
         ) from None
 
 
@@ -97,7 +106,7 @@ def _beside(output):
 
 
 def _read(name):
-    """The array in a .npy file or on stdin; one clear line if there is none."""
+    """The array in a .npy file or on stdin. Raises `RnnsimError` if there is none."""
     from rnnsim.core.reading import array_from, at_home, read_npy
 
     return array_from(click.get_binary_stream("stdin"), "stdin") if name == "-" else read_npy(at_home(name))

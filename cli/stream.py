@@ -1,7 +1,7 @@
-"""`rnnsim stream`: a learner behind a pipe. Lines with items come in on standard input, a prediction goes out for each.
+"""`rnnsim stream`: a learner in a pipe. It reads an item from every line of standard input and prints a prediction for it.
 
 Lines are CSV, the inputs first and then the targets, or JSON objects ``{"input": [...], "target": [...]}``; the first line
-decides. A line without targets is only answered. Every answer is written before the next line is read.
+decides which. From a line without targets the learner only predicts. It answers every line before it reads the next.
 """
 
 import contextlib
@@ -20,29 +20,35 @@ _LINE = 2**24  # bytes of a line
 @click.command("stream", short_help="Learn from lines on standard input.")
 @click.option("--network", metavar="NAME", help="rnn, lstm, gru, ...: a network of one layer.")
 @click.option(
-    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option of network, rule or optimizer."
+    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the network, rule or optimizer."
 )
 @click.option("--rule", metavar="NAME", help="A rule that goes forward in time. [default: rtrl]")
-@click.option("--optimizer", metavar="NAME", help="[default: adam with clip_norm=1]")
+@click.option("--optimizer", metavar="NAME", help="Optimizer. [default: adam with clip_norm=1]")
 @click.option("--loss", metavar="KIND", help="squared_error, bernoulli or softmax. [default: squared_error]")
-@click.option("--inputs", type=click.IntRange(1), metavar="N", help="Numbers of an input. [default: as the first line]")
 @click.option(
-    "--outputs", type=click.IntRange(1), metavar="K", help="Numbers of a target. [default: as the first line]"
+    "--inputs", type=click.IntRange(1), metavar="N", help="Size of an input. [default: that of the first line]"
 )
-@click.option("--seed", type=click.IntRange(0), help="Of the first weights and of a rule's noise. [default: 0]")
+@click.option(
+    "--outputs", type=click.IntRange(1), metavar="K", help="Size of a target. [default: that of the first line]"
+)
+@click.option("--seed", type=click.IntRange(0), help="Seed of the initial weights and of a rule's noise. [default: 0]")
 @click.option("--dtype", help="float32 or float64. [default: float32]")
-@click.option("--resume", metavar="FILE", help="Go on with the learner in a file, bit for bit.")
-@click.option("--save", "save_to", metavar="FILE", help="Keep the learner in a .safetensors file at the end.")
+@click.option(
+    "--resume",
+    metavar="FILE",
+    help="Continue with the learner that --save wrote to a file; it gives the same bits as if it had never stopped.",
+)
+@click.option("--save", "save_to", metavar="FILE", help="Write the learner to a .safetensors file at the end.")
 @own_code.options
 def command(network, resume, save_to, code, accept_source, **flags):
-    """Learn from items that arrive as lines on standard input, and print a prediction for each as it comes.
+    """Learn online from lines on standard input, and print a prediction for each line before the next is read.
 
-    A line is CSV, the inputs and then the targets, with a semicolon or --inputs to tell them apart; or JSON,
-    {"input": [0.1, 0.2], "target": [0.3]}. The prediction is made before the learner sees the target. Without targets it
-    only predicts. With --loss softmax a target may be the number of a class; predictions are logits then, as with bernoulli.
+    A line is CSV, the inputs and then the targets, with a semicolon between them or their number in --inputs; or JSON,
+    {"input": [0.1, 0.2], "target": [0.3]}. The learner predicts before it sees the target; from a line without a target it
+    only predicts. With --loss softmax a target may be the number of a class. With softmax and bernoulli predictions are logits.
 
-    A line that does not parse ends the stream with its number and exit code 2; the lines before it were answered, and the
-    learner that --save keeps has not seen it.
+    A line that cannot be read ends the stream with an error that gives its number, and exit code 2. The lines before it have
+    been answered; the learner that --save writes has not seen it.
 
     \b
     some-sensor | rnnsim stream --network lstm -o hidden=32 --inputs 2 --save sensor.safetensors
@@ -64,7 +70,7 @@ def command(network, resume, save_to, code, accept_source, **flags):
 
 
 def _planned(network, flags):
-    """A function (inputs, outputs) that makes the learner; everything that can be wrong before is found now."""
+    """A function (inputs, outputs) that makes the learner; settings that do not fit raise `RnnsimError` now."""
     from rnnsim import networks
     from rnnsim.core.registry import one_of
     from rnnsim.training import config as configuration
@@ -91,11 +97,11 @@ def _planned(network, flags):
 
 
 class _NoLearner(RnnsimError):
-    """The flags and the first line do not fit each other: no fault of a line."""
+    """The flags and the first line do not fit each other; the error names no line."""
 
 
 class _Lines:
-    """Lines to items, and outputs to lines; the learner is made with the first line."""
+    """Turns lines into items and outputs into lines; makes the learner at the first line, which gives the sizes."""
 
     def __init__(self, learner, plan=None, inputs=None, outputs=None, loss=None):
         self.learner, self._plan = learner, plan
@@ -110,7 +116,7 @@ class _Lines:
         self._json = None
 
     def answer(self, line):
-        """The answer to a line. Raises `RnnsimError` if it does not parse or fit, and the learner is as it was."""
+        """The answer to a line. Raises `RnnsimError` if it cannot be read or does not fit; the learner is unchanged then."""
         text = _decoded(line)
         if self._json is None:
             self._json = text.startswith(("{", "["))
@@ -118,7 +124,7 @@ class _Lines:
         if self.learner is None:
             outputs = self._outputs or (None if target is None or self._classes else len(target))
             if outputs is None:
-                raise RnnsimError("how many outputs there are cannot be seen from it: give --outputs")
+                raise RnnsimError("it does not show the number of outputs: give --outputs")
             try:
                 self.learner = self._plan(len(x), outputs)
             except RnnsimError as error:
@@ -155,7 +161,9 @@ class _Lines:
             count = self._inputs
             if count is None:
                 if self._outputs is None or self._classes or len(fields) <= self._outputs:
-                    raise RnnsimError("which numbers are targets cannot be seen from it: give --inputs, or a semicolon")
+                    raise RnnsimError(
+                        "it does not show which numbers are targets: give --inputs, or a semicolon before the targets"
+                    )
                 count = len(fields) - self._outputs
             x, target = fields[:count], fields[count:]
         if self._inputs and len(x) != self._inputs:
@@ -194,7 +202,7 @@ def _class(value):
 
 
 def _answer(lines, save_to):
-    """Line after line; the learner is kept when they end, whatever ends them."""
+    """Answer line after line; save the learner when they end, whatever ends them."""
     import numpy as np
 
     if save_to and lines.learner:
@@ -216,7 +224,7 @@ def _answer(lines, save_to):
                     raise RnnsimError(f"line {number}: {error}") from None
                 stdout.write(answer + "\n")
                 stdout.flush()
-                if fresh and save_to:  # a place that cannot be written to is found out now
+                if fresh and save_to:  # a file that cannot be written is an error now, not at the end
                     lines.learner.save(save_to)
                     fresh = False
     finally:

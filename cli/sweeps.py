@@ -1,15 +1,15 @@
-"""`--sweep OPTION=VALUES`: one option of a task at many values, in `rnnsim eval` and `rnnsim plot`."""
+"""`--sweep OPTION=VALUES` of `rnnsim eval` and `rnnsim plot`: an option of the task at many values."""
 
 import click
 
 from rnnsim.errors import RnnsimError
 
-_MOST = 1000  # values of a sweep: more is a slip of the pen
+_MOST = 1000  # values of a sweep; more are a typing error
 _FORM = "expected OPTION=VALUES, such as length=10,20,50 or length=10:120:10"
 
 option = click.option(
     "--sweep", "sweeps", multiple=True, metavar="OPTION=VALUES",
-    help="Option of the task at many values: length=10,20,50, or length=10:120:10 from, to, step.",
+    help="Values of an option of the task: length=10,20,50, or FROM:TO:STEP as in length=10:120:10.",
 )  # fmt: skip
 
 
@@ -33,17 +33,17 @@ def parse(items, given=()):
         sweeps[name] = [value for part in parts for value in _values(item, part)]
         repeated = next((value for k, value in enumerate(sweeps[name]) if value in sweeps[name][:k]), None)
         if repeated is not None:
-            raise RnnsimError(f"--sweep {item}: the value {repeated} comes twice")
+            raise RnnsimError(f"--sweep {item}: the value {repeated} is given twice")
     count = 1
     for values in sweeps.values():
         count *= len(values)
     if count > _MOST:
-        raise RnnsimError(f"--sweep: {count:,} measurements; expected at most {_MOST:,}")
+        raise RnnsimError(f"--sweep: {count:,} evaluations; expected at most {_MOST:,}")
     return sweeps
 
 
 def _values(item, part):
-    """The texts of one value, or of all values of FROM:TO or FROM:TO:STEP, the last one included if it is met."""
+    """The texts of one value, or of all values of FROM:TO or FROM:TO:STEP, with TO itself if a step reaches it."""
     if ":" not in part:
         return [part]
     try:

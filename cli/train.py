@@ -31,42 +31,53 @@ _SETTINGS = (
 @click.option("--network", metavar="NAME", help="rnn, lstm, gru, ...: see `rnnsim list networks`.")
 @click.option(
     "-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
-    help="Option of the network, task, rule or optimizer; task.KEY=VALUE where two of them have one of that name.",
+    help="An option of the network, task, rule or optimizer; write task.KEY=VALUE where two of them have an option KEY.",
 )  # fmt: skip
 @click.option(
-    "--config", "config_file", metavar="FILE.toml", help="Begin from a configuration; other flags go before it."
+    "--config",
+    "config_file",
+    metavar="FILE.toml",
+    help="Read the configuration from a file; flags on the command line override it.",
 )
 @click.option("--rule", metavar="NAME", help="Learning rule. [default: bptt]")
-@click.option("--optimizer", metavar="NAME", help="[default: adam with clip_norm=1]")
-@click.option("--steps", help="Training steps in all, one batch each. [default: 1000]")
+@click.option("--optimizer", metavar="NAME", help="Optimizer. [default: adam with clip_norm=1]")
+@click.option("--steps", help="Number of training steps, one batch each. [default: 1000]")
 @click.option("--batch", help="Sequences in a batch. [default: 32]")
-@click.option("--seed", help="Of the first weights and of the data. [default: 0]")
+@click.option("--seed", help="Seed of the initial weights and of the data. [default: 0]")
 @click.option("--dtype", help="float32 or float64. [default: float32]")
 @click.option(
     "--until", metavar="steps|solved|GOAL",
-    help="solved: stop when the task's criterion is met; a goal, such as 'loss<0.1': when an evaluation on the way meets it. "
-    "[default: steps]",
+    help="When to stop: steps, after --steps; solved, as soon as the task's criterion is met or a --test is passed; a goal such "
+    "as 'loss<0.1', as soon as an evaluation during training meets it. [default: steps]",
 )  # fmt: skip
-@click.option("--time-limit", metavar="SECONDS", help="Stop after this time; the run can be resumed.")
+@click.option("--time-limit", metavar="SECONDS", help="Stop after this many seconds; the run can be resumed.")
 @click.option(
-    "--evaluate-every", metavar="STEPS", help="Measure on the test split on the way. [default: 0, at the end only]"
+    "--evaluate-every",
+    metavar="STEPS",
+    help="Steps between two evaluations on the test split. [default: 0, only at the end]",
 )
-@click.option("--checkpoint-every", metavar="STEPS", help="[default: 1000]")
+@click.option("--checkpoint-every", metavar="STEPS", help="Steps between two checkpoints. [default: 1000]")
 @click.option("--report-every", metavar="STEPS", help="Steps between two lines of metrics. [default: 100]")
 @click.option(
     "--test", metavar="none|sets|fresh|streams",
-    help="Test with the weights held still; the task is solved when a test is passed: on the task's fixed sets, on fresh "
-    "sequences, or on streams. [default: none]",
+    help="How solving the task is judged. none: by the training sequences, which must meet the task's criterion. The others test "
+    "the network every --test-every steps, with fixed weights; the task is solved when a test is passed. sets: all sequences of "
+    "the task's training set and test set are right. fresh: as many new sequences as the criterion asks for meet it. streams: "
+    "ten new streams each run for --test-length time steps without an error. [default: none]",
 )  # fmt: skip
 @click.option("--test-every", metavar="STEPS", help="Steps between two tests. [default: 100]")
 @click.option(
-    "--test-length", metavar="TIME STEPS", help="A stream of a test has passed after these. [default: 100000]"
+    "--test-length",
+    metavar="TIME_STEPS",
+    help="Time steps without an error that a stream of --test streams needs. [default: 100000]",
 )
-@click.option("--threads", type=int, help="[default: all processors]")
+@click.option("--threads", type=int, help="Number of threads. [default: all processors]")
 @click.option("--out", metavar="DIR", help="Folder of the run. [default: the next free runs/TASK-NETWORK-N]")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out, bit for bit as if it had never stopped.")
-@click.option("--figures/--no-figures", default=True, show_default=True, help="Draw the pictures at the end.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option(
+    "--resume", is_flag=True, help="Continue the run in --out; it ends with the same bits as a run that never stopped."
+)
+@click.option("--figures/--no-figures", default=True, show_default=True, help="Draw the figures of the run at the end.")
+@click.option("--quiet", is_flag=True, help="Do not show the progress.")
 @own_code.options
 @as_json
 def command(
@@ -86,7 +97,10 @@ def command(
     accept_source,
     **flags,
 ):
-    """Train a network on TASK, measure it on the test split and draw the pictures of the run.
+    """Train a network on TASK, evaluate it on the test split and draw the figures of the run.
+
+    TASK and the names of network, rule and optimizer are those of `rnnsim list`, or your own classes, such as
+    ./mytask.py:MyTask.
 
     \b
     rnnsim train digits --network gru -o hidden=64 --steps 1500
@@ -128,7 +142,7 @@ def command(
 
 
 def _begin(configuration, config_file, run, task, trust):
-    """The configuration before the flags: that of a file, of the run that is resumed, or an empty one."""
+    """The configuration that the flags change: that of a file, that of the run to be resumed, or an empty one."""
     from rnnsim.core.code import Code
     from rnnsim.core.plugins import absolute
 
@@ -152,7 +166,7 @@ def _begin(configuration, config_file, run, task, trust):
 
 
 def _free_folder(config):
-    """Makes and returns runs/TASK-NETWORK-N with the first N that is free."""
+    """Make and return runs/TASK-NETWORK-N with the first N that is free."""
     import itertools
     from pathlib import Path
 
@@ -183,19 +197,19 @@ def _train(setup, steps, folder, resume, json_wanted, quiet):
             return train(setup.net, setup.task, out=folder, resume=resume, callback=display, **setup.settings)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.rmdir(folder)  # only if it was made for this run and nothing came of it
+            os.rmdir(folder)  # fails unless it is empty: it was made for this run and nothing was written
         raise
 
 
 def _end_interrupted(result, folder):
     click.echo(
-        f"rnnsim: interrupted after step {result.steps}; go on with: rnnsim train --resume --out {folder}", err=True
+        f"rnnsim: interrupted after step {result.steps}; continue with: rnnsim train --resume --out {folder}", err=True
     )
     click.get_current_context().exit(130)
 
 
 def _finish(setup, config, result, folder, figures, json_wanted):
-    """The test split, the pictures, and the summary on standard output."""
+    """Evaluate on the test split, draw the figures, print the summary."""
     from rnnsim.training.evaluate import evaluate
     from rnnsim.training.run import open_run, write_result
     from rnnsim_cli.evaluate import in_unit, measured
@@ -213,7 +227,7 @@ def _finish(setup, config, result, folder, figures, json_wanted):
 
     def lines():
         if result.message != "all steps are done":
-            yield f"{result.message} after {result.steps:,} steps"
+            yield f"{result.message} after {result.steps:,} step{'s' * (result.steps != 1)}"
         rows = [("training loss", in_unit(result.loss, evaluation["unit"]))]
         if setup.task.criterion is not None:
             solved = f"yes, after {result.solved_at:,} sequences" if result.solved else "no"

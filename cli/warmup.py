@@ -1,4 +1,4 @@
-"""`rnnsim warmup`: compile every kernel once and keep it in the cache, so that no later command waits for a compiler."""
+"""`rnnsim warmup`: compile every kernel into the cache, so that later commands need not compile."""
 
 import time
 
@@ -7,10 +7,10 @@ import click
 from rnnsim.errors import RnnsimError, unknown
 from rnnsim_cli.console import as_json, report, size, table
 
-# Large enough that with two threads every product is split among them (see `rnnsim.core.products.PARALLEL_WORK`).
-TICKS, ROWS, INPUTS, OUTPUTS, HIDDEN = 12, 32, 24, 24, 48
-# The arrangements of layers that hand arrays of different memory layout to the kernels.
-ARRANGEMENTS = (
+# Large enough that two threads share every product (see `rnnsim.core.products.PARALLEL_WORK`).
+TIME_STEPS, ROWS, INPUTS, OUTPUTS, HIDDEN = 12, 32, 24, 24, 48
+# Structures of layers that pass arrays of different memory layout to the kernels.
+STRUCTURES = (
     {},
     {"layers": 2, "bidirectional": True, "skip": True},
     {"layers": 2, "learned_initial_state": True},
@@ -62,33 +62,35 @@ def _is_in(registry, name):
 
 
 def _network(name, dtype):
-    """Training steps of all arrangements, for losses at every tick and at the end, with and without lengths."""
+    """Training steps of all structures, for losses at every time step and at the last one, with and without lengths."""
     import numpy as np
 
     from rnnsim.core.batch import Sequences
     from rnnsim.core.losses import Loss
     from rnnsim.learning import RULES
     from rnnsim.networks import build, options_of
+    from rnnsim.networks.interface import TIME
     from rnnsim.optimizers import SGD
 
     known = options_of(name)
-    for arrangement in ARRANGEMENTS:
-        options = {key: value for key, value in arrangement.items() if key != "tokens"}
+    for structure in STRUCTURES:
+        options = {key: value for key, value in structure.items() if key != "tokens"}
         if not set(options) <= set(known):
             continue
-        tokens = arrangement.get("tokens", False)
+        tokens = structure.get("tokens", False)
         options |= {"hidden": HIDDEN} if "hidden" in known else {}
         net = build(name, INPUTS, OUTPUTS, options, dtype, tokens=tokens)
-        inputs = np.zeros((TICKS, ROWS), np.int32) if tokens else np.zeros((TICKS, ROWS, INPUTS), dtype)
-        for when, shape in (("every", (TICKS, ROWS, OUTPUTS)), ("last", (ROWS, OUTPUTS))):
+        inputs = np.zeros((TIME_STEPS, ROWS), np.int32) if tokens else np.zeros((TIME_STEPS, ROWS, INPUTS), dtype)
+        for when, shape in (("every", (TIME_STEPS, ROWS, OUTPUTS)), ("last", (ROWS, OUTPUTS))):
             targets, loss = np.zeros(shape), Loss("squared_error", when=when)
-            for lengths in (None, np.full(ROWS, TICKS, np.int32)):
+            for lengths in (None, np.full(ROWS, TIME_STEPS, np.int32)):
                 batch = Sequences(inputs, targets, lengths=lengths)
                 net.loss_and_gradient(batch, loss)
             if "truncated" in net.procedures:
                 batch.inputs = inputs if tokens else inputs.astype(np.float32)  # as tasks give them
                 net.learner_by(RULES.build("truncated", {"every": 1}), SGD(0.1)).learn(batch, loss)
-        net.forward(inputs[:, :1])
+        if TIME in net.capabilities:
+            net.forward(inputs[:, :1])
 
 
 def _loss(kind, dtype):
@@ -130,11 +132,11 @@ def _task(name):
 @click.argument("names", metavar="[NETWORK|TASK|OPTIMIZER]...", nargs=-1)
 @as_json
 def command(names, json_wanted):
-    """Compile all kernels of all cells, losses, optimizers and tasks, for both number types, into the cache.
+    """Compile the kernels of all networks, losses, optimizers and tasks, in float32 and float64, into the cache.
 
-    With names, only those of the named networks, tasks and optimizers, which may be your own: rnnsim warmup ./mycell.py:MyCell
+    With names, only those of the named networks, tasks and optimizers; they may be your own: rnnsim warmup ./mycell.py:MyCell
 
-    What is in the cache already takes milliseconds. Tasks whose data are not there are passed over.
+    Kernels that are in the cache take milliseconds. Tasks whose data have not been fetched are skipped.
     """
     from rnnsim.core import threads
     from rnnsim_cli.cache import contents
@@ -145,18 +147,18 @@ def command(names, json_wanted):
     try:
         for what, dtype, count, compile_ in kernels(names):
             threads.set_threads(count)
-            began, passed_over = time.perf_counter(), None
+            began, skipped = time.perf_counter(), None
             try:
                 compile_()
             except (RnnsimError, OSError) as error:
                 if not what.startswith("task "):
                     raise
-                passed_over = str(error)
+                skipped = str(error)
             seconds = time.perf_counter() - began
             row = {"kernels": what, "dtype": dtype, "threads": count, "seconds": round(seconds, 3)}
-            rows.append(row | ({"passed_over": passed_over} if passed_over else {}))
+            rows.append(row | ({"skipped": skipped} if skipped else {}))
             if not json_wanted:
-                note = f" (passed over: {passed_over})" if passed_over else ""
+                note = f" (skipped: {skipped})" if skipped else ""
                 click.echo(f"{seconds:7.2f}  {what}, {dtype}, {count} thread{'s'[: count - 1]}{note}")
     finally:
         threads.set_threads(before)

@@ -292,7 +292,7 @@ def test_pictures_refused(shell, machine, trained):
     refused = {
         ("--what", "memori"): "unknown picture 'memori'; did you mean 'memory'",
         ("--format", "bmp"): "unknown format 'bmp'",
-        ("--format", "gif"): "--format gif: only --what memory is a film, not all",
+        ("--format", "gif"): "--format gif: only --what memory can be animated, not all",
         ("--what", "generalisation"): "--what generalisation: needs --sweep",
         (
             "--what",
@@ -305,7 +305,7 @@ def test_pictures_refused(shell, machine, trained):
         ("-o", "lenght=3"): "unknown option of task 'copy' 'lenght'; did you mean 'length'",
         ("-o", "length=0"): "length=0: expected a value of at least 1",
         (lstm, "--what", "memory"): "--what memory: expected one run, got 2",
-        (trained,): "the runs are of different tasks: copy, digits",
+        (trained,): "the runs have different tasks: copy, digits",
         (ntm,): "given twice",
     }
     for arguments, message in refused.items():
@@ -382,7 +382,7 @@ def test_info_and_cache(ok):
 def test_clearing_the_cache_names_what_stays(ok, tmp_path, monkeypatch):
     monkeypatch.setenv("RNNSIM_CACHE_DIR", str(tmp_path))
     (tmp_path / "thesis.tex").write_text("")
-    assert "not deleted, as rnnsim did not write it: thesis.tex" in ok("cache", "--clear")
+    assert "not deleted, because rnnsim did not write it: thesis.tex" in ok("cache", "--clear")
     assert ok("cache", "--clear", "--json")["left"] == [str(tmp_path / "thesis.tex")]
 
 
@@ -403,7 +403,7 @@ def test_interrupt_says_how_to_go_on(ok):
     child.send_signal(signal.SIGINT)
     out, error = child.communicate()
     assert child.returncode == 130
-    step, command = re.search(r"interrupted after step (\d+); go on with: rnnsim (.*)", error.decode()).groups()
+    step, command = re.search(r"interrupted after step (\d+); continue with: rnnsim (.*)", error.decode()).groups()
     assert "Traceback" not in error.decode()
     assert open_run("r").checkpoint().progress["step"] == int(step)
     ok(*command.split(), "--steps", int(step) + 5, "--no-figures")
@@ -494,12 +494,12 @@ BAD = {
     "eval broken.safetensors --task digits": "broken.safetensors is damaged: cut short",
     "eval w.safetensors --task copy --sweep length": "--sweep length: expected OPTION=VALUES, such as length=10,20,50",
     "eval w.safetensors --task copy --sweep length=": "--sweep length=: expected OPTION=VALUES",
-    "eval w.safetensors --task copy --sweep length=3,3": "--sweep length=3,3: the value 3 comes twice",
+    "eval w.safetensors --task copy --sweep length=3,3": "--sweep length=3,3: the value 3 is given twice",
     "eval w.safetensors --task copy --sweep length=1:x": "expected whole numbers FROM:TO or FROM:TO:STEP, got 1:x",
     "eval w.safetensors --task copy --sweep length=9:1": "expected FROM:TO:STEP with FROM up to TO",
     "eval w.safetensors --task copy --sweep length=1:9:0": "and STEP at least 1, got 1:9:0",
     "eval w.safetensors --task copy --sweep length=1:9999": "9,999 values; expected at most 1,000",
-    "eval w.safetensors --task copy --sweep length=1:90 --sweep width=1:90": "8,100 measurements; expected at most 1,000",
+    "eval w.safetensors --task copy --sweep length=1:90 --sweep width=1:90": "8,100 evaluations; expected at most 1,000",
     "eval w.safetensors --task copy --sweep length=3 --sweep length=5": "--sweep length: given twice",
     "eval w.safetensors --task copy --sweep length=3 -o length=5": "--sweep length: length is given by -o too",
     "eval w.safetensors --task copy --sweep length=3,0": "length=0: expected a value of at least 1",
@@ -583,3 +583,63 @@ def test_number_of_threads_in_the_environment(value, shell, monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", value)
     code, _, error = shell("info")
     assert code == 2 and error == f"rnnsim: NUMBA_NUM_THREADS={value}: expected a whole number of at least 1\n"
+
+
+PLAIN = '''
+import numpy as np
+from rnnsim.networks.interface import GRADIENT, Evaluation, Gradient, Network
+
+
+class Mean(Network):
+    """A linear function of the mean of the inputs: a network without time."""
+
+    capabilities = frozenset({GRADIENT})
+
+    def __init__(self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float64", rng: int = 0):
+        self.n_inputs, self.n_outputs, self.dtype = n_inputs, n_outputs, np.dtype(dtype)
+        self.config = dict(name="Mean", n_inputs=n_inputs, n_outputs=n_outputs, options={})
+        self._lay_out([("weight", (n_outputs, n_inputs))])
+
+    def evaluate(self, batch, loss, state=None):
+        y = batch.inputs.mean(axis=0).astype(self.dtype) @ self._weights["weight"].T
+        return Evaluation(loss.evaluate(y, batch.targets), y, None)
+
+    def loss_and_gradient(self, batch, loss, state=None, theta=None):
+        value, y, _ = self.evaluate(batch, loss)
+        slope = np.empty_like(y)
+        loss.evaluate(y, batch.targets, gradient=slope)
+        self.gradient[...] = (slope.T @ batch.inputs.mean(axis=0)).ravel()
+        return Gradient(value, self.gradient, y, None)
+'''
+
+
+def test_a_network_without_time_in_every_command(ok, shell):
+    Path("mean.py").write_text(PLAIN)
+    Path("less.py").write_text(PLAIN.replace("tokens: bool = False, ", ""))
+    assert "state size" in ok("describe", "./mean.py:Mean")
+    found = ok("train", "adding", "--network", "./mean.py:Mean", "--steps", "3", "--out", "r", "--quiet")
+    assert "learning-curve.png" in found and "gates.png" not in found
+    assert ok("plot", "r").split() == ["r/figures/learning-curve.png"]
+    assert "network 'Mean'" not in ok("eval", "r") and "Mean" in ok("show", "r")
+    np.save("x.npy", np.zeros((4, 2, 2)))
+    refused = {
+        ("plot", "r", "--what", "gates"): "--what gates: network 'Mean' has no states over time to draw",
+        ("plot", "r", "--what", "example", "--sweep", "length=9,10"): "network 'Mean' has no states over time to draw",
+        ("simulate", "r", "--input", "x.npy", "--output", "y.npy"): "r: network 'Mean' does not run over sequences",
+        ("gradflow", "r"): "online rules do not serve it",
+        ("train", "adding", "--network", "./mean.py:Mean", "--rule", "rtrl"): "needs a linearisation",
+        ("describe", "./less.py:Mean"): "its constructor needs the arguments n_inputs, n_outputs, tokens, dtype, rng",
+    }
+    for arguments, message in refused.items():
+        code, _, error = shell(*arguments)
+        assert code == 2 and error.count("\n") == 1 and message in error, error
+
+
+def test_simulate_finds_own_code_that_has_moved(ok):
+    ok("new", "task", "first")
+    ok("train", "./first.py:First", "--network", "rnn", "-o", "hidden=3", "--steps", "2", "--out", "r", "--quiet")
+    Path("there").mkdir()
+    Path("first.py").rename("there/first.py")
+    np.save("x.npy", np.zeros((4, 2, 6), np.float32))
+    found = ok("simulate", "r", "--input", "x.npy", "--output", "y.npy", "--code", "there/first.py")
+    assert "outputs at the end, (2, 4)" in found

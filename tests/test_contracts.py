@@ -302,3 +302,23 @@ def test_parts_of_batches():
     last = Sequences(np.zeros((4, 3, 1)), np.zeros(3, np.int32))
     assert last.target_a_sequence and last.take(slice(1, 3)).targets.shape == (2,)
     assert Signs().training_batch(0, 0, 5).take(slice(2)).amount(Signs.loss) == 2
+
+
+class Unjudged(Signs):
+    """A task without an idea of right and wrong."""
+
+    criterion = None
+
+    def correct(self, outputs, batch):
+        return None
+
+    def error(self, outputs, batch):
+        return None
+
+
+def test_a_task_may_have_no_idea_of_right_and_wrong():
+    net = TreeNetwork()
+    result = rs.train(net, Unjudged(), steps=3, batch=4)
+    assert (result.correct, result.error) == (None, None)
+    found = rs.evaluate(net, Unjudged(), count=8)
+    assert (found["correct"], found["metrics"]) == (None, {}) and found["loss"] > 0

@@ -142,7 +142,7 @@ def test_command(tmp_path, capsys, monkeypatch):
         ("rnn", "rnn"): "a network is named twice",
         ("rnn", "-o", "hiden=3"): "unknown option 'hiden'; did you mean 'hidden'",
         ("rnn", "--scale", "0"): "--scale 0: expected a number above 0",
-        ("rnn", "--ticks", "20"): "a sequence of 20 ticks",
+        ("rnn", "--length", "20"): "a sequence of 20 ticks",
     }.items():
         code, _, error = shell("gradflow", *arguments)
         assert code == 2 and message in error and error.count("\n") == 1

@@ -108,13 +108,13 @@ def test_new_files_have_the_name_that_is_asked_for(kind, tmp_path, monkeypatch):
     registry = {"network": NETWORKS, "task": TASKS, "cell": CELLS, "rule": RULES, "optimizer": OPTIMIZERS}[kind]
     assert registry.load(f"./sub/other_{kind}.py:{name}").__name__ == name
     before = path.read_text()
-    assert "there is such a file" in refused("new", kind, f"other_{kind}", "--out", "sub")
+    assert "the file exists already" in refused("new", kind, f"other_{kind}", "--out", "sub")
     assert path.read_text() == before
 
 
 def test_new_refuses_names_that_are_none():
     for name in ("3x", "a-b", "class", "a/b", ""):
-        assert "expected a name of letters, digits and _" in refused("new", "task", name)
+        assert "expected the name of a Python module" in refused("new", "task", name)
     assert "did you mean 'task'" in refused("new", "tusk", "a")
     assert class_name("mytask", "task") == "MyTask" and class_name("a_b", "cell") == "AB"
 

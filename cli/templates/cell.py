@@ -1,12 +1,6 @@
 """MyCell: a recurrent layer with an update gate, which decides how far each unit moves to its candidate.
 
-    z(t) = sigmoid(W_z x(t) + U_z h(t-1) + b_z)          update gate
-    c(t) = tanh(W_c x(t) + U_c h(t-1) + b_c)             candidate
-    h(t) = h(t-1) + z(t) (c(t) - h(t-1))
-
-It is a GRU without the reset gate. As a network it is stacked layers with a readout (`rnnsim.Recurrent`); with its linearisation
-every rule that learns while the sequence runs serves it, such as rtrl. The kernels are plain loops; `rnnsim/cells/gru.py` has the
-same with vectors and threads, several times faster.
+The kernels are plain loops; `rnnsim/cells/gru.py` has the same with vectors and threads, several times faster.
 """
 
 from typing import NamedTuple
@@ -20,7 +14,7 @@ from rnnsim.core.vmath import sigmoid, tanh
 
 
 class Tape(NamedTuple):
-    """A forward pass, as the backward pass needs it. Row b of time step t is row t * batch + b; h has one step more.
+    """What the backward pass needs of a forward pass. Row b of time step t is row t * batch + b; h has one time step more.
 
     Rows of h are padded to P numbers, whole vectors; the first H of them are the units.
     """
@@ -119,15 +113,22 @@ def _time_step(out, theta, x, before, work, structure):
 
 
 class MyCell(interface.Cell):
-    """A recurrent layer with an update gate; the equations are at the top of the file.
+    """A recurrent layer with an update gate::
 
-    update_bias : first bias of the update gate; below 0 units keep their state for longer
+        z(t) = sigmoid(W_z x(t) + U_z h(t-1) + b_z)          update gate
+        c(t) = tanh(W_c x(t) + U_c h(t-1) + b_c)             candidate
+        h(t) = h(t-1) + z(t) (c(t) - h(t-1))
+
+    It is a GRU without the reset gate. As a network it stands for stacked layers with a readout (`rnnsim.Recurrent`). Because it
+    has a linearisation, it also learns by the online rules, such as rtrl.
+
+    update_bias : initial bias of the update gate; units keep their state for longer where it is below 0
 
     Parameters: weight_ih (2H, I), weight_hh (2H, H), bias_ih (2H), the rows of z before those of c.
     """
 
     trace_names = ("z", "c", "h")
-    examples = (dict(update_bias=-1.0),)  # option sets that `rnnsim gradcheck --all` goes over
+    examples = (dict(update_bias=-1.0),)  # option sets that `rnnsim gradcheck --all` checks
     groups = (interface.Group("z", 0, 0, (("bias_ih", 0),)), interface.Group("c", 1, 1, (("bias_ih", 1),)))
     time_step = staticmethod(_time_step)
 
@@ -163,7 +164,7 @@ class MyCell(interface.Cell):
         return [self._tape.h], self._tape.batch, self._tape.reverse
 
     def backward(self, dy, d_state, dx=None):
-        """Gradients of the last pass: parameters are added to, d_state and dx are filled."""
+        """Gradients of the last pass: add those of the parameters to `gradients`, fill d_state and dx."""
         tape, gradients = self._tape, self.gradients
         rows = tape.x.shape[0]
         dy = self.buffer("none", 0, self.hidden) if dy is None else dy.reshape(rows, self.hidden)

@@ -1,24 +1,32 @@
 """MyNetwork: a time-delay network (Waibel et al. 1989), whose hidden layer sees the last inputs of a window.
 
-    a(t) = W [x(t); x(t-1); ...; x(t-window+1)] + b
-    y(t) = V tanh(a(t)) + c
-
-Its state are the inputs of the window that have passed; before the first time step they are zero. It is written in plain NumPy:
-a network needs no kernels.
+It is written in plain NumPy: a network needs no kernels.
 """
 
 import numpy as np
 
 from rnnsim.cells.interface import floating_type
-from rnnsim.core.registry import at_least
+from rnnsim.core.losses import WHEN
+from rnnsim.core.registry import at_least, one_of
 from rnnsim.networks.interface import Forward, SequenceNetwork, generator, mask_beyond
 
 
+def _ends(lengths, time_steps, batch):
+    """The index of the last time step of every sequence in an array (T, B, ...)."""
+    ends = lengths if lengths.size else np.full(batch, time_steps)
+    return np.maximum(ends - 1, 0), np.arange(batch)
+
+
 class MyNetwork(SequenceNetwork):
-    """A network with a window over its inputs; the equations are at the top of the file.
+    """A network with a window over its inputs::
+
+        a(t) = W [x(t); x(t-1); ...; x(t-window+1)] + b
+        y(t) = V tanh(a(t)) + c
+
+    Its state is the inputs of the window before the present one; at the first time step they are zero.
 
     hidden : hidden units, at least 1
-    window : inputs that are seen at a time, at least 1
+    window : inputs that the hidden layer sees at a time, at least 1
 
     Parameters: weight_window (hidden, window * inputs), bias_window, weight_out (outputs, hidden), bias_out. Raises `RnnsimError`
     for sizes below 1.
@@ -61,11 +69,13 @@ class MyNetwork(SequenceNetwork):
         """The last inputs after so many time steps of the last pass."""
         return [self._passed[time_steps : time_steps + self.window - 1].copy()]
 
-    def forward(self, inputs, lengths=None, state=None, record=()):
-        """Outputs (T, B, K), the final state, and what is to be recorded, such as "hidden" (T, B, hidden)."""
+    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
+        """Outputs (T, B, K), or (B, K) with when="last"; the final state; the traces in `record`: "hidden" (T, B, hidden)."""
+        one_of("when", when, WHEN)
         inputs, lengths = self._checked(inputs, lengths)
         outputs, hidden, state = self._pass(inputs, lengths, state)
         mask_beyond(outputs, lengths)
+        outputs = outputs[_ends(lengths, *outputs.shape[:2])] if when == "last" else outputs
         traces = {"hidden": hidden}
         records = self._recorded(traces, record, {"gates": lambda name: True}, lengths) if record else {}
         return Forward(outputs, state, records)
@@ -86,13 +96,12 @@ class MyNetwork(SequenceNetwork):
         return hidden @ w["weight_out"].T + w["bias_out"], hidden, [final]
 
     def _outputs(self, batch, loss, state):
-        """(outputs, final state, what the backward pass needs) of a batch, as the loss asks for them."""
+        """(outputs, final state, what the backward pass needs) of a batch; outputs of the time steps that the loss counts."""
         inputs, lengths = self._checked(batch.inputs, batch.lengths)
         outputs, hidden, state = self._pass(inputs, lengths, state)
         self._ends = None
         if loss.when == "last":  # the outputs (B, K) of the last time step of every sequence
-            ends = (lengths if lengths.size else np.full(inputs.shape[1], inputs.shape[0])) - 1
-            self._ends = (np.maximum(ends, 0), np.arange(inputs.shape[1]))
+            self._ends = _ends(lengths, *outputs.shape[:2])
             outputs = outputs[self._ends]
         return outputs, state, hidden
 

@@ -1,9 +1,4 @@
-"""MyOptimizer: steps of one size, by the sign of a running mean of the gradient (Lion; Chen et al. 2023, arXiv:2302.06675).
-
-u     = sign(beta1 m + (1 - beta1) g)
-m     <- beta2 m + (1 - beta2) g
-theta <- theta - rate u
-"""
+"""MyOptimizer: updates of one size, by the sign of a running mean of the gradient (Lion; Chen et al. 2023, arXiv:2302.06675)."""
 
 import dataclasses
 from typing import ClassVar
@@ -29,13 +24,17 @@ def _update(theta, gradient, mean, live, rate, beta1, beta2, scale, clip, decay)
 
 @dataclasses.dataclass(frozen=True)
 class MyOptimizer(Optimizer):
-    """Steps by the sign of a running mean of the gradient; the equations are at the top of the file.
+    """Updates by the sign of a running mean of the gradient::
 
-    beta1 : share of the mean in the step, at least 0 and below 1
-    beta2 : share of the mean that is kept, at least 0 and below 1
+        u     = sign(beta1 m + (1 - beta1) g)
+        m     <- beta2 m + (1 - beta2) g
+        theta <- theta - rate u
 
-    The options of every optimizer (learning_rate, clip_norm, schedule, ...) come besides. A step changes every weight by the
-    learning rate, so that it should be about ten times smaller than Adam's.
+    beta1 : share of the mean in the update, at least 0 and below 1
+    beta2 : share of the old mean in the new one, at least 0 and below 1
+
+    It also has the options of every optimizer (learning_rate, clip_norm, schedule, ...). An update changes every weight by the
+    learning rate, which should therefore be about ten times smaller than Adam's.
     """
 
     learning_rate: float = 3e-4

@@ -1,10 +1,4 @@
-"""MyRule: back-propagation through time with a gradient of one length for every array of parameters.
-
-    g_a <- g_a / |g_a|        for every named array a of the network, such as weight_hh_l0
-
-The direction of every array is that of the exact gradient; how large a step is then depends on the learning rate alone, however
-much the errors have vanished or exploded on their way back.
-"""
+"""MyRule: back-propagation through time with a gradient of one length for every array of parameters."""
 
 import numpy as np
 
@@ -13,15 +7,18 @@ from rnnsim.learning.interface import GRADIENT, LearnResult, Rule
 
 
 class MyRule(Rule):
-    """Back-propagation with every array of the gradient scaled to length 1; the equation is at the top of the file.
+    """Back-propagation with the gradient of every array scaled to length 1::
 
-    floor : arrays shorter than this are left as they are, at least 0; noise should not be blown up
+        g_a <- g_a / |g_a|        for every named array a of the network, such as weight_hh_l0
 
-    It serves every network that has a gradient.
+    Every array keeps the direction of the exact gradient. The size of an update depends on the learning rate alone, however much
+    the errors have vanished or exploded on their way back. It fits every network that has a gradient.
+
+    floor : shorter gradients are not scaled, so that noise is not amplified; at least 0
     """
 
     name = "MyRule"
-    needs = frozenset({GRADIENT})  # what a network must be able to do; others are refused before the training
+    needs = frozenset({GRADIENT})  # what a network must be able to do; the training refuses others
 
     def __init__(self, floor: float = 1e-12):
         self.floor = at_least("floor", floor, 0)
@@ -29,8 +26,8 @@ class MyRule(Rule):
     def learn(self, net, batch, loss, apply, state=None, memory=None):
         """Learn from one batch that begins in `state`: one update.
 
-        ``apply(gradient)`` changes the weights of the network by the optimizer; a rule may call it several times a batch. What a
-        rule wants to carry on to the next batch it gives back in ``LearnResult.memory``, and gets again in `memory`.
+        ``apply(gradient)`` lets the optimizer change the weights of the network; a rule may call it several times per batch. What
+        a rule carries from batch to batch it returns in ``LearnResult.memory``, and receives with the next batch as `memory`.
         """
         result = net.loss_and_gradient(batch, loss, state)
         gradient = result.gradient.copy()

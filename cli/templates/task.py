@@ -1,12 +1,4 @@
-"""MyTask: say, after a delay, which of several symbols came first.
-
-    step       0           1 .. delay     delay + 1
-    input      symbol s    noise          cue
-    target     -           -              s
-
-Symbols and the cue have one channel each, one-hot; the noise is one more channel, uniform in [-1, 1]. Softmax over the symbols
-at the last time step, in nats. The best answer without the inputs costs log(symbols).
-"""
+"""MyTask: say, after a delay, which of several symbols came first."""
 
 import math
 
@@ -23,8 +15,8 @@ from rnnsim.tasks import Criterion, GeneratedTask, Sequences
 def _draw(inputs, classes, key, first, symbols):
     """Fill inputs (T, B, symbols + 2), zeros before, and classes (B,).
 
-    Random numbers are counted, not drawn one after the other: number t of sequence first + b of the stream `key`. So a sequence
-    is the same in whatever batch it comes, and a run that is resumed sees the same ones.
+    Every random number is a function of its place: number t of sequence first + b of the stream `key`. A sequence is therefore
+    the same in batches of any size, and a resumed run sees the same sequences.
     """
     last = inputs.shape[0] - 1
     for b in range(classes.size):
@@ -36,15 +28,22 @@ def _draw(inputs, classes, key, first, symbols):
 
 
 class MyTask(GeneratedTask):
-    """Recall the first symbol after a noisy delay; the layout is at the top of the file.
+    """Recall the first symbol after a noisy delay::
 
-    symbols : how many symbols there are, at least 2
+        time step  0           1 .. delay     delay + 1
+        input      symbol s    noise          cue
+        target     -           -              s
+
+    Every symbol and the cue have an input of their own, one-hot; the noise is one more input, uniform in [-1, 1]. The loss is the
+    softmax cross-entropy over the symbols at the last time step, in nats; the chance-level loss is log(symbols).
+
+    symbols : number of symbols, at least 2
     delay : time steps between the symbol and the cue, at least 0
 
     Inputs (delay + 2, B, symbols + 2), targets (B,) int32. Raises `RnnsimError` for options out of range.
     """
 
-    name = "MyTask"  # its random numbers follow from the seed and this name
+    name = "MyTask"  # seed and name determine the random numbers
     criterion = Criterion(window=2000, wrong=0, max_error=0.05)  # solved: 2000 sequences right, mean error below .05
 
     def __init__(self, symbols: int = 4, delay: int = 10):

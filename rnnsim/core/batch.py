@@ -2,9 +2,12 @@
 
 import abc
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from rnnsim.core.losses import Loss
 
 
 class Batch(abc.ABC):
@@ -25,22 +28,22 @@ class Batch(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def size(self):
+    def size(self) -> int:
         """The number of examples."""
 
     @abc.abstractmethod
-    def take(self, which):
+    def take(self, which: slice | np.ndarray) -> Self:
         """A batch of some of the examples, with new arrays.
 
         which : a slice, or an array of indices
         """
 
     @property
-    def work(self):
+    def work(self) -> int:
         """The cost of reading the batch: the time steps of all sequences; for other examples, their number."""
         return self.size
 
-    def amount(self, loss):
+    def amount(self, loss: "Loss") -> float:
         """The divisor of the mean of `loss`, a float: the number of examples, or the sum of the weights of the targets."""
         if loss.per == "sequence":
             return float(self.size)
@@ -65,31 +68,31 @@ class Sequences(Batch):
 
     inputs: np.ndarray
     targets: np.ndarray
-    weights: Any = None
-    lengths: Any = None
+    weights: np.ndarray | None = None
+    lengths: np.ndarray | None = None
 
     @property
-    def size(self):
+    def size(self) -> int:
         """The number of sequences."""
         return np.shape(self.inputs)[1]
 
     @property
-    def time_steps(self):
+    def time_steps(self) -> int:
         """T, the number of time steps of the longest sequence."""
         return len(self.inputs)
 
     @property
-    def work(self):
+    def work(self) -> int:
         """See `Batch.work`."""
         return self.time_steps * self.size if self.lengths is None else int(np.sum(self.lengths))
 
     @property
-    def target_a_sequence(self):
+    def target_a_sequence(self) -> bool:
         """Whether there is one target a sequence instead of one a time step."""
         targets = np.asarray(self.targets)
         return targets.ndim == (1 if targets.dtype.kind in "iu" else 2)
 
-    def counted(self):
+    def counted(self) -> np.ndarray:
         """(T, B) float32: the weight of every time step, 0 beyond the length of its sequence."""
         shape = np.shape(self.inputs)[:2]
         weights = np.ones(shape, np.float32) if self.weights is None else self.weights
@@ -97,7 +100,7 @@ class Sequences(Batch):
             return weights
         return np.where(np.arange(shape[0])[:, None] < self.lengths, weights, 0).astype(np.float32)
 
-    def amount(self, loss):
+    def amount(self, loss: "Loss") -> float:
         """See `Batch.amount`; a time step beyond the length of its sequence is not counted."""
         if loss.per == "sequence":
             return float(self.size)
@@ -108,7 +111,7 @@ class Sequences(Batch):
             weights = weights * (np.arange(self.time_steps)[:, None] < self.lengths)
         return float(weights.sum())
 
-    def take(self, which):
+    def take(self, which: slice | np.ndarray) -> "Sequences":
         """See `Batch.take`; T becomes the longest length among these sequences."""
         lengths = None if self.lengths is None else np.asarray(self.lengths)[which]
         end = self.time_steps if lengths is None or not lengths.size else max(1, int(lengths.max()))
@@ -121,7 +124,7 @@ class Sequences(Batch):
         whole = self.target_a_sequence
         return Sequences(cut(self.inputs, False), cut(self.targets, whole), cut(self.weights, whole), lengths)
 
-    def window(self, start, end):
+    def window(self, start: int, end: int) -> "Sequences":
         """Time steps start .. end - 1 of a batch with a target a time step; the arrays are views."""
         lengths = None if self.lengths is None else np.clip(np.asarray(self.lengths) - start, 0, end - start)
         weights = None if self.weights is None else self.weights[start:end]

@@ -18,6 +18,7 @@ import hashlib
 import itertools
 import json
 import os
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NotRequired
 
@@ -144,7 +145,7 @@ def save(path, net, optimizer=None, state=None, memory=None, window=None, progre
     write_atomically(path, encoded(arrays, metadata | {"digest": _digest(arrays, metadata)}))
 
 
-def save_weights(net, path):
+def save_weights(net: Any, path: str | PathLike[str]) -> None:
     """Write a network's weights and configuration to one .safetensors file; `rnnsim.load_weights` reads it.
 
     Raises `RnnsimError` if the file cannot be written.

@@ -1,6 +1,7 @@
 """One flat parameter vector with named, shaped views."""
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ class Entry(NamedTuple):
     """One named array in the flat vector."""
 
     name: str
-    shape: tuple
+    shape: tuple[int, ...]
     offset: int
     size: int
 
@@ -31,8 +32,8 @@ class Layout:
     (8, array([6., 7.]))
     """
 
-    def __init__(self, shapes):
-        self._entries = {}
+    def __init__(self, shapes: Iterable[tuple[str, Sequence[int]]]):
+        self._entries: dict[str, Entry] = {}
         offset = 0
         for name, shape in shapes:
             size = math.prod(map(int, shape))
@@ -40,30 +41,30 @@ class Layout:
             offset += size
         self.size = offset
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._entries)
 
-    def __contains__(self, name):
+    def __contains__(self, name: object) -> bool:
         return name in self._entries
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Entry:
         if name not in self._entries:
             raise unknown("parameter", name, self._entries)
         return self._entries[name]
 
-    def view(self, theta, name):
+    def view(self, theta: np.ndarray, name: str) -> np.ndarray:
         """The named array as a view of `theta`. Raises `RnnsimError` for an unknown name."""
         entry = self[name]
         return theta[entry.offset : entry.offset + entry.size].reshape(entry.shape)
 
-    def views(self, theta):
+    def views(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """All arrays by name, as views of `theta`."""
         return {entry.name: self.view(theta, entry.name) for entry in self}
 
-    def at(self, index):
+    def at(self, index: int) -> str:
         """The array name and the index of one number of the flat vector, for messages.
 
         >>> Layout([("weight", (2, 3)), ("bias", (2,))]).at(4)

@@ -2,9 +2,11 @@
 
 import importlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
 
-def lazy(package, names, modules=(), registries=None):
+def lazy(package, names, modules=(), registries=None) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The functions ``__getattr__`` and ``__dir__`` of a package.
 
     names : ``{exported name: module that defines it}``

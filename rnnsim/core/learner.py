@@ -2,11 +2,16 @@
 
 import abc
 import math
-from typing import NamedTuple
+from os import PathLike
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rnnsim.errors import RnnsimError
+
+if TYPE_CHECKING:
+    from rnnsim.core.checkpoint import Checkpoint
+    from rnnsim.core.losses import Loss
 
 
 class NotFinite(RnnsimError):
@@ -33,9 +38,9 @@ class LearnResult(NamedTuple):
 
     loss: float
     outputs: np.ndarray | None
-    state: list | None = None
-    memory: dict | None = None
-    figures: dict | None = None
+    state: list[np.ndarray] | None = None
+    memory: dict[str, np.ndarray] | None = None
+    figures: dict[str, int] | None = None
     worst: np.ndarray | None = None
     errors: np.ndarray | None = None
     time_steps: np.ndarray | None = None
@@ -51,10 +56,20 @@ class Learner(abc.ABC):
                 then hands it many steps at once. Such a learner has `snapshot` and `go_back`.
     """
 
+    net: Any
+    updates: int
     sequential = False
 
     @abc.abstractmethod
-    def learn(self, batch, loss, going_on=False, number=None, stop=math.inf, outputs=True):
+    def learn(
+        self,
+        batch: Any,
+        loss: "Loss",
+        going_on: bool = False,
+        number: int | None = None,
+        stop: float = math.inf,
+        outputs: bool = True,
+    ) -> LearnResult:
         """Learn from a batch.
 
         batch    : what the network takes
@@ -68,7 +83,7 @@ class Learner(abc.ABC):
         """
 
     @abc.abstractmethod
-    def parts(self, going_on):
+    def parts(self, going_on: bool) -> dict[str, Any]:
         """All that a checkpoint holds of it beside the network: a dict of
 
         theta     (P,) the weights without noise
@@ -79,5 +94,5 @@ class Learner(abc.ABC):
         """
 
     @abc.abstractmethod
-    def restore(self, stored, path):
+    def restore(self, stored: "Checkpoint", path: str | PathLike[str]) -> None:
         """Go on from a checkpoint, bit for bit. Raises `RnnsimError` if it is another learner's."""

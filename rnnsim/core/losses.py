@@ -217,7 +217,7 @@ class Loss:
     kind: str
     when: str = "every"
     per: str = "step"
-    unit: str | None = None
+    unit: str = None  # type: ignore[assignment]  # the first of the kind's units
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -232,7 +232,14 @@ class Loss:
             if value not in known:
                 raise RnnsimError(f"{name}={value}: a {self.kind} loss expects {' or '.join(known)}")
 
-    def evaluate(self, outputs, targets, weights=None, lengths=None, gradient=None):
+    def evaluate(
+        self,
+        outputs: np.ndarray,
+        targets: np.ndarray,
+        weights: np.ndarray | None = None,
+        lengths: np.ndarray | None = None,
+        gradient: np.ndarray | None = None,
+    ) -> float:
         """The loss of a batch, a float; writes the gradient into `gradient`, if given.
 
         Parameters
@@ -307,7 +314,7 @@ class Loss:
             gradient[...] = slope.reshape(shape)
         return loss
 
-    def predictions(self, outputs):
+    def predictions(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs as the loss reads them: unchanged for squared errors, else probabilities (logistic function, softmax).
 
         >>> Loss("softmax").predictions(np.zeros((1, 1, 4)))
@@ -322,7 +329,7 @@ class Loss:
         return shares / shares.sum(axis=-1, keepdims=True)
 
 
-_ABSENT = {"f": np.empty(0, np.float32), "d": np.empty(0, np.float64)}
+_ABSENT: dict[str, np.ndarray] = {"f": np.empty(0, np.float32), "d": np.empty(0, np.float64)}
 _NO_CLASSES = np.empty(0, np.int32)
 
 

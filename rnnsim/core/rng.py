@@ -26,6 +26,9 @@ import numpy as np
 from rnnsim.core.jit import ENABLED, jit_exact
 from rnnsim.errors import RnnsimError
 
+# What a user may give as the source of randomness.
+Seed = int | np.integer | np.random.SeedSequence | np.random.Generator
+
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)  # golden ratio and sqrt(3) - 1: the increments of the key in every round
 _ROUNDS = 10
@@ -33,7 +36,7 @@ _LOW = 0xFFFFFFFF
 _TO_UNIT = 1 / 2**53
 
 
-def seed_of(rng):
+def seed_of(rng: Seed) -> int:
     """The seed, a whole number, from a user's `rng`: an int, SeedSequence or Generator. Raises `RnnsimError` for others.
 
     >>> seed_of(7), seed_of(np.random.default_rng(1)) == seed_of(np.random.default_rng(1))

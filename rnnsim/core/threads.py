@@ -8,6 +8,8 @@ once; every driver therefore runs inside `parallel_region`, which makes the seco
 import functools
 import os
 import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from rnnsim.core.registry import as_python, require
 
@@ -16,10 +18,11 @@ from rnnsim.core.registry import as_python, require
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 parallel_region = threading.RLock()
-_threads = None
+_threads: int | None = None
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-def exclusive(method):
+def exclusive(method: _Method) -> _Method:
     """Decorator of methods: only one Python thread at a time runs the decorated methods of an object; the others wait.
 
     The object has the lock in its attribute `turn`, a `threading.RLock`.
@@ -30,15 +33,15 @@ def exclusive(method):
         with self.turn:
             return method(self, *arguments, **named)
 
-    return waiting
+    return waiting  # type: ignore[return-value]
 
 
-def available():
+def available() -> int:
     """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def get_threads():
+def get_threads() -> int:
     """The number of threads that parallel kernels use.
 
     >>> set_threads(1); get_threads()
@@ -50,7 +53,7 @@ def get_threads():
     return _threads
 
 
-def set_threads(count):
+def set_threads(count: int) -> None:
     """Set the number of threads. Raises `RnnsimError` if it is not between 1 and the number of processors."""
     global _threads
     limit, count = _limit(), as_python(count)

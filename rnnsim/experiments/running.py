@@ -14,8 +14,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rnnsim.core.reading import Damaged, parse_json
 from rnnsim.core.registry import at_least, require
@@ -41,12 +43,12 @@ class Reproduction(NamedTuple):
     quick: bool
     jobs: int
     results: Results
-    lost: list
+    lost: list[str]
     folder: str
-    figures: list
+    figures: list[str]
     seconds: float
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """Arms, measures, claims and the verdict as plain values; see `rnnsim.experiments.results.summary`."""
         return summary(self.experiment, self.results)
 
@@ -59,7 +61,17 @@ class Interrupted(KeyboardInterrupt):
         self.done, self.total = done, total
 
 
-def reproduce(experiment, seeds=None, jobs=1, quick=False, out=None, arms=None, watch=None, draw=True, first_seed=None):
+def reproduce(
+    experiment: str,
+    seeds: int | None = None,
+    jobs: int = 1,
+    quick: bool = False,
+    out: str | PathLike[str] | None = None,
+    arms: Sequence[str] | None = None,
+    watch: Callable[..., Any] | None = None,
+    draw: bool = True,
+    first_seed: int | None = None,
+) -> Reproduction:
     """Train the arms of an experiment over seeds and judge its claims.
 
     Stored results are reused and interrupted trainings resume, so a second call runs only what is missing.
@@ -89,37 +101,37 @@ def reproduce(experiment, seeds=None, jobs=1, quick=False, out=None, arms=None, 
     from rnnsim.training.run import Lock
 
     spec = experiment if ":" in experiment else EXPERIMENTS.place(experiment)
-    experiment = find(spec)
-    seeds = (experiment.quick_seeds if quick else experiment.seeds) if seeds is None else at_least("seeds", seeds, 1)
+    found = find(spec)
+    seeds = (found.quick_seeds if quick else found.seeds) if seeds is None else at_least("seeds", seeds, 1)
     jobs = at_least("jobs", jobs, 1)
-    chosen = experiment.chosen(arms)
+    chosen = found.chosen(arms)
     if first_seed is not None:
         at_least("first_seed", first_seed, 0)
-    first_seeds = {name: experiment.arm(name).first_seed if first_seed is None else int(first_seed) for name in chosen}
-    folder = Path(out or Path("runs", "reproduce", experiment.name + ("-quick" if quick else "")))
+    first_seeds = {name: found.arm(name).first_seed if first_seed is None else int(first_seed) for name in chosen}
+    folder = Path(out or Path("runs", "reproduce", found.name + ("-quick" if quick else "")))
     began = time.perf_counter()
     store = Store(folder)
-    settings = {arm.name: arm.settings(quick) for arm in experiment.arms}
+    settings = {arm.name: arm.settings(quick) for arm in found.arms}
     for name in chosen:
         configuration.build(settings[name])  # bad settings raise before anything is written
     store.prepare()
     lock = Lock(folder / "lock")
     try:
-        store.begin(experiment.name, quick, settings, first_seeds)
-        measures = [measure.name for measure in experiment.all_measures]
+        store.begin(found.name, quick, settings, first_seeds)
+        measures = [measure.name for measure in found.all_measures]
         # Seed by seed: whenever the run is stopped, the arms have about equal numbers of seeds.
         wanted = [(arm, first_seeds[arm] + k) for k in range(seeds) for arm in chosen]
         orders = [
-            _order(spec, experiment, arm, seed, quick, folder)
+            _order(spec, found, arm, seed, quick, folder)
             for arm, seed in wanted
             if not store.finished(arm, seed, measures)
         ]
         lost = _Pool(orders, jobs, store, watch or (lambda *_: None), len(wanted)).run() if orders else []
         results = Results(store.records, chosen, seeds, first_seeds)
-        figures = _draw(experiment, results, folder) if draw and results.records else []
+        figures = _draw(found, results, folder) if draw and results.records else []
     finally:
         lock.release()
-    return Reproduction(experiment, quick, jobs, results, lost, str(folder), figures, time.perf_counter() - began)
+    return Reproduction(found, quick, jobs, results, lost, str(folder), figures, time.perf_counter() - began)
 
 
 def _order(spec, experiment, arm, seed, quick, folder):

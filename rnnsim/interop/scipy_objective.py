@@ -1,12 +1,17 @@
 """The loss of a network on a batch as a function that `scipy.optimize.minimize` takes."""
 
+from collections.abc import Callable
+
 import numpy as np
 
+from rnnsim.core.batch import Batch
+from rnnsim.core.losses import Loss
 from rnnsim.core.registry import require
 from rnnsim.errors import RnnsimError
+from rnnsim.networks.interface import Network
 
 
-def objective(net, batch, loss=None):
+def objective(net: Network, batch: Batch, loss: Loss | None = None) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
     """f(theta) -> (loss, gradient) in float64, for ``scipy.optimize.minimize(f, net.theta, jac=True, method=...)``.
 
     net : a network of dtype float64
@@ -25,13 +30,11 @@ def objective(net, batch, loss=None):
     >>> bool(after < before / 100)
     True
     """
-    from rnnsim.core.losses import Loss
-
     if net.dtype != np.float64:
         raise RnnsimError(f"dtype={net.dtype}: SciPy's optimizers expect a network of dtype float64")
     loss = loss or Loss("squared_error", "every", "sequence", "squared")
 
-    def value_and_gradient(theta):
+    def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
         theta = np.asarray(theta, np.float64)
         require(theta.shape == net.theta.shape, f"theta: expected shape {net.theta.shape}, got {theta.shape}")
         result = net.loss_and_gradient(batch, loss, theta=theta)

@@ -10,24 +10,31 @@ even if its gradient is right on average; the cosine of the sums of g and of G t
 RTRL itself is exact as long as weights do not change within a sequence, and off by terms of the learning rate when they do.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from rnnsim.core import plugins
 from rnnsim.core.batch import Sequences
 from rnnsim.core.registry import at_least, is_true, require
-from rnnsim.core.rng import seed_of
+from rnnsim.core.rng import Seed, seed_of
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
+from rnnsim.learning.interface import Rule
 from rnnsim.learning.online.streams import OnlineRule
-from rnnsim.optimizers import OPTIMIZERS, Adam
+from rnnsim.networks.interface import SequenceNetwork
+from rnnsim.optimizers import OPTIMIZERS
+from rnnsim.optimizers.adam import Adam
+from rnnsim.optimizers.interface import Optimizer
+from rnnsim.tasks.interface import Task
 
 EXACT = "rtrl"
 LOOKING_BACK = ("bptt", "tbptt")
 
 
-class Comparison(dict):
+class Comparison(dict[str, Any]):
     """What `compare` gives; its entries are attributes too.
 
     train_with, every, steps      the rule that trained, ticks between updates (0: a batch), batches
@@ -36,13 +43,20 @@ class Comparison(dict):
     skipped                       ``{label: why}`` of rules that cannot serve the network
     """
 
-    def __getattr__(self, name):
+    train_with: str
+    every: int
+    steps: int
+    loss: np.ndarray
+    rules: dict[str, dict[str, Any]]
+    skipped: dict[str, str]
+
+    def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
         except KeyError:
             raise AttributeError(name) from None
 
-    def table(self):
+    def table(self) -> list[dict[str, Any]]:
         """One dict a rule: means and deviations over all updates, the ratio's mean being the geometric one."""
         rows = []
         for label, found in self.rules.items():
@@ -65,18 +79,18 @@ class Comparison(dict):
 
 
 def compare(
-    net,
-    task,
-    rules=None,
-    train_with=EXACT,
-    optimizer=None,
-    steps=100,
-    batch=1,
-    rng=0,
-    every=None,
-    skip=False,
-    callback=None,
-):
+    net: SequenceNetwork,
+    task: Task,
+    rules: Sequence[str] | dict[str, Rule] | None = None,
+    train_with: str = EXACT,
+    optimizer: str | Optimizer | None = None,
+    steps: int = 100,
+    batch: int = 1,
+    rng: "Seed" = 0,
+    every: int | None = None,
+    skip: bool = False,
+    callback: Callable[[int], Any] | None = None,
+) -> Comparison:
     """Run learning rules side by side on a task; one of them trains the network, in place.
 
     Parameters
@@ -114,7 +128,9 @@ def compare(
     optimizer_state, updates = optimizer.init(net.theta), 0
     cell = slice(0, net.n_recurrent_parameters)
     sums = {label: np.zeros(net.n_recurrent_parameters) for label in built}
-    cosines, ratios, losses = {label: [] for label in built}, {label: [] for label in built}, []
+    cosines: dict[str, list[float]] = {label: [] for label in built}
+    ratios: dict[str, list[float]] = {label: [] for label in built}
+    losses = []
     states = dict.fromkeys(built)
     # Summed over ticks, for the windows of a rule to add up to the whole; a mean over ticks is made of it before training.
     summed = replace(task.loss, per="sequence")

@@ -1,10 +1,16 @@
 """The contract of a learning rule."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from rnnsim.core.learner import LearnResult, NotFinite
+from rnnsim.core.losses import Loss
 from rnnsim.core.registry import require
-from rnnsim.networks.interface import GRADIENT, LINEARISATION, TIME
+from rnnsim.networks.interface import GRADIENT, LINEARISATION, TIME, Network
+from rnnsim.tasks.interface import Task
 
 __all__ = ("GRADIENT", "LINEARISATION", "TIME", "Apply", "LearnResult", "NotFinite", "Rule", "require_fit")
 
@@ -16,15 +22,15 @@ class Apply:
         ``made(count)`` how many updates it made. A rule with `sets_weights` says it too.
     """
 
-    rate = 0.0
+    rate: float = 0.0
 
-    def __init__(self, update):
+    def __init__(self, update: Callable[[np.ndarray], Any]):
         self._update = update
 
-    def __call__(self, gradient):
+    def __call__(self, gradient: np.ndarray) -> None:
         self._update(gradient)
 
-    def made(self, count):
+    def made(self, count: int) -> None:
         """The rule has made so many updates by itself."""
 
 
@@ -48,14 +54,14 @@ class Rule(ABC):
         every batch
     """
 
-    name = ""
-    needs: frozenset = frozenset()
-    sets_weights = False
-    force = False
-    every = 0
-    randomness = (0, 0)
+    name: str = ""
+    needs: frozenset[str] = frozenset()
+    sets_weights: bool = False
+    force: bool = False
+    every: int = 0
+    randomness: tuple[int, int] = (0, 0)
 
-    def check(self, net, task):
+    def check(self, net: Network, task: Task | None) -> None:
         """Raise `RnnsimError`, one line, if the rule cannot serve this network on this task. `task` may be None.
 
         It is called before a training; a rule that judges outputs by the task keeps it.
@@ -63,7 +69,15 @@ class Rule(ABC):
         require_fit(net, task, self)
 
     @abstractmethod
-    def learn(self, net, batch, loss, apply, state=None, memory=None):
+    def learn(
+        self,
+        net: Any,
+        batch: Any,
+        loss: Loss,
+        apply: Apply,
+        state: list[np.ndarray] | None = None,
+        memory: dict[str, np.ndarray] | None = None,
+    ) -> LearnResult:
         """Learn from one batch.
 
         net    : `rnnsim.networks.interface.Network`
@@ -78,7 +92,7 @@ class Rule(ABC):
         """
 
 
-def require_fit(net, task, rule=None):
+def require_fit(net: Network, task: Task | None, rule: Rule | None = None) -> None:
     """Raise `RnnsimError`, one line, unless a network can read the batches of a task and do what a rule needs of it."""
     name = net.config["name"]
     if rule is not None and rule.name not in net.procedures:

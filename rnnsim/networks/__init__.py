@@ -2,7 +2,7 @@
 
 from rnnsim.cells import CELLS
 from rnnsim.core.lazy import lazy
-from rnnsim.core.registry import Registry, checked, option_table
+from rnnsim.core.registry import Registry, checked, option_table, require
 from rnnsim.errors import RnnsimError, unknown
 
 NETWORKS = Registry(
@@ -72,6 +72,11 @@ def build(name, n_inputs, n_outputs, options=None, dtype="float32", tokens=False
     values = {key: value for key, value in (options or {}).items() if key in own}
     values = checked(f"network '{name}'", cls, values, _GIVEN)
     given = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, dtype=dtype, rng=seed)
+    missing = [key for key in given if key not in option_table(cls)]
+    require(
+        not missing,
+        f"network '{name}': its constructor needs the arguments {', '.join(given)}; '{(*missing, '')[0]}' is missing",
+    )
     if cell is None:
         return cls(**given, **values)
     for_cell = {key: value for key, value in (options or {}).items() if key not in own}

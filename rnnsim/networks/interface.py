@@ -6,9 +6,11 @@ declares in `capabilities` and `procedures`: nobody asks for its name.
 
 import threading
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rnnsim.core.batch import Batch, Sequences
 from rnnsim.core.layout import Layout
@@ -17,6 +19,10 @@ from rnnsim.core.threads import exclusive
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError, unknown
 from rnnsim.networks.candidates import Tested, evaluated_one_by_one, tested_one_by_one
+
+if TYPE_CHECKING:
+    from rnnsim.core.learner import Learner
+    from rnnsim.core.losses import Loss
 
 GRADIENT = "gradient"
 TIME = "states over time"
@@ -28,8 +34,8 @@ class Forward(NamedTuple):
     """What a forward pass gives."""
 
     outputs: np.ndarray  # (T, B, K), zero beyond the length of a sequence; (B, K) with when="last"
-    state: list  # arrays (k, B, n)
-    records: dict  # name -> (T, B, ...)
+    state: list[np.ndarray]  # arrays (k, B, n)
+    records: dict[str, np.ndarray]  # name -> (T, B, ...)
 
 
 class Evaluation(NamedTuple):
@@ -37,7 +43,7 @@ class Evaluation(NamedTuple):
 
     loss: float
     outputs: np.ndarray  # as the loss reads them, such as (T, B, K) or (B, K); overwritten by the network's next call
-    state: list | None  # the final state of networks that have one
+    state: list[np.ndarray] | None  # the final state of networks that have one
 
 
 class Gradient(NamedTuple):
@@ -46,7 +52,7 @@ class Gradient(NamedTuple):
     loss: float
     gradient: np.ndarray  # flat, like theta
     outputs: np.ndarray
-    state: list | None
+    state: list[np.ndarray] | None
 
 
 class Network(ABC):
@@ -64,7 +70,8 @@ class Network(ABC):
         has a state at every time step) and `LINEARISATION` (it has `cells`, whose time steps are linearised)
     procedures : names of the learning rules that it carries out by itself, with `gradient_by` and `learner_by`
     directions : 2 if outputs depend on later inputs, else 1
-    n_parameters, n_recurrent_parameters, state_size, cost_per_step, workspace_bytes : how large it is
+    n_parameters, n_recurrent_parameters, state_size, cost_per_step, workspace_bytes : how large it is; a network without a
+        recurrent part or a state may leave out the second to fourth, which are 0 then
     dropped_parameters : names that files of older versions hold, and that nothing reads
 
     `copy.copy`, `copy.deepcopy` and `pickle` give a network of its own with the same weights. Several Python threads may use one
@@ -74,22 +81,33 @@ class Network(ABC):
     """
 
     takes: type[Batch] = Sequences
-    capabilities: frozenset = frozenset()
-    procedures: frozenset = frozenset()
-    directions = 1
-    learned_initial_state = False
-    trainable = None
-    tokens = False
-    dropped_parameters: tuple = ()
+    capabilities: frozenset[str] = frozenset()
+    procedures: frozenset[str] = frozenset()
+    directions: int = 1
+    learned_initial_state: bool = False
+    trainable: np.ndarray | None = None
+    tokens: bool = False
+    dropped_parameters: tuple[str, ...] = ()
+    n_inputs: int
+    n_outputs: int
+    n_parameters: int
+    n_recurrent_parameters: int = 0
+    state_size: int = 0
+    cost_per_step: int = 0
+    dtype: np.dtype
+    config: dict[str, Any]
+    layout: Layout
 
     @abstractmethod
-    def evaluate(self, batch, loss, state=None):
+    def evaluate(self, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None) -> Evaluation:
         """Loss and outputs of a batch, without a gradient (`Evaluation`).
 
         state : of networks that have one, the state that the batch begins in; None: the initial one
         """
 
-    def loss_and_gradient(self, batch, loss, state=None, theta=None):
+    def loss_and_gradient(
+        self, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None, theta: "ArrayLike | None" = None
+    ) -> Gradient:
         """Loss and outputs of a batch, and the gradient with respect to theta (`Gradient`).
 
         theta : if given, is copied into the network's own vector first
@@ -97,13 +115,13 @@ class Network(ABC):
         raise RnnsimError(f"network '{self.config['name']}' has no gradient")
 
     @property
-    def full_config(self):
+    def full_config(self) -> dict[str, Any]:
         """`config` as files keep it: with the place and the source of a class outside rnnsim."""
         from rnnsim.networks import config_of
 
         return config_of(self)
 
-    def evaluate_many(self, candidates, batch, loss):
+    def evaluate_many(self, candidates: Any, batch: Any, loss: "Loss") -> np.ndarray:
         """(N,) float64: the loss of every candidate on a batch; theta stays as it is.
 
         candidates : (N, P) array of thetas; or whatever has a length and gives a theta for ``candidates[n]``, such as
@@ -113,7 +131,7 @@ class Network(ABC):
         """
         return evaluated_one_by_one(self, candidates, batch, loss)
 
-    def test_many(self, candidates, batch, loss, judge) -> Tested:
+    def test_many(self, candidates: Any, batch: Any, loss: "Loss", judge: Any) -> Tested:
         """How many examples of a batch every candidate has right before its first wrong one; theta stays as it is.
 
         candidates : as of `evaluate_many`
@@ -123,18 +141,18 @@ class Network(ABC):
         """
         return tested_one_by_one(self, candidates, batch, loss, judge)
 
-    def gradient_by(self, rule, batch, loss, state=None):
+    def gradient_by(self, rule: str, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None) -> Gradient:
         """The `Gradient` of a batch by a rule of `procedures`."""
         raise RnnsimError(f"network '{self.config['name']}' does not carry out the rule {rule} by itself")
 
-    def learner_by(self, rule, optimizer):
+    def learner_by(self, rule: Any, optimizer: Any) -> "Learner":
         """A `rnnsim.core.learner.Learner` that updates at every time step by a rule of `procedures`.
 
         rule, optimizer : objects of the registries; their options count. Raises `RnnsimError` for options that do not fit.
         """
         raise RnnsimError(f"network '{self.config['name']}' has no learner of its own for {rule}")
 
-    def not_finite(self):
+    def not_finite(self) -> str | None:
         """What was not finite first in the last pass, in words; None if nothing more is known."""
         return None
 
@@ -152,7 +170,7 @@ class Network(ABC):
         self.turn = threading.RLock()  # of the methods that are `exclusive`
 
     @property
-    def theta(self):
+    def theta(self) -> np.ndarray:
         """All parameters as one vector, (n_parameters,). What is assigned to it is copied in: its named views stay its views.
 
         Raises `RnnsimError` for anything but so many real numbers in one vector.
@@ -160,16 +178,16 @@ class Network(ABC):
         return self._theta
 
     @theta.setter
-    def theta(self, values):
+    def theta(self, values: "ArrayLike") -> None:
         self._take("theta", self._theta, values)
 
     @property
-    def gradient(self):
+    def gradient(self) -> np.ndarray:
         """The gradient that was computed last, like theta; what is assigned to it is copied in."""
         return self._gradient
 
     @gradient.setter
-    def gradient(self, values):
+    def gradient(self, values: "ArrayLike") -> None:
         self._take("gradient", self._gradient, values)
 
     def _take(self, name, vector, values):
@@ -191,7 +209,7 @@ class Network(ABC):
         return _restored, (self.config, self.theta, self.gradient, self.trainable)
 
     @property
-    def workspace_bytes(self):
+    def workspace_bytes(self) -> int:
         """Bytes of all buffers that are kept from batch to batch."""
         return self._space.nbytes
 
@@ -204,10 +222,17 @@ class SequenceNetwork(Network):
     """
 
     capabilities = frozenset({GRADIENT, TIME})
-    trace_names: tuple = ()
+    trace_names: tuple[str, ...] = ()
 
     @abstractmethod
-    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
+    def forward(
+        self,
+        inputs: "ArrayLike",
+        lengths: "ArrayLike | None" = None,
+        state: list[np.ndarray] | None = None,
+        record: str | Iterable[str] = (),
+        when: str = "every",
+    ) -> Forward:
         """Run over sequences (`Forward`).
 
         inputs : (T, B, n) numbers, or (T, B) tokens
@@ -221,11 +246,11 @@ class SequenceNetwork(Network):
         """
 
     @abstractmethod
-    def initial_state(self, batch):
+    def initial_state(self, batch: int) -> list[np.ndarray]:
         """The state before the first time step of `batch` sequences: a list of arrays whose second axis is the batch."""
 
     @abstractmethod
-    def state_after(self, time_steps):
+    def state_after(self, time_steps: int) -> list[np.ndarray]:
         """The state after so many time steps of the last pass, like `initial_state`.
 
         Raises `RnnsimError` for networks whose outputs depend on later inputs.
@@ -244,13 +269,15 @@ class SequenceNetwork(Network):
         """
 
     @exclusive
-    def evaluate(self, batch, loss, state=None):
+    def evaluate(self, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None) -> Evaluation:
         """See `Network.evaluate`; `state` is a list like `initial_state`."""
         outputs, state, _ = self._outputs(batch, loss, state)
         return Evaluation(loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths), outputs, state)
 
     @exclusive
-    def loss_and_gradient(self, batch, loss, state=None, theta=None):
+    def loss_and_gradient(
+        self, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None, theta: "ArrayLike | None" = None
+    ) -> Gradient:
         """See `Network.loss_and_gradient`: back-propagation through all time steps of the batch.
 
         The initial state is taken as a constant, unless it is learned and none is given.
@@ -267,7 +294,13 @@ class SequenceNetwork(Network):
             self.gradient *= self.trainable
         return Gradient(value, self.gradient, outputs, state)
 
-    def predict(self, inputs, loss, lengths=None, state=None):
+    def predict(
+        self,
+        inputs: "ArrayLike",
+        loss: "Loss",
+        lengths: "ArrayLike | None" = None,
+        state: list[np.ndarray] | None = None,
+    ) -> np.ndarray:
         """What the network answers, where `loss` stands and as it reads outputs: probabilities for cross-entropies.
 
         (T, B, K), zero beyond the length of a sequence, or (B, K) for a loss at the last time step: what an evaluation judges.

@@ -7,17 +7,20 @@ Layer k of any cell sees the outputs of layer k-1 (both directions side by side 
 Parameters are named as in PyTorch: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ...
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rnnsim.cells import CELLS
-from rnnsim.cells.interface import floating_type
+from rnnsim.cells.interface import Cell, floating_type
 from rnnsim.core import plugins
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import WHEN
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, checked, one_of, require
+from rnnsim.core.rng import Seed
 from rnnsim.core.threads import exclusive
 from rnnsim.networks import recurrent_candidates
 from rnnsim.networks.interface import GRADIENT, LINEARISATION, TIME, Forward, SequenceNetwork, generator, mask_beyond
@@ -78,7 +81,7 @@ class Recurrent(SequenceNetwork):
 
     def __init__(
         self,
-        cell: str,
+        cell: str | type[Cell],
         n_inputs: int,
         n_outputs: int,
         hidden: int = 32,
@@ -90,7 +93,7 @@ class Recurrent(SequenceNetwork):
         readout: Literal["linear", "units", "none"] = "linear",
         tokens: bool = False,
         dtype: str = "float32",
-        rng: int = 0,
+        rng: "Seed" = 0,
         **cell_options,
     ):
         structure = dict(hidden=hidden, layers=layers, bidirectional=bidirectional, embedding=embedding, skip=skip)
@@ -235,7 +238,7 @@ class Recurrent(SequenceNetwork):
         """Bytes of all buffers that are kept from batch to batch."""
         return self._space.nbytes + sum(cell.space.nbytes for _, _, _, cell in self._each())
 
-    def initial_state(self, batch):
+    def initial_state(self, batch: int) -> list[np.ndarray]:
         """The state before the first tick: one array (k, B, H) a layer and direction."""
         states = []
         for suffix, _, _, cell in self._each():
@@ -247,13 +250,20 @@ class Recurrent(SequenceNetwork):
             states.append(state)
         return states
 
-    def state_after(self, ticks):
+    def state_after(self, time_steps: int) -> list[np.ndarray]:
         """The state after so many ticks of the last pass, like `initial_state`; for networks that walk forward only."""
         require(self.directions == 1, "bidirectional=True: the state in mid-sequence is not defined")
-        return [np.stack(cell.state_after(ticks)) for _, _, _, cell in self._each()]
+        return [np.stack(cell.state_after(time_steps)) for _, _, _, cell in self._each()]
 
     @exclusive
-    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
+    def forward(
+        self,
+        inputs: "ArrayLike",
+        lengths: "ArrayLike | None" = None,
+        state: list[np.ndarray] | None = None,
+        record: str | Iterable[str] = (),
+        when: str = "every",
+    ) -> Forward:
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
 
         With when="last" outputs are (B, K), the readout of the final states: the last of the forward direction and, if there is

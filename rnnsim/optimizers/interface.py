@@ -104,31 +104,38 @@ class Optimizer(abc.ABC):
         object.__setattr__(self, "_factor", parse(self.schedule))
 
     @property
-    def config(self):
+    def config(self) -> dict[str, typing.Any]:
         """The options, as they go into the manifest of a run; `type(opt)(**opt.config)` is an equal optimiser."""
         return dataclasses.asdict(self)
 
     @property
-    def plain_rate(self):
+    def plain_rate(self) -> float:
         """The learning rate, if an update is ``theta -= rate * gradient`` and nothing besides; else 0."""
         return 0.0
 
-    def rate(self, step):
+    def rate(self, step: int) -> float:
         """The learning rate of the schedule at update `step`, counted from 0."""
-        return self.learning_rate * self._factor(step)
+        return self.learning_rate * self._factor(step)  # type: ignore[attr-defined]
 
     def __reduce__(self):
         return functools.partial(type(self), **self.config), ()  # the schedule's function is made again
 
     @abc.abstractmethod
-    def init(self, theta):
+    def init(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """A fresh state for `theta`: dict of name -> float array."""
 
     @abc.abstractmethod
     def update(self, theta, gradient, state, live, rate, numbers):
         """Change theta and state in place; see the contract."""
 
-    def step(self, theta, gradient, state, step, trainable=None):
+    def step(
+        self,
+        theta: np.ndarray,
+        gradient: np.ndarray,
+        state: dict[str, np.ndarray],
+        step: int,
+        trainable: np.ndarray | None = None,
+    ) -> None:
         """One update of theta and state, in place.
 
         Parameters
@@ -161,7 +168,7 @@ class Optimizer(abc.ABC):
         clip = math.inf if self.clip is None else self.clip
         self.update(theta, gradient, state, live, self.rate(step), (scale, clip, self.weight_decay))
 
-    def perturbed(self, theta, seed, step, trainable=None):
+    def perturbed(self, theta: np.ndarray, seed: int, step: int, trainable: np.ndarray | None = None) -> np.ndarray:
         """theta + weight_noise * standard normal noise of (seed, step); theta itself if weight_noise is 0.
 
         The noise comes from a counter-based generator: entry i of step t is always the same number, whatever was drawn

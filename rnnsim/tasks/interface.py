@@ -4,14 +4,18 @@ import abc
 import functools
 import inspect
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rnnsim.core.batch import Batch, Sequences
 from rnnsim.core.registry import as_python, at_least, require
 from rnnsim.errors import unknown
+
+if TYPE_CHECKING:
+    from rnnsim.core.losses import Loss
 
 SPLITS = ("test", "validation")
 TEST_SEQUENCES = 2560  # the size of the test sets of Hochreiter & Schmidhuber 1997
@@ -34,7 +38,7 @@ class Criterion:
     wrong: int = 0
     max_error: float | None = None
 
-    def met(self, correct, errors):
+    def met(self, correct: np.ndarray, errors: np.ndarray) -> bool:
         """Whether the sequences so far (the newest last) meet the criterion; False while there are fewer than `window`."""
         if len(correct) < self.window:
             return False
@@ -109,18 +113,19 @@ class Task(abc.ABC):
     makes: type[Batch] = Sequences
     n_inputs: int
     n_outputs: int
-    loss: Any
-    tokens = False
-    streams = False
+    options: dict[str, Any]
+    loss: "Loss"
+    tokens: bool = False
+    streams: bool = False
     stream_end: StreamEnd | None = None
-    sequence_stop = float("inf")
-    fixed_sets = False
-    trivial_loss = None
-    criterion = None
-    progress = None
-    tolerance = 0.5
-    input_names = None
-    target_names = None
+    sequence_stop: float = float("inf")
+    fixed_sets: bool = False
+    trivial_loss: float | None = None
+    criterion: Criterion | None = None
+    progress: dict[str, float] | None = None
+    tolerance: float = 0.5
+    input_names: Sequence[str] | None = None
+    target_names: Sequence[str] | None = None
 
     def __init_subclass__(cls, **arguments):
         super().__init_subclass__(**arguments)
@@ -128,7 +133,7 @@ class Task(abc.ABC):
             cls.__init__ = _remembering(cls.__init__)
 
     @abc.abstractmethod
-    def training_batch(self, seed, step, size):
+    def training_batch(self, seed: int, step: int, size: int) -> Any:
         """The batch of `size` examples of training step `step`, 0, 1, 2, ..; `seed` chooses the data.
 
         The seed and the number step * size + b determine example b; with `streams` batch step + 1 continues the sequences of
@@ -137,28 +142,28 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def evaluation_batches(self, seed, size, count=None, split="test"):
+    def evaluation_batches(self, seed: int, size: int, count: int | None = None, split: str = "test") -> Iterator[Any]:
         """Iterator over the batches of a fixed set of `count` examples (None: the task's own number).
 
         A seed always gives the same examples, none of them a training example, cut into batches of `size` (the last one may be
         smaller). Raises `RnnsimError` for an unknown split.
         """
 
-    def example(self, number=0):
+    def example(self, number: int = 0) -> Any:
         """Sequence `number` of the evaluation set of seed 0, as a batch of size 1. Raises `RnnsimError` if the set is smaller."""
         batches = self.evaluation_batches(0, 1, at_least("example", number, 0) + 1)
         found = next(itertools.islice(batches, number, None), None)
         require(found is not None, f"example={number}: the task has fewer sequences to evaluate")
         return found
 
-    def wanted(self, batch):
+    def wanted(self, batch: Any) -> Any:
         """The values, of the shape of the targets, against which `correct` and `error` judge outputs; by default the targets.
 
         A task overrides it where its source judges by something else, such as all symbols that a grammar allows.
         """
         return batch.targets
 
-    def correct(self, outputs, batch):
+    def correct(self, outputs: np.ndarray, batch: Any) -> np.ndarray | None:
         """(B,) bool: the examples that are right by the standard of the task; None if it has no such standard.
 
         outputs : the outputs of the network, logits for the cross-entropies
@@ -174,7 +179,7 @@ class Task(abc.ABC):
             return right
         return (right | (batch.counted() == 0)).all(axis=0)
 
-    def error(self, outputs, batch):
+    def error(self, outputs: np.ndarray, batch: Any) -> np.ndarray | None:
         """(B,) float64: mean absolute error of the counted outputs; for softmax, mean probability of the wrong classes.
 
         None if the task has no such figure.
@@ -192,17 +197,19 @@ class Task(abc.ABC):
         return np.where(counted, errors, 0).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
 
     @classmethod
-    def inherits(cls, *names):
+    def inherits(cls, *names: str) -> bool:
         """Whether these methods are those of `Task`, so that a kernel may compute them itself."""
         return all(getattr(cls, name) is getattr(Task, name) for name in names)
 
-    def advanced(self, progress, loss):
+    def advanced(self, progress: dict[str, float], loss: float) -> dict[str, float]:
         """The progress after a training batch with this loss; only for a task that has a `progress`."""
         raise NotImplementedError
 
-    def metrics(self, outputs, batch):
+    def metrics(self, outputs: np.ndarray, batch: Any) -> dict[str, np.ndarray]:
         """Figures that an evaluation averages, (B,) each: ``{"correct": ..., "error": ...}``."""
-        return {"correct": self.correct(outputs, batch).astype(np.float64), "error": self.error(outputs, batch)}
+        correct, error = self.correct(outputs, batch), self.error(outputs, batch)
+        found = {"correct": None if correct is None else correct.astype(np.float64), "error": error}
+        return {name: values for name, values in found.items() if values is not None}
 
 
 class GeneratedTask(Task):
@@ -216,21 +223,21 @@ class GeneratedTask(Task):
     name: str
 
     @abc.abstractmethod
-    def generate(self, key, first, size):
+    def generate(self, key: Any, first: int, size: int) -> Any:
         """The batch of sequences number first .. first + size - 1 of the random stream `key`."""
 
-    def generate_training(self, key, first, size):
+    def generate_training(self, key: Any, first: int, size: int) -> Any:
         """`generate` for training, where a curriculum may make early sequences easier."""
         return self.generate(key, first, size)
 
-    def training_batch(self, seed, step, size):
+    def training_batch(self, seed: int, step: int, size: int) -> Any:
         from rnnsim.core.rng import stream_key
 
         at_least("batch", size, 1)
         key, first = stream_key(seed, f"{self.name} training"), at_least("step", step, 0) * size
         return self.generate_training(key, first, size)
 
-    def evaluation_batches(self, seed, size, count=None, split="test"):
+    def evaluation_batches(self, seed: int, size: int, count: int | None = None, split: str = "test") -> Iterator[Any]:
         from rnnsim.core.rng import stream_key
 
         if split not in SPLITS:

@@ -20,16 +20,18 @@ The contract of a training, the object that learns:
 import signal
 import threading
 import time
+from typing import Any
 
 from rnnsim.core.learner import NotFinite
 from rnnsim.core.registry import is_true
+from rnnsim.networks.interface import Network
 from rnnsim.training.goal import Goal
 
 _FREE = ("steps", "until", "time_limit", "checkpoint_every")  # what may differ when a run goes on
 _INTERRUPTED = "interrupted"
 
 
-class TrainResult(dict):
+class TrainResult(dict[str, Any]):
     """What a training gives; its entries are attributes too.
 
     net, steps, sequences       the network (its weights are the last ones), steps and training sequences done
@@ -48,7 +50,22 @@ class TrainResult(dict):
     out                         the folder of the run, or None
     """
 
-    def __getattr__(self, name):
+    net: Network
+    steps: int
+    sequences: int
+    loss: float
+    correct: float | None
+    error: float | None
+    solved: bool
+    solved_at: int | None
+    reached_at: int | None
+    interrupted: bool
+    message: str
+    seconds: float
+    history: list[dict[str, Any]]
+    out: str | None
+
+    def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
         except KeyError:
@@ -72,6 +89,16 @@ class Progress:
     """What a callback sees after every step."""
 
     __slots__ = ("net", "step", "steps", "sequences", "loss", "correct", "error", "solved_at", "seconds", "report")
+    net: Network
+    step: int
+    steps: int
+    sequences: int
+    loss: float
+    correct: float | None
+    error: float | None
+    solved_at: int | None
+    seconds: float
+    report: dict[str, Any] | None
 
     def __init__(self, **values):
         for name in self.__slots__:

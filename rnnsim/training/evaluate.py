@@ -1,14 +1,20 @@
 """How good a network is at a task, on sequences that it was not trained on."""
 
 import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from rnnsim.core.registry import at_least, checked, require
 from rnnsim.learning.interface import require_fit
+from rnnsim.networks.interface import Network
+from rnnsim.tasks.interface import Task
 
 
-def evaluate(net, task, seed=0, count=None, batch=100, split="test"):
+def evaluate(
+    net: Network, task: Task, seed: int = 0, count: int | None = None, batch: int = 100, split: str = "test"
+) -> dict[str, Any]:
     """Loss and metrics of a network, over the sequences of one split.
 
     Parameters
@@ -31,7 +37,8 @@ def evaluate(net, task, seed=0, count=None, batch=100, split="test"):
         at_least("count", count, 1)
     require_fit(net, task)
     loss_sum, loss_weight, sequences = 0.0, 0.0, 0
-    right, sums = None, {}
+    right: int | None = None
+    sums: dict[str, float] = {}
     state, size = None, 0
     for part in task.evaluation_batches(seed, batch, count, split):
         # Streams go on from batch to batch, as long as there are as many of them.
@@ -57,7 +64,9 @@ def evaluate(net, task, seed=0, count=None, batch=100, split="test"):
     }
 
 
-def generalisation(net, task, sweep, **settings):
+def generalisation(
+    net: Network, task: Task, sweep: dict[str, Sequence[Any]], **settings: Any
+) -> Iterator[dict[str, Any]]:
     """`evaluate` at every value of some options of the task: how far a network carries beyond what it was trained on.
 
     Parameters

@@ -1,10 +1,17 @@
 """`train`: what is given is checked, a learner and a `rnnsim.training.training.Training` are made, and the driver runs it."""
 
+from collections.abc import Callable
+from os import PathLike
+from typing import Any, Literal
+
 from rnnsim.core.learner import NotFinite
 from rnnsim.core.registry import as_python, at_least, described, require
-from rnnsim.core.rng import seed_of
-from rnnsim.learning.interface import require_fit
-from rnnsim.training.driver import drive
+from rnnsim.core.rng import Seed, seed_of
+from rnnsim.learning.interface import Rule, require_fit
+from rnnsim.networks.interface import Network
+from rnnsim.optimizers.interface import Optimizer
+from rnnsim.tasks.interface import Task
+from rnnsim.training.driver import Progress, TrainResult, drive
 from rnnsim.training.goal import Goal
 from rnnsim.training.goal import until as until_
 from rnnsim.training.testing import Test
@@ -14,27 +21,27 @@ __all__ = ("NotFinite", "train")
 
 
 def train(
-    net,
-    task,
-    rule="bptt",
-    optimizer=None,
-    steps=1000,
-    batch=32,
-    rng=0,
-    out=None,
-    evaluate_every=0,
-    checkpoint_every=1000,
-    report_every=100,
-    callback=None,
-    until="steps",
-    time_limit=None,
-    resume=False,
-    evaluation=None,
-    test="none",
-    test_every=100,
-    test_length=100_000,
-    accept_source=False,
-):
+    net: Network,
+    task: Task,
+    rule: str | Rule = "bptt",
+    optimizer: str | Optimizer | None = None,
+    steps: int = 1000,
+    batch: int = 32,
+    rng: "Seed" = 0,
+    out: str | PathLike[str] | None = None,
+    evaluate_every: int = 0,
+    checkpoint_every: int = 1000,
+    report_every: int = 100,
+    callback: Callable[[Progress], Any] | None = None,
+    until: str = "steps",
+    time_limit: float | None = None,
+    resume: bool = False,
+    evaluation: dict[str, Any] | None = None,
+    test: Literal["none", "sets", "fresh", "streams"] = "none",
+    test_every: int = 100,
+    test_length: int = 100_000,
+    accept_source: bool = False,
+) -> TrainResult:
     """Train a network on a task, in place.
 
     Parameters
@@ -125,7 +132,7 @@ def learner_for(net, rule, optimizer, seed):
     return BatchLearner(net, rule, optimizer, seed)
 
 
-def _built(rule, optimizer):
+def _built(rule: str | Rule, optimizer: str | Optimizer | None) -> tuple[Rule, Optimizer]:
     from rnnsim.learning import RULES
     from rnnsim.optimizers import OPTIMIZERS, Adam
 

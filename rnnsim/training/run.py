@@ -21,6 +21,8 @@ import re
 import sys
 import time
 import warnings
+from collections.abc import Iterable
+from os import PathLike
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -30,7 +32,11 @@ from rnnsim.core.code import Code
 from rnnsim.core.reading import Damaged, Missing, cannot, name_of, parse_json, read_json, read_json_lines, read_toml
 from rnnsim.core.registry import as_python
 from rnnsim.errors import RnnsimError
+from rnnsim.learning.interface import Rule
 from rnnsim.networks.files import named_part, network_of
+from rnnsim.networks.interface import Network
+from rnnsim.optimizers.interface import Optimizer
+from rnnsim.tasks.interface import Task
 from rnnsim.training import toml
 
 KEPT = 2  # checkpoints
@@ -43,10 +49,10 @@ _CONFIG |= {"network": {**checkpoint.NETWORK, "options": dict[str, Any]}}
 _MANIFEST = {"versions": NotRequired[dict[str, str]], "cpu": NotRequired[str], "threads": NotRequired[int]}
 _MANIFEST |= {"resumed": NotRequired[list[dict]]}
 _NUMBER = int | float | None
-_EVALUATION = {"split": str, "unit": str, "sequences": int, "metrics": dict[str, _NUMBER]}
+_EVALUATION: dict[str, Any] = {"split": str, "unit": str, "sequences": int, "metrics": dict[str, _NUMBER]}
 _EVALUATION |= {"loss": _NUMBER, "trivial_loss": _NUMBER, "correct": _NUMBER}
 _RESULT = {"message": str, "solved": bool, "solved_at": NotRequired[int | None], "evaluation": _EVALUATION}
-_REPORT = {"step": int, "evaluation": NotRequired[_EVALUATION], "test": NotRequired[dict]}
+_REPORT: dict[str, Any] = {"step": int, "evaluation": NotRequired[_EVALUATION], "test": NotRequired[dict]}
 _REPORT |= {name: NotRequired[_NUMBER] for name in ("sequences", "seconds", "loss", "correct", "error", "solved_at")}
 _HOLDER = {"pid": int, "started": int | None}
 
@@ -54,7 +60,10 @@ _HOLDER = {"pid": int, "started": int | None}
 class Run:
     """What a run has left on disk; made by `open_run`."""
 
-    def __init__(self, folder, code=(), accept_source=False):
+    config: dict[str, Any]
+    manifest: dict[str, Any]
+
+    def __init__(self, folder: str | PathLike[str], code: Iterable[str] = (), accept_source: bool = False):
         self.folder = Path(folder)
         self.code = Code(self.folder, code, accept_source)
         try:
@@ -68,23 +77,23 @@ class Run:
         return f"<run {self.folder}: {self.title}>"
 
     @property
-    def title(self):
+    def title(self) -> str:
         """Network and task in a few words, for pictures."""
         return " on ".join(plugins.title(self.config[part]["name"]) for part in ("network", "task"))
 
-    def metrics(self):
+    def metrics(self) -> list[dict[str, Any]]:
         """All reports, one dict each."""
         return [report for report, _ in _reports(self.folder / "metrics.jsonl")]
 
-    def checkpoints(self):
+    def checkpoints(self) -> list[Path]:
         """The files of the checkpoints, oldest first."""
         return _checkpoints(self.folder)
 
-    def checkpoint(self):
+    def checkpoint(self) -> checkpoint.Checkpoint:
         """The newest checkpoint that is whole; `RnnsimError` if there is none."""
         return _newest(self.folder)[0]
 
-    def net(self):
+    def net(self) -> Network:
         """The network of the configuration, rebuilt, with the weights of the newest checkpoint."""
         from rnnsim.networks import NETWORKS, from_config
 
@@ -92,26 +101,26 @@ class Run:
         checkpoint.restore(net, *_newest(self.folder))
         return net
 
-    def task(self):
+    def task(self) -> Task:
         """The task, rebuilt from its name and options."""
         from rnnsim.tasks import TASKS
 
         return self._built(TASKS, "task")
 
-    def result(self):
+    def result(self) -> dict[str, Any] | None:
         """What the training ended with (`write_result`), or None if it has not ended."""
         try:
             return read_json(self.folder / "result.json", _RESULT, finite=False)
         except Missing:
             return None
 
-    def rule(self):
+    def rule(self) -> Rule:
         """The learning rule, rebuilt from its name and options."""
         from rnnsim.learning import RULES
 
         return self._built(RULES, "rule")
 
-    def optimizer(self):
+    def optimizer(self) -> Optimizer | None:
         """The optimizer, rebuilt from its name and options; None for a rule that sets the weights by itself."""
         if "optimizer" not in self.config:
             return None
@@ -124,12 +133,12 @@ class Run:
         return registry.build(self.code.name(registry, table), table["options"])
 
     @property
-    def figures(self):
+    def figures(self) -> Path:
         """The folder for pictures."""
         return self.folder / "figures"
 
 
-def open_run(folder, code=(), accept_source=False):
+def open_run(folder: str | PathLike[str], code: Iterable[str] = (), accept_source: bool = False) -> Run:
     """The run in a folder, to read: ``.config``, ``.manifest``, ``.metrics()``, ``.net()``, ``.task()``.
 
     code, accept_source : source files for parts that are not rnnsim's own, and whether sources may differ from the recorded
@@ -145,7 +154,7 @@ def write_result(folder, result):
     write_atomically(Path(folder) / "result.json", json.dumps(as_python(result), indent=2) + "\n")
 
 
-def load_weights(path, code=(), accept_source=False):
+def load_weights(path: str | PathLike[str], code: Iterable[str] = (), accept_source: bool = False) -> Network:
     """The network in a .safetensors file that rnnsim wrote, or in the newest checkpoint of a run.
 
     `code` and `accept_source` are as for `open_run`. Raises `RnnsimError` if the file is not there, damaged or of another

@@ -4,7 +4,9 @@ The file is a checkpoint as in `rnnsim.core.checkpoint`: the weights stand under
 reads weights reads it; what the learner carries stands in ``window.*`` and its settings in ``progress``.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -23,7 +25,7 @@ _LEARNER = {"rule": _BUILT, "optimizer": _BUILT, "loss": Loss, "streams": int, "
 _NUMBERS = {"items": int, "updates": int, "pending": int, "loss": str}
 
 
-def save(learner, path):
+def save(learner: OnlineLearner, path: str | PathLike[str]) -> None:
     """Write a learner, whole or not at all. Raises `RnnsimError` if the system refuses."""
     parts = learner.parts()
     numbers = parts["numbers"]
@@ -39,7 +41,7 @@ def save(learner, path):
     checkpoint.save(path, learner.net, window=parts["optimizer"], progress={"learner": settings, "numbers": numbers})
 
 
-def learner_from(path, code=(), accept_source=False):
+def learner_from(path: str | PathLike[str], code: Iterable[str] = (), accept_source: bool = False) -> OnlineLearner:
     """The learner in a file that `Learner.save` wrote; it goes on bit for bit.
 
     `code` and `accept_source` are as for `rnnsim.open_run`.

@@ -1,23 +1,33 @@
 """A learner for data that arrive one item at a time."""
 
+import contextlib
 import copy
 import math
 from dataclasses import replace
+from os import PathLike
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from rnnsim.core.batch import Sequences
+from rnnsim.core.checkpoint import Checkpoint
 from rnnsim.core.learner import Learner, LearnResult
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
-from rnnsim.core.rng import seed_of
+from rnnsim.core.rng import Seed, seed_of
 from rnnsim.core.threads import exclusive
 from rnnsim.core.vmath import all_finite
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
-from rnnsim.learning.interface import LINEARISATION
+from rnnsim.learning.interface import LINEARISATION, Rule
 from rnnsim.learning.online.direct import GOOD, WRONG_INPUT, Tick
 from rnnsim.learning.online.streams import Engine, OnlineRule, check_forcing, check_paths, stream_arrays
-from rnnsim.optimizers import OPTIMIZERS, SGD, Adam
+from rnnsim.networks.interface import SequenceNetwork
+from rnnsim.optimizers import OPTIMIZERS
+from rnnsim.optimizers.adam import Adam
+from rnnsim.optimizers.interface import Optimizer
+from rnnsim.optimizers.sgd import SGD
 
 
 class OnlineLearner(Learner):
@@ -36,7 +46,18 @@ class OnlineLearner(Learner):
     state       (S, k, H) of the network, before the next item
     """
 
-    def __init__(self, net, rule="rtrl", optimizer=None, loss=None, streams=1, rng=0, own=False):
+    net: SequenceNetwork
+
+    def __init__(
+        self,
+        net: SequenceNetwork,
+        rule: str | Rule = "rtrl",
+        optimizer: str | Optimizer | None = None,
+        loss: str | Loss | None = None,
+        streams: int = 1,
+        rng: "Seed" = 0,
+        own: bool = False,
+    ):
         self.net = net
         self.turn = net.turn  # its lock: a step and what other threads do with the network wait for each other
         self.rule = rule = RULES.build(rule) if isinstance(rule, str) else rule
@@ -76,7 +97,7 @@ class OnlineLearner(Learner):
         self.losses.fill(np.nan)
         self._x, self._target = tick.xs[:, 0], tick.targets[:, 0]
         self._outputs = tick.outputs[:, 0]
-        self._single = self._outputs[0] if self.streams == 1 else None
+        self._single: Any = self._outputs[0] if self.streams == 1 else None
         self._shapes = {(self.streams, net.n_inputs), *([(net.n_inputs,)] if self.streams == 1 else [])}
         self._wanted = {(self.streams, net.n_outputs), *([(net.n_outputs,)] if self.streams == 1 else [])}
 
@@ -88,21 +109,21 @@ class OnlineLearner(Learner):
     # -- copies and threads ----------------------------------------------------------------------------------------------
 
     @property
-    def theta(self):
+    def theta(self) -> np.ndarray:
         """The parameters, (1, P) or with own=True (S, P). What is assigned to it is copied in."""
         return self._engine.theta
 
     @theta.setter
-    def theta(self, values):
+    def theta(self, values: "ArrayLike") -> None:
         _copy_in("theta", self.theta, values)
 
     @property
-    def state(self):
+    def state(self) -> np.ndarray:
         """State of the network before the next item, (S, k, H). What is assigned to it is copied in."""
         return self._engine.state
 
     @state.setter
-    def state(self, values):
+    def state(self, values: "ArrayLike") -> None:
         _copy_in("state", self.state, values)
 
     def __reduce__(self):
@@ -116,7 +137,7 @@ class OnlineLearner(Learner):
     # -- one item ----------------------------------------------------------------------------------------------------------
 
     @exclusive
-    def step(self, x, target=None):
+    def step(self, x: "ArrayLike", target: "ArrayLike | None" = None) -> np.ndarray:
         """One item: the outputs for x; with a target the learner learns from it.
 
         x : (I,) or (S, I); whole numbers, () or (S,), for a network that reads tokens
@@ -209,7 +230,15 @@ class OnlineLearner(Learner):
 
     # -- a batch, many items ----------------------------------------------------------------------------------------
 
-    def learn(self, batch, loss=None, going_on=False, number=None, stop=math.inf, outputs=True):
+    def learn(
+        self,
+        batch: Sequences,
+        loss: Loss | None = None,
+        going_on: bool = False,
+        number: int | None = None,
+        stop: float = math.inf,
+        outputs: bool = True,
+    ) -> LearnResult:
         """Learn from a batch of as many sequences as there are streams, time step by time step.
 
         See `rnnsim.core.learner.Learner.learn`; `loss` is the learner's own if it is not given. Where a weight is 0 nothing is
@@ -232,7 +261,7 @@ class OnlineLearner(Learner):
         return LearnResult(total / amount if amount else 0.0, found, state=[self.state.swapaxes(0, 1)])
 
     @exclusive
-    def run(self, xs, targets=None):
+    def run(self, xs: "ArrayLike", targets: "ArrayLike | None" = None) -> np.ndarray:
         """Items one after the other: xs (T, S, I) or tokens (T, S), targets (T, S, K) or classes (T, S), or None.
 
         The axis of streams may be missing if there is one. Returns the outputs (T, S, K), or (T, K). The same as `step` on
@@ -296,19 +325,19 @@ class OnlineLearner(Learner):
     # -- begin anew, keep ---------------------------------------------------------------------------------------------------
 
     @exclusive
-    def reset(self):
+    def reset(self) -> None:
         """A new sequence: state and influence as before the first item; what was learned stays."""
         self._engine.reset()
         self._pending = 0
 
-    def save(self, path):
+    def save(self, path: str | PathLike[str]) -> None:
         """Write all that the learner is to a .safetensors file, whole or not at all; `learner_from` reads it."""
         from rnnsim.learning.online.files import save
 
         save(self, path)
 
     @exclusive
-    def parts(self, going_on=True):
+    def parts(self, going_on: bool = True) -> dict[str, Any]:
         """See `rnnsim.core.learner.Learner.parts`: what a learner that goes on needs beside its settings."""
         arrays = {"gradient": self._engine.gradient, "theta": self.theta}
         arrays |= {f"carried{i}": array for i, array in enumerate(self._engine.carried())}
@@ -317,7 +346,7 @@ class OnlineLearner(Learner):
         numbers = dict(items=self.items, updates=self.updates, pending=self._pending, loss=self.loss)
         return {"theta": self.net.theta, "optimizer": arrays, "memory": None, "state": None, "numbers": numbers}
 
-    def restore(self, stored, path):
+    def restore(self, stored: Checkpoint, path: str | PathLike[str]) -> None:
         """See `rnnsim.core.learner.Learner.restore`; the arrays stand in the window of a file that `save` wrote."""
         self.go_on(stored.window, stored.progress["numbers"], f"{path}: ")
 
@@ -335,7 +364,15 @@ class OnlineLearner(Learner):
         self.loss = float(numbers["loss"])
 
 
-def online(net, rule="rtrl", optimizer=None, loss=None, streams=1, rng=0, own=False):
+def online(
+    net: SequenceNetwork,
+    rule: str | Rule = "rtrl",
+    optimizer: str | Optimizer | None = None,
+    loss: str | Loss | None = None,
+    streams: int = 1,
+    rng: "Seed" = 0,
+    own: bool = False,
+) -> OnlineLearner:
     """A learner for data that arrive one item at a time.
 
     Parameters
@@ -378,12 +415,11 @@ def _copy_in(name, array, values):
         array[...] = values
 
 
-def _numbers(name, values):
+def _numbers(name: str, values: "ArrayLike") -> np.ndarray:
     """An array of numbers of what was given."""
-    try:
+    array: Any = None
+    with contextlib.suppress(ValueError):
         array = np.asarray(values)
-    except ValueError:
-        array = None
     require(array is not None and array.dtype.kind in "fiub", f"{name}: expected numbers, got {str(values)[:40]}")
     return array
 

@@ -25,13 +25,16 @@ tick with an error.
 Parameters: rows of weight matrices see [x; z], z in the order cells, input gates, forget gates, output gates, plain units.
 """
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rnnsim.cells.interface import floating_type
 from rnnsim.core.losses import WHEN
 from rnnsim.core.registry import at_least, checked, one_of, require
+from rnnsim.core.rng import Seed
 from rnnsim.core.simd import width
 from rnnsim.core.threads import exclusive, get_threads, parallel_region
 from rnnsim.networks.interface import Forward, Gradient, SequenceNetwork, generator
@@ -101,7 +104,7 @@ class LSTM1997(SequenceNetwork):
     Options = Options
 
     def __init__(
-        self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float32", rng: int = 0, **options
+        self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float32", rng: "Seed" = 0, **options
     ):
         ends = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens)
         given = checked("network 'lstm1997'", LSTM1997, {**ends, **options}, ("dtype", "rng"))
@@ -289,13 +292,13 @@ class LSTM1997(SequenceNetwork):
         traces |= {name: (place, self.hidden, 1) for name, place in (("g", 0), ("s", s.s), ("h", s.h), ("y", s.y))}
         return traces | ({"plain": (s.hidden, self.plain, 1)} if self.plain else {})
 
-    def initial_state(self, batch):
+    def initial_state(self, batch: int) -> list[np.ndarray]:
         """The state before the first tick, zero: states s (1, B, cells) and outputs z (1, B, those that are seen)."""
         return [np.zeros((1, batch, count), self.dtype) for count in (self.hidden, self.shape.recurrent)]
 
-    def state_after(self, ticks):
+    def state_after(self, time_steps: int) -> list[np.ndarray]:
         """The state after so many ticks of the last pass."""
-        rows = np.minimum(ticks, self._walk.lengths)
+        rows = np.minimum(time_steps, self._walk.lengths)
         found = self._tape()[np.arange(rows.size), rows]
         s = self.shape
         return [found[None, :, s.s : s.s + self.hidden].copy(), found[None, :, self.wiring.seen]]
@@ -315,7 +318,14 @@ class LSTM1997(SequenceNetwork):
     # -- the passes -------------------------------------------------------------------------------------------------------------
 
     @exclusive
-    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
+    def forward(
+        self,
+        inputs: "ArrayLike",
+        lengths: "ArrayLike | None" = None,
+        state: list[np.ndarray] | None = None,
+        record: str | Iterable[str] = (),
+        when: str = "every",
+    ) -> Forward:
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
 
         With when="last" outputs are (B, K), those at the end of each sequence.

@@ -1,14 +1,17 @@
 """The neural Turing machine of Graves, Wayne & Danihelka 2014 as a network: options, parameters, passes, states."""
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rnnsim.cells import sequence
 from rnnsim.cells.interface import floating_type
 from rnnsim.core.losses import WHEN
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import at_least, checked, one_of, require
+from rnnsim.core.rng import Seed
 from rnnsim.core.threads import exclusive
 from rnnsim.networks.interface import Forward, SequenceNetwork, generator, mask_beyond
 from rnnsim.networks.ntm import tape as buffers
@@ -110,7 +113,7 @@ class NTM(SequenceNetwork):
         recompute: int = 0
 
     def __init__(
-        self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float32", rng: int = 0, **options
+        self, n_inputs: int, n_outputs: int, tokens: bool = False, dtype: str = "float32", rng: "Seed" = 0, **options
     ):
         given = dict(n_inputs=n_inputs, n_outputs=n_outputs, tokens=tokens, **options)
         given = checked("network 'ntm'", NTM, given, ("dtype", "rng"))
@@ -229,7 +232,7 @@ class NTM(SequenceNetwork):
         passes = 1 + sizes.heads + sizes.read_heads + 2 * sizes.write_heads
         return weights + passes * sizes.rows * sizes.columns + sizes.heads * sizes.rows * (sizes.shifts + 4)
 
-    def initial_state(self, batch):
+    def initial_state(self, batch: int) -> list[np.ndarray]:
         """The state before the first time step: h, c (layers, B, H) of an LSTM controller, reads (read_heads, B, M),
         weightings (heads, B, N), memory (N, B, M)."""
         sizes, w = self.sizes, self._weights
@@ -254,10 +257,10 @@ class NTM(SequenceNetwork):
         power = np.exp(logits - logits.max(axis=1, keepdims=True))
         return power / power.sum(axis=1, keepdims=True)
 
-    def state_after(self, ticks):
+    def state_after(self, time_steps: int) -> list[np.ndarray]:
         """The state after so many time steps of the last pass."""
         require(self._tape is not None and self._segments == 1, "recompute: the state in mid-sequence is not kept")
-        return self._states(np.minimum(ticks, self._ends_of_tape()))
+        return self._states(np.minimum(time_steps, self._ends_of_tape()))
 
     def _ends_of_tape(self):
         """The time steps of every sequence in the segment that was unrolled last."""
@@ -277,7 +280,14 @@ class NTM(SequenceNetwork):
     # -- the pass forward -------------------------------------------------------------------------------------------
 
     @exclusive
-    def forward(self, inputs, lengths=None, state=None, record=(), when="every"):
+    def forward(
+        self,
+        inputs: "ArrayLike",
+        lengths: "ArrayLike | None" = None,
+        state: list[np.ndarray] | None = None,
+        record: str | Iterable[str] = (),
+        when: str = "every",
+    ) -> Forward:
         """Outputs (T, B, K) of inputs (T, B, n) or tokens (T, B), the final state, and what is to be recorded.
 
         With when="last" outputs are (B, K), those at the end of each sequence.
