@@ -1,22 +1,20 @@
-"""Learning while the sequence runs: the engine under all online rules.
+"""The kernels under all online rules: one time step after the other, for every cell, rule and loss.
 
-A network of one layer with state s(t) (k, H), parameters w of its cell, and a readout y(t) of the units. Every rule carries some
-form of the influence ds(t)/dw forward in time and meets it with the gradient of the loss of this tick::
+A network of one layer has a state s(t) (k, H), parameters w of its cell, and a readout y(t) of its units. Every rule
+carries some form of the influence ds(t)/dw forward in time and multiplies it by the gradient of the loss of the time
+step::
 
     dE(t)/dw = dE(t)/ds(t)  ds(t)/dw
 
-A tick of the engine, in one kernel for all cells, rules and losses:
+At every time step
 
-1. the cell's `time_step` gives the new state and its linearisation (`rnnsim.cells.interface.Linearised`);
-2. the rule's `advance` takes its influence through the linearisation;
-3. the readout gives y, the loss, and with it dE/ds; the readout's own gradient is exact and added at once;
+1. the cell's `time_step` computes the new state and its linearisation (`rnnsim.cells.interface.Linearised`);
+2. the rule's `advance` carries its influence through the linearisation;
+3. the readout computes y, the loss and dE/ds; its own gradient is exact and is added at once;
 4. the rule's `credit` adds its gradient of the cell's parameters.
 
-Cells and rules are called through pointers, so the engine is compiled once. Parameters are told by two tables: parameter i is
-the weight of `source[i]` in the pre-activation `unit[i]`, so that da[unit]/dw_i is the source's value. Sources are the input
-(I), the recurrent inputs of all groups (G*H), the peephole inputs, and a constant 1.
-
-A rule is a class with numbered duties, at `OnlineRule`.
+Cells and rules are called through pointers, with one type of `Storage` for all rules, so these kernels are compiled
+once. The contract of a rule is `rnnsim.learning.online.contract.OnlineRule`.
 """
 
 from typing import NamedTuple
@@ -26,58 +24,75 @@ import numpy as np
 
 from rnnsim.cells.interface import Linearised
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked, pointer_call
+from rnnsim.core.registry import require
 from rnnsim.core.vmath import exp, sigmoid, softplus
 from rnnsim.learning.online.linearisation import fill_sources
+from rnnsim.learning.online.structure import Structure
 
 SQUARED, BERNOULLI, SOFTMAX = range(3)
 
 
-class Structure(NamedTuple):
-    """What the engine and the rules must know of a network; the same for all its streams."""
-
-    unit: np.ndarray  # (P) int32: pre-activation g*H + j that parameter i of the cell acts on
-    source: np.ndarray  # (P) int32: which source it weighs
-    recurrent: np.ndarray  # (G) offset in theta of the group's (H, H) recurrent block, -1 for none
-    peephole_group: np.ndarray  # (rows of the peephole parameter) the group that each acts on
-    places: (
-        np.ndarray
-    )  # (10) offsets in theta of weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole, -1: none; sizes
-    options: np.ndarray  # (8) of the cell's time step, whole numbers
-    numbers: np.ndarray  # (4) of the cell's time step
-    first: int  # offset in theta of the cell's parameters
-    readout: int  # offset in theta of weight_out, bias_out; -1: the first units are the outputs
-    gate_dependent: bool  # whether a recurrent input depends on another pre-activation
-    delayed: bool  # whether the readout sees the state before the tick
-
-
 class Flow(NamedTuple):
-    """One stream: the network at one tick."""
+    """One stream at one time step, as the kernels of the rules see it."""
 
     linear: Linearised
     theta: np.ndarray  # all parameters of the network
     gradient: np.ndarray  # like theta
     x: np.ndarray  # (I)
-    before: np.ndarray  # (k, H) the state before the tick
-    sources: np.ndarray  # what the parameters weigh
-    credit: np.ndarray  # (H) dE/dh of this tick
-    error: np.ndarray  # (K) dE/dy of this tick
-    work: np.ndarray  # scratch of the cell and the rule; the last K numbers are the targets of this tick, or 0
+    before: np.ndarray  # (k, H) the state before the time step
+    sources: np.ndarray  # the values that the parameters weigh
+    credit: np.ndarray  # (H) dE/dh of this time step
+    error: np.ndarray  # (K) dE/dy of this time step
+    work: np.ndarray  # scratch of the cell and the rule; the last K numbers are the targets of this time step, or 0
     structure: Structure
 
 
-class Memory(NamedTuple):
-    """What a rule carries from tick to tick; each rule says what stands where."""
+class Storage(NamedTuple):
+    """The arrays of a rule in one type for all rules; the rule gives them their names by a NamedTuple of its own.
 
-    a: np.ndarray  # 2-D
-    b: np.ndarray  # 2-D
-    c: np.ndarray  # 2-D
-    panels: np.ndarray  # 3-D, packed
-    whole: np.ndarray  # int64
-    numbers: np.ndarray  # 1-D
-    clock: np.ndarray  # (2) int64: key of the stream's random numbers, tick
+    The engine fills it from what the rule's ``memory(...)`` returns (`stored`); every array is one stream's here, and
+    an array that the rule does not have is empty. `integers` and `constants` are shared by all streams.
+    """
+
+    first: np.ndarray  # 2-D
+    second: np.ndarray  # 2-D
+    third: np.ndarray  # 2-D
+    stack: np.ndarray  # 3-D
+    integers: np.ndarray  # 1-D, int64
+    constants: np.ndarray  # 1-D
+    clock: np.ndarray  # (2) int64: key of the stream's random numbers, time step
 
 
-call_tick = pointer_call(6)
+def stored(memory, streams, dtype):
+    """The `Storage` of all streams, stream first, from a rule's own NamedTuple of arrays; nothing is copied.
+
+    The first three arrays (S, m, n) become `first`, `second` and `third` in their order, an array (S, m, n, o)
+    `stack`, a vector of integers `integers`, a vector of numbers `constants`. The field `clock`, if there is one, is
+    left to the engine.
+
+    >>> class Traces(NamedTuple):
+    ...     traces: np.ndarray
+    ...     runs: np.ndarray
+    >>> found = stored(Traces(np.ones((2, 3, 4)), np.array([7])), 2, np.dtype(float))
+    >>> found.first.shape, found.second.shape, found.integers
+    ((2, 3, 4), (2, 0, 0), array([7]))
+    """
+    arrays = [array for name, array in memory._asdict().items() if name != "clock"]
+    matrices = [array for array in arrays if array.ndim == 3 and array.dtype == dtype]
+    stacks = [array for array in arrays if array.ndim == 4 and array.dtype == dtype]
+    integers = [array for array in arrays if array.ndim == 1 and array.dtype == np.int64]
+    constants = [array for array in arrays if array.ndim == 1 and array.dtype == dtype]
+    placed = len(matrices) + len(stacks) + len(integers) + len(constants)
+    fits = len(matrices) <= 3 and max(len(stacks), len(integers), len(constants)) <= 1 and placed == len(arrays)
+    require(fits, f"{type(memory).__name__}: expected at most three arrays (S, m, n), one (S, m, n, o) and two vectors")
+    matrices += [np.zeros((streams, 0, 0), dtype) for _ in range(3 - len(matrices))]
+    stacks += [np.zeros((streams, 0, 0, 0), dtype)]
+    integers += [np.zeros(0, np.int64)]
+    constants += [np.zeros(0, dtype)]
+    return Storage(*matrices, stacks[0], integers[0], constants[0], np.zeros((streams, 2), np.int64))
+
+
+call_cell = pointer_call(6)
 call_rule = pointer_call(2)
 
 
@@ -100,8 +115,8 @@ def read_out(y, flow, h, hidden):
 
 
 @jit_borrowed
-def loss_of_tick(error, y, target, kind, scale):
-    """Loss of one tick, times scale, and error (K) <- its gradient; as in `rnnsim.core.losses`."""
+def time_step_loss(error, y, target, kind, scale):
+    """Loss of one time step, times scale, and error (K) <- its gradient; as in `rnnsim.core.losses`."""
     loss, n = 0.0, y.size
     if kind == SQUARED:
         for k in range(n):
@@ -131,7 +146,7 @@ def loss_of_tick(error, y, target, kind, scale):
 
 @jit_borrowed
 def readout_backward(flow, h, hidden):
-    """credit (H) <- dE/dh, and the readout's own gradient is added."""
+    """credit (H) <- dE/dh; gradient += the readout's own gradient."""
     place, outputs = flow.structure.readout, flow.error.size
     for j in range(hidden):
         flow.credit[j] = 0
@@ -148,26 +163,41 @@ def readout_backward(flow, h, hidden):
         flow.gradient[place + outputs * hidden + k] += e
 
 
-# -- the walk -----------------------------------------------------------------------------------------------------------------
+# -- one stream through time ----------------------------------------------------------------------------------------------------
 
 
 @jit_borrowed
-def walk(
-    flow, memory, state, xs, targets, weights, outputs, cell, advance, credit, forget, finish, kind, scale, rate, forced
+def unroll(
+    flow,
+    storage,
+    state,
+    xs,
+    targets,
+    weights,
+    outputs,
+    cell,
+    advance,
+    credit,
+    forget,
+    finish,
+    kind,
+    scale,
+    rate,
+    forced,
 ):
-    """One stream through xs (T, I): state (k, H) goes on, outputs (T, K) are filled; gives the loss.
+    """One stream through xs (T, I): changes state (k, H), fills outputs (T, K), returns the loss.
 
-    The gradient is added up in flow.gradient, or with a rate above 0 used at every tick that counts, theta -= rate *
-    gradient, and cleared. With `forced` the units that are the outputs are set to their targets, at every tick that counts,
-    once the error has been taken and before the next tick sees them, and `forget` clears their influence (Williams & Zipser
-    1989).
-    `finish` ends the walk, and comes before every change of theta: a rule that gathers ticks settles them there.
+    The gradient is added to flow.gradient. With a rate above 0 every time step that counts ends with theta -= rate *
+    gradient instead, and the gradient is cleared. With `forced` every time step that counts sets the units that are
+    the outputs to their targets, after the error is taken and before the next time step sees them, and `forget`
+    clears their influence (Williams & Zipser 1989). `finish` is called at the end and before every change of theta: a
+    rule that collects time steps adds what is missing from the gradient there.
     """
     hidden, loss = state.shape[1], 0.0
     labels = flow.work[flow.work.size - targets.shape[1] :]
     structure, linear = flow.structure, flow.linear
     for t in range(xs.shape[0]):
-        teach = forced and weights[t] != 0
+        forces = forced and weights[t] != 0
         for i in range(flow.x.size):
             flow.x[i] = xs[t, i]
         for k in range(labels.size):
@@ -177,13 +207,13 @@ def walk(
                 flow.before[p, j] = state[p, j]
         if structure.delayed:
             read_out(outputs[t], flow, flow.before[0], hidden)
-            if teach:
+            if forces:
                 for k in range(targets.shape[1]):
                     flow.before[0, k] = targets[t, k]
-        call_tick(cell, linear, flow.theta, flow.x, flow.before, flow.work, structure)
+        call_cell(cell, linear, flow.theta, flow.x, flow.before, flow.work, structure)
         fill_sources(flow)
         if not structure.delayed:
-            call_rule(advance, flow, memory)
+            call_rule(advance, flow, storage)
         for p in range(state.shape[0]):
             for j in range(hidden):
                 state[p, j] = linear.state[p, j]
@@ -191,24 +221,24 @@ def walk(
         if not structure.delayed:
             read_out(outputs[t], flow, h, hidden)
         if weights[t] != 0:
-            loss += loss_of_tick(flow.error, outputs[t], targets[t], kind, weights[t] * scale)
+            loss += time_step_loss(flow.error, outputs[t], targets[t], kind, weights[t] * scale)
             readout_backward(flow, h, hidden)
-            call_rule(credit, flow, memory)
-        if teach:
-            call_rule(forget, flow, memory)
+            call_rule(credit, flow, storage)
+        if forces:
+            call_rule(forget, flow, storage)
         if structure.delayed:
-            call_rule(advance, flow, memory)
-        elif teach:
+            call_rule(advance, flow, storage)
+        elif forces:
             for k in range(targets.shape[1]):
                 state[0, k] = targets[t, k]
         if rate > 0:
-            call_rule(finish, flow, memory)
+            call_rule(finish, flow, storage)
             if weights[t] != 0:
                 for i in range(flow.theta.size):
                     flow.theta[i] -= rate * flow.gradient[i]
                     flow.gradient[i] = 0
-        memory.clock[1] += 1
-    call_rule(finish, flow, memory)
+        storage.clock[1] += 1
+    call_rule(finish, flow, storage)
     return loss
 
 
@@ -216,7 +246,7 @@ def walk(
 
 
 class Streams(NamedTuple):
-    """The arrays of `Flow` for S streams, with the stream as first axis, and the states."""
+    """The arrays of `Flow` for S streams, stream first, and the states."""
 
     theta: np.ndarray  # (1 or S, parameters): one for all, or one for each
     gradient: np.ndarray
@@ -231,7 +261,7 @@ class Streams(NamedTuple):
 
 @jit_exact
 def flow_of(streams, every, structure, s):
-    """The arrays of one stream; `every` is the `Linearised` of all."""
+    """The `Flow` of one stream; `every` is the `Linearised` of all streams."""
     linear = Linearised(
         every.state[s],
         every.direct[s],
@@ -256,20 +286,20 @@ def flow_of(streams, every, structure, s):
 
 
 @jit_exact
-def memory_of(m, s):
-    """What the rule carries for one stream."""
-    return Memory(m.a[s], m.b[s], m.c[s], m.panels[s], m.whole, m.numbers, m.clock[s])
+def storage_of(m, s):
+    """The arrays of one stream."""
+    return Storage(m.first[s], m.second[s], m.third[s], m.stack[s], m.integers, m.constants, m.clock[s])
 
 
 @jit_exact
-def walk_streams(
-    losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls, kind, scale, rate, forced, lo, hi
+def unroll_streams(
+    losses, streams, linear, structure, storage, xs, targets, weights, outputs, calls, kind, scale, rate, forced, lo, hi
 ):
-    """Streams lo..hi through xs (S, T, I); calls holds the pointers of tick, advance, credit, forget, finish."""
+    """Streams lo..hi through xs (S, T, I); calls holds the pointers of time step, advance, credit, forget, finish."""
     for s in range(lo, hi):
-        losses[s] = walk(
+        losses[s] = unroll(
             flow_of(streams, linear, structure, s),
-            memory_of(memory, s),
+            storage_of(storage, s),
             streams.state[s],
             xs[s],
             targets[s],
@@ -287,25 +317,25 @@ def walk_streams(
         )
 
 
-_walk_streams = linked(walk_streams)
+_unroll_streams = linked(unroll_streams)
 
 
 @jit_parallel
-def walk_streams_parallel(
-    losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls, kind, scale, rate, forced, tasks
+def unroll_streams_parallel(
+    losses, streams, linear, structure, storage, xs, targets, weights, outputs, calls, kind, scale, rate, forced, chunks
 ):
-    """`walk_streams` of all S streams in `tasks` blocks side by side.
+    """`unroll_streams` of all S streams, in `chunks` side by side.
 
     losses (S), xs (S, T, I), targets (S, T, K), weights (S, T), outputs (S, T, K).
     """
-    for task in numba.prange(tasks):
-        lo, hi = losses.size * task // tasks, losses.size * (task + 1) // tasks
-        _walk_streams(
-            losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls, kind, scale, rate, forced,
+    for chunk in numba.prange(chunks):
+        lo, hi = losses.size * chunk // chunks, losses.size * (chunk + 1) // chunks
+        _unroll_streams(
+            losses, streams, linear, structure, storage, xs, targets, weights, outputs, calls, kind, scale, rate, forced,
             lo, hi,
         )  # fmt: skip
 
 
 @jit_exact
-def nothing(flow, memory):
-    """A rule's duty that has nothing to do."""
+def nothing(flow, storage):
+    """A duty that the rule does not have."""
