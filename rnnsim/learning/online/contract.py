@@ -66,11 +66,11 @@ class OnlineRule(Rule):
         `rnnsim.learning.online.kernels.Flow`, and the arrays of `memory` for that stream, as a `Storage` from which
         the rule makes its own NamedTuple again.
 
-        advance : carry the influence through the time step that stands in ``flow.linear`` credit  : add
-        ``flow.credit`` (dE/dh) times the influence to ``flow.gradient``; called where the loss counts forget  : clear
-        the influence on the units that were set to their targets; `nothing` for a rule without `forces` finish  : add
-        what is still missing to ``flow.gradient``, which is about to be used; for a rule that collects time
-                  steps
+        advance : carry the influence through the time step that stands in ``flow.linear``
+        credit  : add ``flow.credit`` (dE/dh) times the influence to ``flow.gradient``; called where the loss counts
+        forget  : clear the influence on the units that were set to their targets; `nothing` for a rule without `forces`
+        finish  : add what is still missing to ``flow.gradient``, which is about to be used; for a rule that collects
+                  time steps
         """
 
     def check_network(self, net, structure, sizes):  # noqa: B027 - most rules refuse nothing of their own
