@@ -1,3 +1,3 @@
 """The version of rnnsim, in a file that nothing else is imported with."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

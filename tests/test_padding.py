@@ -20,7 +20,7 @@ def gate(a, h):
 @jit_exact
 def row_of_vectors(a, h):
     gates, state = gate_vectors(a, 3), vectors(h)
-    for j in range(state.size):
+    for j in range(len(state)):
         state[j], gates[2, j] = gate(gates[1, j], state[j])
 
 

@@ -20,11 +20,14 @@ from rnnsim.core.vmath import sigmoid, tanh
 
 
 class Tape(NamedTuple):
-    """A forward pass, as the backward pass needs it. Row b of time step t is row t * batch + b; h has one step more."""
+    """A forward pass, as the backward pass needs it. Row b of time step t is row t * batch + b; h has one step more.
+
+    Rows of h are padded to P numbers, whole vectors; the first H of them are the units.
+    """
 
     x: np.ndarray  # (T * B, I)
     gates: np.ndarray  # (T * B, 2 H): z and c; after the backward pass the gradients of their pre-activations
-    h: np.ndarray  # ((T + 1) * B, H)
+    h: np.ndarray  # ((T + 1) * B, P)
     weight_ih: np.ndarray  # (2 H, I)
     weight_hh: np.ndarray  # (2 H, H)
     bias: np.ndarray  # (2 H)
@@ -36,7 +39,7 @@ class Tape(NamedTuple):
 @jit_exact
 def _gates(gates, x, h, weight_ih, weight_hh, bias):
     """gates (2 H) = z, c of one row and time step."""
-    n = h.size
+    n = weight_hh.shape[1]
     for k in range(2 * n):
         a = bias[k]
         for i in range(x.size):
@@ -49,17 +52,16 @@ def _gates(gates, x, h, weight_ih, weight_hh, bias):
 @jit_exact
 def _forward(tape):
     """All time steps of all rows: fills gates and h."""
-    steps, n = tape.x.shape[0] // tape.batch, tape.h.shape[1]
+    steps, n = tape.x.shape[0] // tape.batch, tape.weight_hh.shape[1]
     for s in range(steps):
-        t, before, after = sequence.tick(s, steps, tape.reverse)
+        now, before, after = sequence.place(s, steps, tape.batch, tape.reverse)
         for b in range(tape.batch):
-            now, old, new = t * tape.batch + b, tape.h[before * tape.batch + b], tape.h[after * tape.batch + b]
-            if sequence.ended(tape.lengths, b, t):
+            gates, old, new = tape.gates[now + b], tape.h[before + b], tape.h[after + b]
+            if sequence.ended(tape.lengths, b, now // tape.batch):
                 new[:] = old
-                tape.gates[now] = 0
+                gates[:] = 0
                 continue
-            gates = tape.gates[now]
-            _gates(gates, tape.x[now], old, tape.weight_ih, tape.weight_hh, tape.bias)
+            _gates(gates, tape.x[now + b], old, tape.weight_ih, tape.weight_hh, tape.bias)
             for j in range(n):
                 new[j] = old[j] + gates[j] * (gates[n + j] - old[j])
 
@@ -70,18 +72,17 @@ def _backward(tape, dh, dy):
 
     dy (T * B, H) is the gradient of the outputs from above, or empty.
     """
-    steps, n = tape.x.shape[0] // tape.batch, tape.h.shape[1]
+    steps, n = tape.x.shape[0] // tape.batch, tape.weight_hh.shape[1]
     for s in range(steps - 1, -1, -1):
-        t, before, _ = sequence.tick(s, steps, tape.reverse)
+        now, before, _ = sequence.place(s, steps, tape.batch, tape.reverse)
         for b in range(tape.batch):
-            now, d = t * tape.batch + b, dh[b]
-            gates, old = tape.gates[now], tape.h[before * tape.batch + b]
-            if sequence.ended(tape.lengths, b, t):
+            gates, old, d = tape.gates[now + b], tape.h[before + b], dh[b]
+            if sequence.ended(tape.lengths, b, now // tape.batch):
                 gates[:] = 0
                 continue
             for j in range(n):
                 if dy.shape[0] > 0:
-                    d[j] += dy[now, j]
+                    d[j] += dy[now + b, j]
                 z, c, above = gates[j], gates[n + j], d[j]
                 gates[j] = above * (c - old[j]) * z * (1 - z)
                 gates[n + j] = above * z * (1 - c * c)
@@ -102,12 +103,12 @@ def _linearise(out, gates, h):
         out.gain[0, 0, j] = (c - h[j]) * z * (one - z)  # dh(t) / da_z
         out.gain[0, 1, j] = z * (one - c * c)  # dh(t) / da_c
         for g in range(2):  # both pre-activations see h(t-1) as it is
-            out.message[g, j] = h[j]
-            out.message_direct[g, 0, j] = one
+            out.recurrent_input[g, j] = h[j]
+            out.recurrent_input_direct[g, 0, j] = one
 
 
 @jit_borrowed
-def _tick(out, theta, x, before, work, structure):
+def _time_step(out, theta, x, before, work, structure):
     """One time step from the flat parameters, for the rules that learn while the sequence runs."""
     n = before.shape[1]
     gates = work[: 2 * n]
@@ -128,11 +129,11 @@ class MyCell(interface.Cell):
     trace_names = ("z", "c", "h")
     examples = (dict(update_bias=-1.0),)  # option sets that `rnnsim gradcheck --all` goes over
     groups = (interface.Group("z", 0, 0, (("bias_ih", 0),)), interface.Group("c", 1, 1, (("bias_ih", 1),)))
-    tick = staticmethod(_tick)
+    time_step = staticmethod(_time_step)
 
     def __init__(self, n_inputs: int, hidden: int, dtype: str = "float32", update_bias: float = 0.0):
         super().__init__(n_inputs, hidden, dtype)
-        self.update_bias, self._tape = update_bias, None
+        self.update_bias = update_bias
 
     def shapes(self):
         """Names and shapes of the parameters."""
@@ -155,11 +156,11 @@ class MyCell(interface.Cell):
         weights = (self.weights[name] for name in names)
         self._tape = Tape(x.reshape(steps * batch, -1), gates, h, *weights, lengths, batch, reverse)
         _forward(self._tape)
-        return interface.states_after(h, steps, batch, reverse)
+        return self.outputs(h, steps, batch, reverse)
 
-    def slots_of_walk(self):
-        """(state arrays, B, reverse) of the last pass."""
-        return (self._tape.h,), self._tape.batch, self._tape.reverse
+    def state_slots(self):
+        """(state arrays ((T + 1) * B, P), B, reverse) of the last pass."""
+        return [self._tape.h], self._tape.batch, self._tape.reverse
 
     def backward(self, dy, d_state, dx=None):
         """Gradients of the last pass: parameters are added to, d_state and dx are filled."""
@@ -167,8 +168,10 @@ class MyCell(interface.Cell):
         rows = tape.x.shape[0]
         dy = self.buffer("none", 0, self.hidden) if dy is None else dy.reshape(rows, self.hidden)
         _backward(tape, d_state[0], dy)
-        before = interface.states_before(tape.h, rows // tape.batch, tape.batch, tape.reverse)
-        weight_gradient(gradients["weight_hh"], gradients["bias_ih"], tape.gates, before, self.scratch)
+        before = self.units(interface.states_before(tape.h, rows // tape.batch, tape.batch, tape.reverse))
+        weight_gradient(
+            gradients["weight_hh"], gradients["bias_ih"], tape.gates, np.ascontiguousarray(before), self.scratch
+        )
         weight_gradient(gradients["weight_ih"], gradients["bias_ih"][:0], tape.gates, tape.x, self.scratch)
         if dx is not None:
             panels = packed(self.space, "panels_dx", tape.weight_ih)
@@ -179,7 +182,7 @@ class MyCell(interface.Cell):
         tape = self._tape
         gates, n = tape.gates.reshape(-1, tape.batch, 2 * self.hidden), self.hidden
         h = interface.states_after(tape.h, len(gates), tape.batch, tape.reverse)
-        return {"z": gates[..., :n], "c": gates[..., n:], "h": h}
+        return {"z": gates[..., :n], "c": gates[..., n:], "h": self.units(h)}
 
     def linearise(self, x, state):
         """One time step x (I), state (1, H), as a `rnnsim.cells.interface.Linearised`."""
@@ -189,6 +192,6 @@ class MyCell(interface.Cell):
         _linearise(out, gates, state[0])
         return out
 
-    def tick_options(self):
-        """(whole numbers, numbers) that the kernel `tick` reads in `structure`: none."""
+    def time_step_options(self):
+        """(whole numbers, numbers) that the kernel `time_step` reads in `structure`: none."""
         return [], []

@@ -2,7 +2,7 @@
 
 Hochreiter & Schmidhuber, "LSTM can solve hard long time lag problems" (NIPS 9, 1996), guess the weights of two architectures
 with one input and one output; unit 0 is the output unit, all others are hidden. With outputs_last=1 the output unit sees the
-hidden units at the same tick. Otherwise no such network knows the parity of its inputs at once: of the newest one the output
+hidden units at the same time step. Otherwise no such network knows the parity of its inputs at once: of the newest one the output
 unit would then be a monotone function.
 
     guess-a1    A1(n): fully connected, n hidden units with biases; the output unit has none

@@ -79,7 +79,7 @@ def forward_state(tape, row, old, new):
     """From the products with W: f, z and c(t)."""
     a, b, p = gate_vectors(tape.a[row], 3), gate_vectors(tape.bias, 3), gate_vectors(tape.peephole, 2)
     c, c_new = vectors(tape.c[old]), vectors(tape.c[new])
-    for j in range(c.size):
+    for j in range(len(c)):
         a[0, j], a[1, j], c_new[j] = cell_state(a[0, j] + b[0, j], a[1, j] + b[1, j], c[j], p[0, j], p[1, j])
 
 
@@ -88,7 +88,7 @@ def forward_output(tape, row, new):
     """From the products with W and U_o: o and h(t)."""
     a, b = gate_vectors(tape.a[row], 3), gate_vectors(tape.bias, 3)
     c, h = vectors(tape.c[new]), vectors(tape.h[new])
-    for j in range(c.size):
+    for j in range(len(c)):
         a[2, j], h[j] = output(a[2, j] + b[2, j], c[j])
 
 
@@ -96,7 +96,7 @@ def forward_output(tape, row, new):
 def backward_output(tape, d, row, new, b):
     """o becomes the gradient of its pre-activation; dc gains what comes through h(t); dh is used up and left at zero."""
     a, c, dh, dc = gate_vectors(tape.a[row], 3), vectors(tape.c[new]), vectors(d.dh[b]), vectors(d.dc[b])
-    for j in range(c.size):
+    for j in range(len(c)):
         a[2, j], through = output_backward(dh[j], a[2, j], c[j])
         dc[j] = dc[j] + through
     sequence.clear_row(d.dh[b])
@@ -106,7 +106,7 @@ def backward_output(tape, d, row, new, b):
 def backward_state(tape, d, row, old, b):
     """f and z become gradients of their pre-activations; dc goes from c(t) to c(t-1)."""
     a, p, c, dc = gate_vectors(tape.a[row], 3), gate_vectors(tape.peephole, 2), vectors(tape.c[old]), vectors(d.dc[b])
-    for j in range(c.size):
+    for j in range(len(c)):
         a[0, j], a[1, j], dc[j] = cell_state_backward(dc[j], a[0, j], a[1, j], c[j], p[0, j], p[1, j])
 
 

@@ -100,7 +100,7 @@ def forward_row(tape, row, old, new):
     """From the products with W and U: f(s) and the new state."""
     f, b, y, y_new = vectors(tape.f[row]), vectors(tape.bias), vectors(tape.y[old]), vectors(tape.y[new])
     leak = tape.leak[0]
-    for j in range(f.size):
+    for j in range(len(f)):
         f[j] = activation(f[j] + b[j], tape.kind)
         y_new[j] = f[j] if leak == 1 else new_state(f[j], y[j], leak)
 
@@ -123,7 +123,7 @@ def forward_row_late(tape, row, new):
 def backward_row(tape, d, row, b):
     """f(s) becomes the gradient of the pre-activation; dh goes past the activation."""
     f, dh, leak = vectors(tape.f[row]), vectors(d.dh[b]), tape.leak[0]
-    for j in range(f.size):
+    for j in range(len(f)):
         f[j], dh[j] = new_state_backward(dh[j], f[j], leak, tape.kind)
 
 

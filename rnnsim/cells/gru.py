@@ -97,7 +97,7 @@ def forward_reset_after(tape, row, old, new):
         vectors(tape.bias_hn),
     )
     h, h_new = vectors(tape.h[old]), vectors(tape.h[new])
-    for j in range(h.size):
+    for j in range(len(h)):
         q_j = q[j] + b_hn[j]
         r, z = gates(a[0, j] + b[0, j], a[1, j] + b[1, j])
         n = candidate_reset_after(a[2, j] + b[2, j], r, q_j)
@@ -109,7 +109,7 @@ def forward_reset_after(tape, row, old, new):
 def forward_gates(tape, row, old):
     """Reset before, first part: r, z and r * h(t-1)."""
     a, q, b, h = gate_vectors(tape.a[row], 3), vectors(tape.q[row]), gate_vectors(tape.bias, 3), vectors(tape.h[old])
-    for j in range(h.size):
+    for j in range(len(h)):
         r, z = gates(a[0, j] + b[0, j], a[1, j] + b[1, j])
         a[0, j], a[1, j], q[j] = r, z, r * h[j]
 
@@ -119,7 +119,7 @@ def forward_reset_before(tape, row, old, new):
     """Reset before, second part: n and the new state."""
     a, b = gate_vectors(tape.a[row], 3), gate_vectors(tape.bias, 3)
     h, h_new = vectors(tape.h[old]), vectors(tape.h[new])
-    for j in range(h.size):
+    for j in range(len(h)):
         n = tanh(a[2, j] + b[2, j])
         a[2, j] = n
         h_new[j] = new_state(a[1, j], n, h[j])
@@ -130,7 +130,7 @@ def backward_row(tape, d, row, old, b):
     """z, n, and with reset after r and q, become the gradients of their pre-activations; dh goes past the gates."""
     a, q = gate_vectors(tape.a[row], 3), vectors(tape.q[row])
     h, dh = vectors(tape.h[old]), vectors(d.dh[b])
-    for j in range(h.size):
+    for j in range(len(h)):
         r = a[0, j]
         a[1, j], da_n, dh[j] = new_state_backward(dh[j], a[1, j], a[2, j], h[j])
         a[2, j] = da_n
@@ -143,7 +143,7 @@ def backward_reset_before(tape, d, row, old, b):
     """Reset before: r becomes the gradient of its pre-activation, from that of r * h(t-1)."""
     a, h = gate_vectors(tape.a[row], 3), vectors(tape.h[old])
     dh, d_rh = vectors(d.dh[b]), vectors(d.d_rh[b])
-    for j in range(h.size):
+    for j in range(len(h)):
         a[0, j], through = reset_before_backward(d_rh[j], a[0, j], h[j])
         dh[j] = dh[j] + through
 

@@ -116,7 +116,7 @@ def forward_row(tape, row, old, new):
     gates = 4 if tape.kind == FULL else 3
     a, b, p = gate_vectors(tape.a[row], gates), gate_vectors(tape.bias, gates), gate_vectors(tape.peephole, 3)
     c, c_new, h_new = vectors(tape.c[old]), vectors(tape.c[new]), vectors(tape.h[new])
-    for j in range(c.size):
+    for j in range(len(c)):
         if tape.kind == FULL:
             i, f, g, state = cell_state(a[0, j] + b[0, j], a[1, j] + b[1, j], a[2, j] + b[2, j], c[j], p[0, j], p[1, j])
             a[0, j], a[1, j], a[2, j] = i, f, g
@@ -134,7 +134,7 @@ def backward_row(tape, d, row, old, new, b):
     gates = 4 if tape.kind == FULL else 3
     a, p = gate_vectors(tape.a[row], gates), gate_vectors(tape.peephole, 3)
     c, c_new, dh, dc = vectors(tape.c[old]), vectors(tape.c[new]), vectors(d.dh[b]), vectors(d.dc[b])
-    for j in range(c.size):
+    for j in range(len(c)):
         da_o, d_state = output_backward(dh[j], dc[j], a[gates - 1, j], c_new[j], p[2, j])
         a[gates - 1, j] = da_o
         if tape.kind == FULL:

@@ -6,7 +6,7 @@ a cell therefore have rows of whole vectors: 33 units lie in rows of 40 numbers,
 formulas written for numbers compute with them::
 
     a, h = gate_vectors(tape.a[row], 3), vectors(tape.h[row])
-    for j in range(h.size):
+    for j in range(len(h)):
         z = sigmoid(a[1, j])
         h[j] = (ONE - z) * h[j]
 

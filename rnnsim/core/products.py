@@ -28,8 +28,8 @@ def _rows(c, a, panels, bias, add, lo, hi):
     for r in range(lo, hi):
         row = c[r]
         for j in range(0, bias.size, width(bias)):
-            live = mask(bias.size - j)
-            store(row, j, live, load(row, j, live) + load(bias, j, live))
+            active = mask(bias.size - j)
+            store(row, j, active, load(row, j, active) + load(bias, j, active))
 
 
 @jit_parallel
@@ -53,11 +53,11 @@ def multiply_rows(c, a, panels, bias, add=False):
 def _column_sums(sums, d):
     """sums (G) += column sums of d (R, G), row after row."""
     for g in range(0, sums.size, width(sums)):
-        live = mask(sums.size - g)
-        total = load(sums, g, live)
+        active = mask(sums.size - g)
+        total = load(sums, g, active)
         for r in range(d.shape[0]):
-            total = total + load(d[r], g, live)
-        store(sums, g, live, total)
+            total = total + load(d[r], g, active)
+        store(sums, g, active, total)
 
 
 @jit_exact
@@ -110,11 +110,11 @@ def weight_gradient(gradient, bias_gradient, d, v, workspace, column=0, units=No
 def diagonal_gradient(gradient, d, v):
     """gradient (N) += sum over rows of d (R, N) * v (R, at least N): the gradient of a diagonal weight (a peephole)."""
     for j in range(0, gradient.size, width(gradient)):
-        live = mask(gradient.size - j)
-        total = load(gradient, j, live)
+        active = mask(gradient.size - j)
+        total = load(gradient, j, active)
         for r in range(d.shape[0]):
-            total = total + load(d[r], j, live) * load(v[r], j, live)
-        store(gradient, j, live, total)
+            total = total + load(d[r], j, active) * load(v[r], j, active)
+        store(gradient, j, active, total)
 
 
 def packed(workspace, name, matrix):

@@ -49,13 +49,13 @@ if policy.ENABLED:
         def width(self):
             return VECTOR_BYTES * 8 // self.dtype.bitwidth
 
-    class Live(types.Type):
+    class Mask(types.Type):
         """The type of a count of existing lanes."""
 
         def __init__(self):
-            super().__init__(name="Live")
+            super().__init__(name="Mask")
 
-    live_type = Live()
+    mask_type = Mask()
 
     def _vector(element, count):
         return ir.VectorType(element, count)
@@ -66,8 +66,8 @@ if policy.ENABLED:
             element = ir.FloatType() if fe_type.dtype.bitwidth == 32 else ir.DoubleType()
             super().__init__(dmm, fe_type, _vector(element, fe_type.width))
 
-    @register_model(Live)
-    class _LiveModel(models.PrimitiveModel):
+    @register_model(Mask)
+    class _MaskModel(models.PrimitiveModel):
         def __init__(self, dmm, fe_type):
             super().__init__(dmm, fe_type, ir.IntType(32))
 
@@ -92,11 +92,11 @@ if policy.ENABLED:
             small = builder.icmp_signed("<", arguments[0], limit)
             return builder.trunc(builder.select(small, arguments[0], limit), ir.IntType(32))
 
-        return live_type(count), generate
+        return mask_type(count), generate
 
-    def _mask(builder, live, count):
+    def _mask(builder, active, count):
         ids = ir.Constant(_vector(ir.IntType(32), count), [ir.Constant(ir.IntType(32), lane) for lane in range(count)])
-        return builder.icmp_signed("<", ids, splat(builder, live, count))
+        return builder.icmp_signed("<", ids, splat(builder, active, count))
 
     def _place(context, builder, array_type, array, j):
         """Pointer to element j of a contiguous 1-D array, as a pointer to a vector; the vector type and its alignment."""
@@ -118,7 +118,7 @@ if policy.ENABLED:
         )
 
     @intrinsic
-    def load(typing, x, j, live):
+    def load(typing, x, j, active):
         """The vector x[j], x[j + 1], ...; zero in lanes that do not exist. x is 1-D and contiguous."""
 
         def generate(context, builder, sig, arguments):
@@ -126,10 +126,10 @@ if policy.ENABLED:
             mask = _mask(builder, arguments[2], kind.count)
             return _masked(builder, "load", kind, kind, [pointer, align, mask, ir.Constant(kind, None)])
 
-        return Vector(x.dtype)(x, types.intp, live_type), generate
+        return Vector(x.dtype)(x, types.intp, mask_type), generate
 
     @intrinsic
-    def store(typing, x, j, live, value):
+    def store(typing, x, j, active, value):
         """x[j], x[j + 1], ... = the vector `value`, in the lanes that exist.
 
         A full vector takes the plain instruction: a masked store is 42 micro-operations on AMD's processors with AVX2 and a
@@ -140,8 +140,8 @@ if policy.ENABLED:
 
         def generate(context, builder, sig, arguments):
             pointer, kind, align = _place(context, builder, sig.args[0], arguments[0], arguments[1])
-            live = arguments[2]
-            full = builder.icmp_signed(">=", live, ir.Constant(live.type, kind.count))
+            active = arguments[2]
+            full = builder.icmp_signed(">=", active, ir.Constant(active.type, kind.count))
             # Always true in the end, but to the compiler a new question at every call.
             question = ir.FunctionType(ir.IntType(1), [])
             name = "llvm.experimental.widenable.condition"
@@ -150,14 +150,14 @@ if policy.ENABLED:
                 with whole:
                     builder.store(arguments[3], pointer, align=align.constant)
                 with part:
-                    mask = _mask(builder, live, kind.count)
+                    mask = _mask(builder, active, kind.count)
                     _masked(builder, "store", kind, ir.VoidType(), [arguments[3], pointer, align, mask])
             return context.get_dummy_value()
 
-        return types.void(x, types.intp, live_type, Vector(x.dtype)), generate
+        return types.void(x, types.intp, mask_type, Vector(x.dtype)), generate
 
     @intrinsic
-    def load_or(typing, x, j, live, otherwise):
+    def load_or(typing, x, j, active, otherwise):
         """The vector x[j], x[j + 1], ...; the number `otherwise` in lanes that do not exist."""
 
         def generate(context, builder, sig, arguments):
@@ -166,7 +166,7 @@ if policy.ENABLED:
             values = [pointer, align, _mask(builder, arguments[2], kind.count), splat(builder, number, kind.count)]
             return _masked(builder, "load", kind, kind, values)
 
-        return Vector(x.dtype)(x, types.intp, live_type, otherwise), generate
+        return Vector(x.dtype)(x, types.intp, mask_type, otherwise), generate
 
     @intrinsic
     def gather(typing, x, start, places, j):
@@ -359,18 +359,18 @@ else:
         """The number of lanes that exist."""
         return count
 
-    def load(x, j, live):
+    def load(x, j, active):
         """The vector x[j], x[j + 1], ...; zero in lanes that do not exist."""
-        return load_or(x, j, live, 0)
+        return load_or(x, j, active, 0)
 
-    def store(x, j, live, value):
+    def store(x, j, active, value):
         """x[j], x[j + 1], ... = value, in the lanes that exist."""
-        there = min(live, width(x))
+        there = min(active, width(x))
         x[j : j + there] = value[:there] if np.ndim(value) else value
 
-    def load_or(x, j, live, otherwise):
+    def load_or(x, j, active, otherwise):
         """The vector x[j], x[j + 1], ...; the number `otherwise` in lanes that do not exist."""
-        part = x[j : j + min(live, width(x))]
+        part = x[j : j + min(active, width(x))]
         vector = np.full(width(x), otherwise, x.dtype)
         vector[: part.size] = part
         return vector
