@@ -13,7 +13,7 @@ INPUTS = 8
 def online_rules():
     """The names of all online rules."""
     from rnnsim.learning import RULES
-    from rnnsim.learning.online.streams import OnlineRule
+    from rnnsim.learning.online.contract import OnlineRule
 
     return tuple(name for name in RULES if issubclass(RULES.load(name), OnlineRule))
 
@@ -58,8 +58,7 @@ class TimeStep:
 
     def track_bytes_carried(self, rule, hidden):
         """The influence, in whatever form, and what a rule needs beside it; one sequence, whatever its length."""
-        memory = self.engine.memory
-        return sum(part.nbytes for part in (memory.a, memory.b, memory.c, memory.panels))
+        return sum(part.nbytes for part in self.engine.memory if part.ndim > 2)
 
     track_microseconds_per_time_step.unit = "microseconds"
     track_bytes_carried.unit = "bytes"
@@ -76,7 +75,7 @@ class Product:
 
     def track_share_of_sgemm(self, hidden):
         """Time of NumPy's product of influence and Jacobian, on all its threads, over the time of our whole time step."""
-        influence = np.random.default_rng(0).standard_normal(self.engine.memory.a.shape[1:]).astype(np.float32)
+        influence = np.random.default_rng(0).standard_normal(self.engine.memory.influence.shape[1:]).astype(np.float32)
         jacobian, out = influence[:hidden].copy(), np.empty_like(influence)
         ours, theirs = [], []
         for _ in range(5):

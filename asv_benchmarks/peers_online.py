@@ -50,7 +50,7 @@ def problem(case):
 
 def ready_engine(rule, case, steps=STEPS):
     """A network with the weights of a case, our engine of a rule on it, and the arrays that `Engine.run` takes."""
-    from rnnsim.learning.online.streams import Engine
+    from rnnsim.learning.online.engine import Engine
     from rnnsim.networks import build
 
     weights, x, targets = problem(case)

@@ -509,7 +509,7 @@ BAD = {
     "describe gruu": "unknown network or task 'gruu'; did you mean 'gru'",
     "describe gru -o inputs=0": "inputs=0: expected a value of at least 1",
     "describe gru -o hidden=99999999999": "parameters: more than fit into memory",
-    "train text --network gru -o bidirectional=true": "bidirectional=True: the batches of this task go on",
+    "train text --network gru -o bidirectional=true": "bidirectional=True: the batches of this task continue each other",
     "list cels": "unknown kind 'cels'; did you mean 'cells'",
     "gradcheck": "name a network, or give --all",
     "gradcheck gruu": "unknown network 'gruu'",

@@ -66,7 +66,7 @@ def test_the_named_rule_trains_and_the_others_do_not():
 
 @pytest.mark.parametrize("every", (1, 5))
 def test_updates_inside_a_sequence_are_those_of_the_rule(every):
-    """Windows of `every` ticks are what a training with this option does; ticks without a target are passed over."""
+    """Windows of `every` time steps are what a training with this option does; time steps without a target are skipped."""
     (ours, task), (theirs, _) = setup(), setup()
     found = rs.compare(ours, task, ["rtrl"], optimizer=rs.SGD(0.1), steps=2, every=every, rng=4)
     assert np.allclose(found.rules["rtrl"]["cosine"], 1)
@@ -126,11 +126,11 @@ WRONG = {
     "unknown rule 'rtrll'; did you mean 'rtrl'?": lambda: rs.compare(*setup(), ["rtrll"]),
     "rule 'tbptt:horizon': expected NAME:OPTION=VALUE": lambda: rs.compare(*setup(), ["tbptt:horizon"]),
     "unknown option of rule 'tbptt' 'h'": lambda: rs.compare(*setup(), ["tbptt:h=3"]),
-    "rule bptt: looks back over a batch, compare it with every=0": lambda: rs.compare(*setup(), ["bptt"], every=1),
+    "rule bptt: looks back over a batch; compare it with every=0": lambda: rs.compare(*setup(), ["bptt"], every=1),
     "the loss of this task stands at the end": lambda: rs.compare(*setup(task=adding()), every=1),
     "layers=2: online rules serve one layer": lambda: rs.compare(*setup(layers=2)),
     "steps=0: expected a value of at least 1": lambda: rs.compare(*setup(), steps=0),
-    "force: rules can be compared if all or none": lambda: rs.compare(*sine(), ["rtrl:force=true", "bptt"]),
+    "force: compare rules that all force or all do not": lambda: rs.compare(*sine(), ["rtrl:force=true", "bptt"]),
 }
 
 

@@ -13,7 +13,7 @@ from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
-from rnnsim.learning.online.streams import OnlineRule
+from rnnsim.learning.online.contract import OnlineRule
 from rnnsim.networks import NETWORKS, build
 from rnnsim.networks.lstm1997.learner import BlockLearner
 from rnnsim.optimizers import OPTIMIZERS, SGD, Adam

@@ -1,11 +1,11 @@
-"""Plain gradient descent at every tick stays in the kernel, and gives the bits of an update a tick from Python."""
+"""Plain gradient descent at every time step stays in the kernel and gives the bits of the same updates from Python."""
 
 import numpy as np
 import pytest
 
 import rnnsim as rs
 from rnnsim.learning import RULES, batch_learner
-from rnnsim.learning.online.streams import OnlineRule
+from rnnsim.learning.online.contract import OnlineRule
 from rnnsim.tasks import TASKS
 from rnnsim.training import loop
 
@@ -14,7 +14,7 @@ TASK = {
     "add": {"steps": 12},
     "xor": {"length": 12},
     "adding": {"length": 12},
-}  # a stream; ticks that do not count; a last tick
+}  # a stream; time steps that do not count; a loss at the end
 
 
 def trained(rule, task, **settings):
@@ -33,8 +33,8 @@ def test_same_bits(rule, task, monkeypatch):
     monkeypatch.setattr(
         batch_learner, "_Update", lambda learner: lambda gradient: (calls.append(1), learner.update(gradient))[1]
     )
-    ticked, its = trained(rule, task)
-    assert calls and np.array_equal(theta, ticked) and losses == its
+    updated, its = trained(rule, task)
+    assert calls and np.array_equal(theta, updated) and losses == its
 
 
 def test_what_is_plain():

@@ -30,7 +30,7 @@ def linear_network(matrix, leak=1.0):
 
 
 @every_linear_case
-def test_jacobian_is_the_derivative_of_the_tick(case):
+def test_jacobian_is_the_derivative_of_the_time_step(case):
     bound = Bound(case)
     cell, x = bound.cell, bound.x[0, 0]
     state = np.stack([part[0] for part in bound.state])
@@ -85,7 +85,7 @@ def test_the_carousel_of_1997_keeps_errors_and_the_forget_gate_lets_them_go():
 
 @pytest.mark.parametrize("name", CELLS)
 def test_products_are_what_back_propagation_multiplies_by(name):
-    """The gradient of an initial state that BPTT gives for an error at the last tick alone."""
+    """The gradient of an initial state that BPTT gives for an error at the last time step alone."""
     net = build(name, 2, 3, {"hidden": 4}, "float64", seed=2)
     steps, cell = 7, net.cells["_l0"]
     x = rng.normal(size=(steps, 2))
@@ -114,7 +114,7 @@ def test_small_functions():
 def test_tokens_and_refusals():
     net = build("gru", 5, 5, {"hidden": 4}, "float32", tokens=True)
     assert np.isfinite(gradient_flow(net, rng.integers(0, 5, 40), lags=10, ends=2).rate)
-    with pytest.raises(RnnsimError, match="a sequence of 20 ticks: lags=15 and ends=10 need one of at least 25"):
+    with pytest.raises(RnnsimError, match="a sequence of 20 time steps: lags=15 and ends=10 need one of at least 25"):
         gradient_flow(build("rnn", 1, 1, {"hidden": 2}), np.zeros((20, 1)), lags=15)
     with pytest.raises(RnnsimError, match="layers=2"):
         gradient_flow(build("rnn", 1, 1, {"hidden": 2, "layers": 2}), np.zeros((99, 1)), lags=15)
@@ -142,7 +142,7 @@ def test_command(tmp_path, capsys, monkeypatch):
         ("rnn", "rnn"): "a network is named twice",
         ("rnn", "-o", "hiden=3"): "unknown option 'hiden'; did you mean 'hidden'",
         ("rnn", "--scale", "0"): "--scale 0: expected a number above 0",
-        ("rnn", "--length", "20"): "a sequence of 20 ticks",
+        ("rnn", "--length", "20"): "a sequence of 20 time steps",
     }.items():
         code, _, error = shell("gradflow", *arguments)
         assert code == 2 and message in error and error.count("\n") == 1

@@ -63,7 +63,7 @@ ACTIVATIONS = {
 
 
 def naive_right(net, theta, batch, tolerance):
-    """Sequences that are right before the first wrong one, unit by unit and tick by tick."""
+    """Sequences that are right before the first wrong one, unit by unit and time step by time step."""
     options = net.config["options"]
     late, f = options.get("outputs_last", 0), ACTIVATIONS[options["activation"]]
     weights = net.layout.views(theta)

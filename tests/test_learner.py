@@ -18,7 +18,7 @@ from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
-from rnnsim.learning.online.streams import OnlineRule
+from rnnsim.learning.online.contract import OnlineRule
 from rnnsim.networks import build
 from rnnsim_cli.main import main
 
@@ -42,7 +42,7 @@ FORCED += [("rnn", dict(input_delay=True, activation="logistic", leak=0.7)), ("g
 
 
 def forced_loss(net, inputs, targets, weights):
-    """The loss of the twin, walked tick by tick, with its first units set to their targets between ticks."""
+    """The loss of the twin, unrolled time step by time step, with its first units set to their targets in between."""
     views, state, total = net.layout.views(net.theta), None, 0.0
     delayed = net.config["options"].get("input_delay", False)
     for x, d, w in zip(inputs, targets, weights):
@@ -63,7 +63,7 @@ def forced_loss(net, inputs, targets, weights):
 
 @pytest.mark.parametrize("case", FORCED, ids=str)
 def test_forced_gradient_takes_forced_units_as_constants(case):
-    """Teacher-forced RTRL is the gradient of the network whose outputs are replaced by constants at every counted tick."""
+    """Teacher-forced RTRL is the gradient of the network whose outputs are constants at every time step that counts."""
     cell, options = case
     net = network(cell, readout="units", **options)
     inputs, targets = items()
@@ -79,7 +79,7 @@ def test_forced_gradient_takes_forced_units_as_constants(case):
     assert distance(gradients[0], free[0]) > 1e-3
 
 
-def test_forcing_every_tick_adds_up_over_updates():
+def test_forcing_every_time_step_adds_up_over_updates():
     net = network(readout="units")
     inputs, targets = items()
     parts = []
@@ -110,10 +110,10 @@ WRONG = {
     "force=True: units have no targets under a bernoulli loss": lambda: force(
         network(readout="units"), Loss("bernoulli")
     ),
-    "teacher forcing needs a target at every tick, and this task has one at the end": lambda: force(
+    "teacher forcing needs a target at every time step, and this task has one at the end": lambda: force(
         network(readout="units"), Loss("squared_error", when="last"), items()[1][0]
     ),
-    "force=True: tick 2 of sequence 1 has no full target": lambda: force(network(readout="units"), targets=HOLE),
+    "force=True: time step 2 of sequence 1 has no full target": lambda: force(network(readout="units"), targets=HOLE),
     "cut every path from an input to an output": lambda: RULES.build("rtrl").check(cut(), None),
 }
 
@@ -143,7 +143,7 @@ def served(rule, cell):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("every", (1, 3))
 def test_steps_are_the_rule_on_a_batch(optimizer, every):
-    """Item by item, the learner does what the rule does on a batch with an update every so many ticks."""
+    """Item by item, the learner does what the rule does on a batch with an update every so many time steps."""
     inputs, targets = items(12)
     ours, theirs = network("gru"), network("gru")
     chosen = OPTIMIZERS[optimizer] or rs.Adam(1e-3, clip_norm=1.0)

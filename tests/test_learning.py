@@ -13,13 +13,13 @@ from rnnsim.core.losses import Loss
 from rnnsim.core.registry import option_table
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
-from rnnsim.learning.online.streams import OnlineRule
+from rnnsim.learning.online.contract import OnlineRule
 from rnnsim.optimizers import OPTIMIZERS
 
 T, B, I, K, H = 7, 3, 2, 2, 3
 EVERY = (Loss("squared_error"), Loss("softmax", per="sequence"), Loss("bernoulli", per="step"))
 LAST = Loss("bernoulli", when="last")
-# Options under which a rule is plain back-propagation on batches of T ticks; a new rule that can be it enters here.
+# Options under which a rule is plain back-propagation on batches of T time steps; a new rule that can be it enters here.
 AS_BPTT = {
     "bptt": [{}],
     "tbptt": [dict(horizon=T), dict(horizon=T + 5, every=T + 3)],
@@ -115,15 +115,15 @@ def check_slopes(value, theta, layout, gradient):
 def check_by_hand(net, batch, loss, horizon, every, rate, gradients):
     """BPTT(h; h') from the twin: the gradients that a rule applied, in turn; gives its loss, outputs and final state.
 
-    At the end of every h' ticks: walk the window of the last h ticks, from the state that the walk before it left there,
-    with the weights as they are now; the loss counts the last h' ticks alone. The state before the window is a constant.
+    At the end of every h' time steps: unroll the window of the last h time steps, from the state that the pass before left
+    there, with the current weights; the loss counts the last h' time steps alone. The state before the window is a constant.
     """
     theta, gradients = net.theta, iter(gradients)
 
     def walk(inputs, state):
         return naive.network(net.config, net.layout.views(theta), inputs, None, state)
 
-    states = {}  # before a tick, in the latest walk over it
+    states = {}  # before a time step, in the latest pass over it
     losses, shares, outputs = [], [], []
     for counted in range(0, T, every):
         end = min(T, counted + every)
@@ -268,12 +268,12 @@ WRONG = {
     "horizon=0: expected a value of at least 1": lambda: RULES.build("tbptt", {"horizon": 0}),
     "horizon=many: expected a whole number": lambda: RULES.build("tbptt", {"horizon": "many"}),
     "every=0: expected a value of at least 1": lambda: RULES.build("tbptt", {"every": "0"}),
-    "every=5: expected at most the horizon, 3 ticks": lambda: RULES.build("tbptt", {"horizon": 3, "every": 5}),
+    "every=5: expected at most the horizon, 3 time steps": lambda: RULES.build("tbptt", {"horizon": 3, "every": 5}),
     "rule tbptt: a bidirectional network needs whole sequences": lambda: RULES.build("tbptt").check(both_ways(), None),
-    "bidirectional=True: the batches of this task go on": lambda: RULES.build("bptt").check(
+    "bidirectional=True: the batches of this task continue each other": lambda: RULES.build("bptt").check(
         rs.Recurrent("gru", 2, 2, hidden=2, bidirectional=True), rs.tasks.TASKS.build("add")
     ),
-    "sequences of different length with a loss at their end": lambda: learned(
+    "sequences of different lengths with a loss at their end": lambda: learned(
         "tbptt", network("gru"), batch_for(LAST, ragged=True), LAST, options=dict(horizon=3)
     ),
 }

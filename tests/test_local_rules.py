@@ -12,7 +12,7 @@ from rnnsim.core.losses import Loss
 from rnnsim.core.threads import get_threads, set_threads
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
-from rnnsim.learning.online.streams import Engine
+from rnnsim.learning.online.engine import Engine
 
 T, B, I, K, H = 7, 2, 2, 2, 3
 LOSS = Loss("squared_error", per="sequence")
@@ -45,7 +45,7 @@ def learn(rule, net, batch, options=None, state=None):
 @pytest.mark.parametrize("rule, options", EXACT)
 @every_case
 def test_exact_rules_carry_their_influence_on(case, rule, options):
-    """Windows with a loss at every tick, each but the first begun from an influence that is not zero, are BPTT of the whole."""
+    """Windows with a loss at every time step, each but the first with an influence that is not zero, are BPTT of the whole."""
     net, batch = network(case), batch_of()
     wanted = net.loss_and_gradient(batch, LOSS).gradient.copy()
     state, total = None, 0
@@ -61,8 +61,8 @@ def test_exact_rules_carry_their_influence_on(case, rule, options):
 # -- the truncated rule: the gradient of a network whose recurrent inputs are constants ------------------------------------------
 
 
-def detached_tick(name, weights, x, state, kept, options):
-    """A tick in which recurrent weights multiply what stood there in the tick `kept` = (old state, traces): constants."""
+def detached_time_step(name, weights, x, state, kept, options):
+    """A time step in which recurrent weights multiply constants, those of the time step `kept` = (old state, traces)."""
     old, traces = kept
     if name == "rnn":
         leak = options.get("leak", 1.0)
@@ -107,7 +107,7 @@ def test_truncated_is_its_stop_gradient_definition(case):
     def value():
         now, total = [np.zeros(H) for _ in naive.STATES[name]], 0.0
         for t in range(T):
-            now, h = detached_tick(name, own, batch.inputs[t, 0], now, kept[t], equations)
+            now, h = detached_time_step(name, own, batch.inputs[t, 0], now, kept[t], equations)
             y = own["weight_out"] @ h + own["bias_out"]
             total += batch.weights[t, 0] * ((y - batch.targets[t, 0]) ** 2).sum()
         return total
@@ -133,7 +133,7 @@ def test_truncated_of_an_lstm_without_recurrent_weights_is_exact():
 
 
 def masked_rtrl(net, batch, n):
-    """RTRL by dense matrices, numerically from ticks of the twin's linearisation, with the pattern of n ticks put over it."""
+    """RTRL by dense matrices, numerically from the twin's linearisation, masked by the pattern of n time steps."""
     (cell,) = net.cells.values()
     own = slice(net.layout["weight_ih_l0"].offset, net.layout["weight_out"].offset)
     total = np.zeros(net.n_parameters)
@@ -159,7 +159,7 @@ def masked_rtrl(net, batch, n):
             theta[column] = kept
         return j, m
 
-    # Which entries can be different from zero, from a few ticks in the middle of things.
+    # Which entries can differ from zero, from a few time steps at random states.
     rng, feeds, reached = np.random.default_rng(5), 0, 0
     for _ in range(4):
         j, m = jacobians(rng.uniform(0.2, 0.8, states * H), rng.normal(size=I))
@@ -213,7 +213,7 @@ def ring(hidden):
     return table
 
 
-def test_snap_is_exact_once_n_ticks_reach_every_unit():
+def test_snap_is_exact_once_n_time_steps_reach_every_unit():
     """On a ring of 6 that is 6, and not before."""
     net, batch = network(("rnn", dict(connections=ring(6), bias="none")), hidden=6), batch_of(20)
     net.theta *= 2
@@ -229,7 +229,7 @@ def test_a_masked_network_stores_only_what_can_be_different_from_zero():
     table[0, I:] = -1
     net = network(("rnn", dict(connections=table, bias="none")), hidden=size)
     engine = Engine(net, RULES.build("rtrl"))
-    assert engine.memory.a.size == I * size + sum(size - j for j in range(1, size))
+    assert engine.memory.blocks.size == I * size + sum(size - j for j in range(1, size))
     loss, batch = LOSS, batch_of(20)
     assert distance(learn("rtrl", net, batch)[0], net.loss_and_gradient(batch, loss).gradient) <= 1e-12
 
@@ -251,13 +251,13 @@ def test_random_feedback_takes_the_place_of_the_readout(rule):
     net, batch = network(("rnn", dict(leak=0.3))), batch_of()
     found = RULES.build(rule, dict(feedback="random", feedback_seed=3))
     engine = Engine(net, found, B)
-    feedback = engine.memory.b[0]
-    assert feedback.shape == (H, K) and (engine.memory.b == feedback).all()
+    feedback = engine.memory.feedback[0]
+    assert feedback.shape == (H, K) and (engine.memory.feedback == feedback).all()
     arrays = [np.ascontiguousarray(np.swapaxes(a, 0, 1)) for a in (batch.inputs, batch.targets, batch.weights)]
     engine.run(*arrays, "squared_error")
     random = engine.take_gradient()
     engine.reset()
-    assert (engine.memory.b == feedback).all()
+    assert (engine.memory.feedback == feedback).all()
     # The errors stay those of the real readout: move it, and move the targets by what that changes.
     other = Engine(net, RULES.build("truncated"), B)
     _, before = other.run(*arrays, "squared_error")

@@ -130,6 +130,9 @@ SCHEDULES = {
     "warmup:4": [0.25, 0.5, 0.75, 1, 1],
     "warmup:2+linear:4": [0.5, 0.75, 0.5, 0.25, 0, 0],
     "warmup:2 + exponential:0.5 + step:2:0.1": [0.5, 0.5, 0.025],
+    "per-time-step:0.9": [1, 1, 1],  # networks that learn at every time step count these by themselves
+    "per-sequence:0.9+linear:2": [1, 0.5, 0],
+    "per-sequence:0.9": [1, 1, 1],
 }
 
 
@@ -161,7 +164,7 @@ def test_weight_noise(dtype):
         assert abs(np.corrcoef(other[live], noisy[live])[0, 1]) < 0.1
 
 
-# case: our optimiser and options, theirs and options
+# case: our optimizer and options, theirs and options
 TORCH = {
     "sgd": ("sgd", {"weight_decay": 0.1}, "SGD", {"weight_decay": 0.1}),
     "classical": ("momentum", {"momentum": 0.8}, "SGD", {"momentum": 0.8}),

@@ -267,7 +267,7 @@ def test_existing_folder_is_left_alone(tmp_path):
     assert files(out) == before
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("all my work")
-    refused("something else than a run", lambda: small(tmp_path / "other", resume=True))
+    refused("something other than a run", lambda: small(tmp_path / "other", resume=True))
     refused("not empty", lambda: small(tmp_path / "other"))
     assert (tmp_path / "other" / "thesis.tex").read_text() == "all my work"
     (tmp_path / "file").write_text("")

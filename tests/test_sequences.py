@@ -182,7 +182,7 @@ def test_cells_that_come_later():
     "changes, message",
     [
         ({"batch": 2}, "batch=2: this learner takes one sequence after the other"),
-        ({"test": "streams"}, "the streams of this task do not end, or it has none"),
+        ({"test": "streams"}, "this task has no streams that end"),
         ({"test": "sets"}, "the task has no fixed sets"),
         ({**REBER, "test": "fresh"}, "the task has streams, use test=streams"),
         ({"test": "often"}, "test=often: expected one of none, sets, fresh, streams"),
@@ -253,5 +253,5 @@ def test_the_weights_of_an_earlier_run_can_be_read_but_not_resumed(tmp_path):
     stored = checkpoint.load(path)
     checkpoint.save(path, run.net(), progress={**stored.progress, "chunks": 3})
     assert load_weights(tmp_path / "a").n_parameters == 93
-    with pytest.raises(RnnsimError, match="it can be evaluated and plotted, not resumed"):
+    with pytest.raises(RnnsimError, match="it can be evaluated and plotted, but not resumed"):
         trained(ADDING, out=tmp_path / "a", resume=True)

@@ -15,7 +15,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.learning.kronecker import classes_of
 from rnnsim.learning.ok import reduce_class, reduction, singular_values
-from rnnsim.learning.online.streams import Engine
+from rnnsim.learning.online.engine import Engine
 
 T, I, K, H = 8, 2, 2, 3
 LOSS = Loss("squared_error", per="sequence")
@@ -48,7 +48,7 @@ def network(case, dtype="float64", **more):
 def batch_of(streams, steps=T, seed=0):
     rng = np.random.default_rng(seed)
     weights = rng.choice([0.0, 0.5, 1.0], (steps, streams))
-    weights[-1] = 1  # what counts lies far behind the first ticks
+    weights[-1] = 1  # what counts lies far behind the first time steps
     return Sequences(rng.normal(size=(steps, streams, I)), rng.uniform(size=(steps, streams, K)), weights)
 
 
@@ -104,7 +104,7 @@ def test_hybrid_forces_as_rtrl_does(delayed):
         assert distance(gradient, wanted) <= 1e-12 and distance(found.outputs, other.outputs) == 0
 
 
-def test_hybrid_learns_at_every_tick_as_rtrl_does():
+def test_hybrid_learns_at_every_time_step_as_rtrl_does():
     nets = [network(("lstm", {})) for _ in range(2)]
     xs, ys = (np.random.default_rng(2).normal(size=(30, I)) for _ in range(2))
     for net, rule in zip(nets, ("rtrl", "hybrid")):
@@ -168,8 +168,8 @@ def test_ok_with_a_term_for_every_source_is_exact(case):
 # -- unbiased rules: twins ----------------------------------------------------------------------------------------------------
 
 
-def dense_ticks(net, xs):
-    """J (states, states), D = ds'/da (states, units) and the sources of every tick, from the linearised cell."""
+def dense_time_steps(net, xs):
+    """J (states, states), D = ds'/da (states, units) and the sources of every time step, from the linearised cell."""
     (cell,) = net.cells.values()
     states, groups = len(cell.state_names), len(cell.groups)
     views = net.layout.views(net.theta)
@@ -199,9 +199,9 @@ def dense_ticks(net, xs):
         state = np.array(linear.state)
 
 
-def signs_of(engine, tick, count, stream=0):
+def signs_of(engine, time_step, count, stream=0):
     key = np.uint64(engine.memory.clock[stream, 0])
-    words = [int(w) for start in range(0, count, 128) for w in bits(key, tick, start // 128)]
+    words = [int(w) for start in range(0, count, 128) for w in bits(key, time_step, start // 128)]
     return np.array([1.0 if words[i // 32] >> (i % 32) & 1 else -1.0 for i in range(count)])
 
 
@@ -216,7 +216,7 @@ def test_uoro_is_its_equations(case, epsilon):
     def norm(v):
         return np.sqrt(np.sum(v * v))
 
-    for t, (jacobian, now, sources) in enumerate(dense_ticks(net, batch.inputs[:, 0])):
+    for t, (jacobian, now, sources) in enumerate(dense_time_steps(net, batch.inputs[:, 0])):
         nu = signs_of(engine, t, len(jacobian))
         moved, met = jacobian @ (np.zeros(len(jacobian)) if t == 0 else s), nu @ now[:, unit] * sources[source]
         p1 = np.sqrt(norm(met) / (norm(nu) + epsilon)) + epsilon
@@ -225,8 +225,8 @@ def test_uoro_is_its_equations(case, epsilon):
         else:
             p0 = np.sqrt(norm(theta) / (norm(moved) + epsilon)) + epsilon
             s, theta = p0 * moved + p1 * nu, theta / p0 + met / p1
-    assert distance(engine.memory.a[0].ravel(), s) <= 1e-11
-    assert distance(engine.memory.b[0, 0], theta) <= 1e-11
+    assert distance(engine.memory.states[0].ravel(), s) <= 1e-11
+    assert distance(engine.memory.parameters[0, 0], theta) <= 1e-11
 
 
 def parts_of(net, engine):
@@ -234,7 +234,7 @@ def parts_of(net, engine):
     kinds, leaders = classes_of(net)
     for kind, leader in enumerate(leaders):
         units = np.concatenate([np.arange(g * H, (g + 1) * H) for g, k in enumerate(kinds) if k == kind])
-        places = [*range(I), *range(I + leader * H, I + (leader + 1) * H), engine.shape.sources - 1]
+        places = [*range(I), *range(I + leader * H, I + (leader + 1) * H), engine.sizes.sources - 1]
         yield units, np.array(places)
 
 
@@ -243,11 +243,11 @@ def parts_of(net, engine):
 def test_kronecker_factors_are_their_equations(case, reverse):
     net, batch = network(case), batch_of(1, 6)
     engine = engine_on(net, "reverse-kf-rtrl" if reverse else "kf-rtrl", {}, batch)
-    norm, a, b = np.linalg.norm, engine.memory.a[0], engine.memory.b[0]
-    count = engine.shape.groups * H
+    norm, a, b = np.linalg.norm, engine.memory.rows[0], engine.memory.vectors[0]
+    count = engine.sizes.groups * H
     for m, (units, places) in enumerate(parts_of(net, engine)):
         vector = matrix = None
-        for t, (jacobian, now, sources) in enumerate(dense_ticks(net, batch.inputs[:, 0])):
+        for t, (jacobian, now, sources) in enumerate(dense_time_steps(net, batch.inputs[:, 0])):
             z, d = sources[places], now[:, units]
             if reverse:
                 nu = signs_of(engine, t, count)[units]
@@ -378,7 +378,7 @@ def test_kernl_is_its_equations(leak):
         y = out @ s + out_bias
         q = 2 * batch.weights[t, 0] * (y - batch.targets[t, 0]) @ out
         total += (q @ spread)[:, None] * traces
-    assert distance(engine.memory.a[0], [*spread, c]) <= 1e-11
+    assert distance(engine.memory.kernels[0], [*spread, c]) <= 1e-11
     wanted = gathered(net, total[:, :I], total[:, I:-1], total[:, -1])
     mine = wanted != 0
     assert distance(engine.gradient[0][mine], wanted[mine]) <= 1e-11
@@ -408,7 +408,7 @@ def test_dni_is_its_equations(leak, refresh):
                 copy = a
         total += np.outer((a @ v) * gain, sources)
         before = v, q
-    assert distance(engine.memory.a[0, :H], a) <= 1e-11
+    assert distance(engine.memory.predictors[0, :H], a) <= 1e-11
     wanted = gathered(net, total[:, :I], total[:, I:-1], total[:, -1])
     mine = wanted != 0
     assert distance(engine.gradient[0][mine], wanted[mine]) <= 1e-11
@@ -418,9 +418,11 @@ def test_dni_is_its_equations(leak, refresh):
 def test_what_was_learned_of_the_network_outlasts_a_sequence(rule):
     net, batch = network(("rnn", {})), batch_of(1, 20)
     engine = engine_on(net, rule, {}, batch)
-    kept = engine.memory.a.copy()
+    learned, cleared = (engine.memory[0], engine.memory[2]) if rule == "kernl" else engine.memory[:2]
+    kept = learned.copy()
+    assert kept.any() and cleared.any()
     engine.reset()
-    assert kept.any() and np.array_equal(engine.memory.a, kept) and not engine.memory.c.any()
+    assert np.array_equal(learned, kept) and not cleared.any()
 
 
 WRONG = {

@@ -112,7 +112,7 @@ def test_every_rule_learns_and_repeats(rule):
 
 
 def test_several_updates_a_batch_are_counted():
-    """BPTT(2; 2) over four ticks updates twice a step; the schedule sees updates."""
+    """BPTT(2; 2) over four time steps updates twice a step; the schedule sees updates."""
     task, net, seen = RunningSum(length=4), network(), []
     optimizer = rs.SGD(0.01, weight_noise=0.01)
 

@@ -163,7 +163,7 @@ class Cell(ABC):
 
         ``time_step(out, theta, x, before, work, structure)`` does from the flat parameters what `linearise` does: out is a
         `Linearised` to fill, theta all parameters of the network, x (I), before (k, H), work a buffer of 8 H numbers, structure
-        a `rnnsim.learning.online.engine.Structure`, which holds these numbers as ``options`` and ``numbers``.
+        a `rnnsim.learning.online.structure.Structure`, which holds these numbers as ``options`` and ``numbers``.
         """
 
     @staticmethod

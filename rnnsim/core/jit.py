@@ -279,6 +279,14 @@ def jit_formula(function):
     return _compile(function, EXACT, False, _nrt=False, forceinline=True)
 
 
+def jit_inline(function):
+    """Insert a small function into each caller before the caller is typed.
+
+    It may give names to the arrays of a tuple: the caller counts references to them, or does not, as it does for its own.
+    """
+    return _compile(function, EXACT, False, inline="always")
+
+
 def jit_parallel(function):
     """Compile a thin `prange` driver. Keep it thin: its body is compiled again for the parallel region."""
     return _compile(function, EXACT, True)

@@ -1,12 +1,15 @@
-"""Learning rules, one a file; the contract is in `rnnsim.learning.interface`."""
+"""Learning rules, one a file; the contract is `rnnsim.learning.interface.Rule`."""
 
 from rnnsim.core.registry import Registry
 
 RULES = Registry(
     "rule",
     {
-        "bptt": ("rnnsim.learning.bptt:BPTT", "back-propagation through all ticks of the batch"),
-        "tbptt": ("rnnsim.learning.truncated_bptt:TruncatedBPTT", "BPTT(h; h'): h ticks back, every h' ticks"),
+        "bptt": ("rnnsim.learning.bptt:BPTT", "back-propagation through all time steps of the batch"),
+        "tbptt": (
+            "rnnsim.learning.truncated_bptt:TruncatedBPTT",
+            "BPTT(h; h'): h time steps back, every h' time steps",
+        ),
         "rtrl": ("rnnsim.learning.rtrl:RTRL", "real-time recurrent learning: the exact gradient, forward in time"),
         "hybrid": (
             "rnnsim.learning.hybrid:Hybrid",
@@ -16,8 +19,8 @@ RULES = Registry(
             "rnnsim.learning.truncated:Truncated",
             "the direct term of rtrl alone: the rule of the 1997 LSTM (Hochreiter & Schmidhuber 1997)",
         ),
-        "snap": ("rnnsim.learning.snap:SnAp", "SnAp-n: the influence within n ticks' reach (Menick et al. 2021)"),
-        "rflo": ("rnnsim.learning.rflo:RFLO", "local traces and random feedback (Murray 2019)"),
+        "snap": ("rnnsim.learning.snap:SnAp", "SnAp-n: the influence that n time steps can reach (Menick et al. 2021)"),
+        "rflo": ("rnnsim.learning.rflo:RFLO", "local eligibility traces and random feedback (Murray 2019)"),
         "eprop": ("rnnsim.learning.eprop:EProp", "eligibility traces and learning signals (Bellec et al. 2020)"),
         "uoro": ("rnnsim.learning.uoro:UORO", "unbiased influence of rank one (Tallec & Ollivier 2018)"),
         "kf-rtrl": ("rnnsim.learning.kf_rtrl:KFRTRL", "unbiased influence, Kronecker-factored (Mujika et al. 2018)"),

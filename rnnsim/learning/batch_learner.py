@@ -1,4 +1,4 @@
-"""A learner for every rule: one batch after the other, every gradient of the rule applied by an optimizer."""
+"""The learner of every rule that learns batch by batch: the optimizer applies each gradient of the rule."""
 
 import math
 
@@ -12,19 +12,22 @@ from rnnsim.optimizers.schedule import time_decays
 
 
 class BatchLearner(Learner):
-    """A network that learns batch by batch by any rule with any optimizer.
-
-    With weight noise the network's own vector holds the noisy weights while it learns, `theta` the clean ones.
+    """A network that learns batch by batch, by any rule with any optimizer; the contract is `rnnsim.core.learner.Learner`.
 
     net, rule, optimizer : objects of the registries
     seed : of the rule's random numbers and of weight noise
+
+    With weight noise the network's own vector holds the noisy weights while it learns, `theta` the clean ones.
+
+    Raises `RnnsimError` for a schedule that counts time steps or sequences, and for weight noise with a rule that
+    sets the weights by itself.
     """
 
     def __init__(self, net, rule, optimizer, seed):
         require(
             time_decays(optimizer.schedule) == (1.0, 1.0),
-            f"schedule={optimizer.schedule}: time steps and sequences are counted by networks that learn at every time step by a "
-            "procedure of their own",
+            f"schedule={optimizer.schedule}: only a network that learns at every time step by a procedure of its own counts time "
+            "steps and sequences",
         )
         own = rule.sets_weights and optimizer.weight_noise
         require(not own, f"weight_noise={optimizer.weight_noise:g}: rule {rule.name} sets the weights by itself")
@@ -50,7 +53,7 @@ class BatchLearner(Learner):
                 raise NotFinite(f"the loss is {found.loss}")
         except NotFinite as error:
             np.copyto(self.theta, self._before)
-            # Whole as it was before the batch, if the optimizer has not moved yet and no callback has spoilt the weights.
+            # The learner is as it was before the batch if the optimizer has made no update and the weights are finite.
             error.untouched = self.updates == updates and all_finite(self.theta)
             raise
         finally:
@@ -60,14 +63,14 @@ class BatchLearner(Learner):
         return found
 
     def update(self, gradient):
-        """One update of the clean weights."""
+        """Update the clean weights by a gradient."""
         self._require_finite(gradient, "the gradient of ")
         self.optimizer.step(self.theta, gradient, self.optimizer_state, self.updates, self.net.trainable)
         self.updated(1)
         self._disturb()
 
     def updated(self, count):
-        """The weights have seen so many more updates."""
+        """Count updates, and check the weights."""
         self.updates += count
         self._require_finite(self.theta, "")
 
@@ -98,7 +101,7 @@ class BatchLearner(Learner):
 
 
 class _Update(Apply):
-    """`Apply` by the optimizer of a learner; plain gradient descent can be done by the rule itself."""
+    """The `Apply` of a learner's optimizer; a rule may do plain gradient descent by itself."""
 
     def __init__(self, learner):
         super().__init__(learner.update)

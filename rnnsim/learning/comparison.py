@@ -1,14 +1,4 @@
-"""Learning rules side by side: how far the gradient of each is from the exact one, on one stream and at the same weights.
-
-One rule trains. The others run passively: they see the same inputs, states and weights, and their gradients g are not used.
-With G the gradient of RTRL, for every update::
-
-    cosine = g.G / (|g| |G|),    ratio = |g| / |G|
-
-over the parameters of the cell alone; the readout's gradient is exact in every rule. The mean cosine of a noisy rule is small
-even if its gradient is right on average; the cosine of the sums of g and of G tells noise, which averages out, from bias.
-RTRL itself is exact as long as weights do not change within a sequence, and off by terms of the learning rate when they do.
-"""
+"""Learning rules side by side: how far the gradient of each is from the exact one, on one stream and at the same weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,7 +13,7 @@ from rnnsim.core.rng import Seed, seed_of
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.learning.interface import Rule
-from rnnsim.learning.online.streams import OnlineRule
+from rnnsim.learning.online.contract import OnlineRule
 from rnnsim.networks.interface import SequenceNetwork
 from rnnsim.optimizers import OPTIMIZERS
 from rnnsim.optimizers.adam import Adam
@@ -35,12 +25,12 @@ LOOKING_BACK = ("bptt", "tbptt")
 
 
 class Comparison(dict[str, Any]):
-    """What `compare` gives; its entries are attributes too.
+    """What `compare` returns; its entries are attributes too.
 
-    train_with, every, steps      the rule that trained, ticks between updates (0: a batch), batches
-    loss                          (N,) of every update that had something to learn
+    train_with, every, steps      the rule that trained, time steps between updates (0: a batch), batches
+    loss                          (N,) of every update at which something counted
     rules                         ``{label: {"cosine": (N,), "ratio": (N,), "of_sums": float}}``; NaN where a gradient is zero
-    skipped                       ``{label: why}`` of rules that cannot serve the network
+    skipped                       ``{label: reason}`` of rules that cannot serve the network
     """
 
     train_with: str
@@ -57,7 +47,7 @@ class Comparison(dict[str, Any]):
             raise AttributeError(name) from None
 
     def table(self) -> list[dict[str, Any]]:
-        """One dict a rule: means and deviations over all updates, the ratio's mean being the geometric one."""
+        """One dict a rule: mean and deviation of the cosine, geometric mean of the ratio, over all updates."""
         rows = []
         for label, found in self.rules.items():
             cosine = found["cosine"][np.isfinite(found["cosine"])]
@@ -93,19 +83,30 @@ def compare(
 ) -> Comparison:
     """Run learning rules side by side on a task; one of them trains the network, in place.
 
+    The others run passively: they see the same inputs, states and weights, and their gradients g are not used. With G
+    the gradient of RTRL, for every update::
+
+        cosine = g.G / (|g| |G|),    ratio = |g| / |G|
+
+    over the parameters of the cell alone; the readout's gradient is exact in every rule. The mean cosine of a noisy
+    rule is small even if its gradient is right on average; the cosine of the sums of g and of G tells noise, which
+    averages out, from bias. RTRL is exact as long as weights do not change within a sequence, and off by terms of the
+    learning rate when they do.
+
     Parameters
     ----------
-    net, task : a network of one layer and what it learns
+    net, task : a network of one layer, and its task
     rules : labels with options, such as ``["uoro", "tbptt:horizon=5"]``, or ``{label: rule}``; None: every rule that goes
         forward in time and serves the network
     train_with : label of the rule that trains
     optimizer : as in `rnnsim.train`
-    steps, batch, rng : batches; sequences of a batch, whose gradients are added up; seed of the data
-    every : ticks between updates; 0: one update a batch. By default 1 where streams go on from batch to batch, else 0
-    skip : whether rules that cannot serve the network are left out, or an error
-    callback : function of the batches done, called after every batch; the comparison ends if it returns True
+    steps, batch, rng : number of batches; sequences of a batch, whose gradients are summed; seed of the data
+    every : time steps between updates; 0: one update a batch. Default: 1 where streams continue from batch to batch, else 0
+    skip : whether to leave out rules that cannot serve the network, instead of raising an error
+    callback : function of the number of batches done, called after every batch; the comparison ends if it returns True
 
-    Returns a `Comparison`. Raises `RnnsimError` for unknown rules, and for networks and tasks that a rule cannot serve.
+    Returns a `Comparison`. Raises `RnnsimError` for unknown rules, and for networks and tasks that a rule cannot
+    serve.
 
     >>> import rnnsim as rs
     >>> task = rs.tasks.XOR()
@@ -132,7 +133,7 @@ def compare(
     ratios: dict[str, list[float]] = {label: [] for label in built}
     losses = []
     states = dict.fromkeys(built)
-    # Summed over ticks, for the windows of a rule to add up to the whole; a mean over ticks is made of it before training.
+    # The loss is summed over time steps, so that the windows of a rule add up; `_share` makes the mean again.
     summed = replace(task.loss, per="sequence")
     for step in range(steps):
         whole = task.training_batch(seed, step, batch)
@@ -161,7 +162,7 @@ def compare(
             updates += 1
         if callback is not None and is_true(callback(step + 1)):
             break
-    require(losses, "nothing to compare: no tick of these batches has a target")
+    require(losses, "nothing to compare: no time step of these batches has a target")
     found = {
         label: {
             "cosine": np.array(cosines[label]),
@@ -186,14 +187,14 @@ def alignment(g, exact):
 
 
 def _gradient(rule, net, batch, loss, state):
-    """(gradient, summed over the rule's updates at unchanged weights; state to go on from; loss)."""
+    """(gradient summed over the rule's updates at unchanged weights, state for the next batch, loss)."""
     total = np.zeros_like(net.theta)
     learned = rule.learn(net, batch, loss, total.__iadd__, state)
     return total, learned.state, learned.loss
 
 
 def _share(batch, loss):
-    """What turns the loss summed over time steps, mean over sequences, into that of `loss`."""
+    """The factor between the loss summed over time steps, as a mean over sequences, and `loss`."""
     return 1.0 if loss.per == "sequence" else batch.size / (batch.amount(loss) or 1.0)
 
 
@@ -223,7 +224,7 @@ def parse(label):
 
 
 def _built(net, task, rules, train_with, every, skip):
-    """({label: rule}, {label: why it is left out}); the exact one is always there and first."""
+    """({label: rule}, {label: why it is left out}); the exact rule is always among them, and first."""
     if rules is None:
         rules = [name for name in RULES if name not in LOOKING_BACK]
     labels = dict.fromkeys([EXACT, *rules, train_with])
@@ -235,7 +236,7 @@ def _built(net, task, rules, train_with, every, skip):
     for label, rule in made.items():
         try:
             if every:
-                require(isinstance(rule, OnlineRule), f"rule {label}: looks back over a batch, compare it with every=0")
+                require(isinstance(rule, OnlineRule), f"rule {label}: looks back over a batch; compare it with every=0")
             rule.check(net, task)
         except RnnsimError as error:
             if not skip or label in (EXACT, train_with):
@@ -244,7 +245,5 @@ def _built(net, task, rules, train_with, every, skip):
             continue
         built[label] = rule
     forced = {rule.force for rule in built.values()}
-    require(
-        len(forced) == 1, "force: rules can be compared if all or none of them force, for they must see the same states"
-    )
+    require(len(forced) == 1, "force: compare rules that all force or all do not, so that they see the same states")
     return built, skipped

@@ -1,16 +1,17 @@
 """How the error that flows back in time scales with the lag: vanishing and exploding gradients (Hochreiter 1991; Bengio 1994).
 
-Back-propagation takes an error from the state s(T) to the state `lag` ticks before by a product of Jacobians ::
+Back-propagation takes an error from the state s(T) to the state `lag` time steps before by a product of Jacobians ::
 
     dE/ds(T - lag) = dE/ds(T) M(T, lag),    M(T, lag) = J(T) J(T-1) ... J(T-lag+1),    J(t) = ds(t)/ds(t-1)
 
-so the largest factor by which it can be scaled is the spectral norm of M, and the root mean square of the factors over all
-directions is its Frobenius norm over the root of its size. Both go like exp(rate * lag) for large lags: errors vanish if the rate
-is below 0 and explode if it is above. With lags without end the rate is the largest Lyapunov exponent of the network
-under its inputs, the mean of the logarithms on the diagonal of R when a frame is carried forward, J(t) Q = Q' R (Benettin 1980).
+so the largest factor by which it can be scaled is the spectral norm of M, and the root mean square of the factors
+over all directions is its Frobenius norm over the root of its size. Both go like exp(rate * lag) for large lags:
+errors vanish if the rate is below 0 and explode if it is above. In the limit of long lags the rate is the largest
+Lyapunov exponent of the network under its inputs, the mean of the logarithms on the diagonal of R when a frame is
+carried forward, J(t) Q = Q' R (Benettin 1980).
 
-The Jacobians come from the linearised cell, exact and for the whole state: of an LSTM that is h and c together, so that the
-constant error carousel shows. The error that the readout adds at other ticks is no part of it.
+The Jacobians come from the linearised cell, exact and for the whole state: of an LSTM that is h and c together, so
+that the constant error carousel shows. The error that the readout adds at other time steps is not included.
 """
 
 from typing import NamedTuple
@@ -18,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.core.registry import at_least, require
-from rnnsim.learning.online.streams import structure_of
+from rnnsim.learning.online.structure import structure_of
 
 
 class GradientFlow(NamedTuple):
-    """What `gradient_flow` found; logarithms are natural, so a rate of -0.1 is a factor of exp(-0.1) a tick."""
+    """What `gradient_flow` returns; logarithms are natural, so a rate of -0.1 is a factor of exp(-0.1) a time step."""
 
     lags: np.ndarray  # (L) 1, 2, ...
     largest: np.ndarray  # (ends, L) log of the spectral norm of M(T, lag)
@@ -38,7 +39,7 @@ class GradientFlow(NamedTuple):
 
 
 def state_jacobian(cell, linear):
-    """ds'/ds (k*H, k*H), float64, of a cell at one tick from its `Linearised`; states in the order of `state_names`."""
+    """ds'/ds (k*H, k*H), float64, of a cell at one time step from its `Linearised`; states in the order of `state_names`."""
     states, groups, hidden = linear.gain.shape
     size = states * hidden
     jacobian = np.zeros((size, size))
@@ -64,7 +65,7 @@ def state_jacobian(cell, linear):
 
 
 def jacobians(net, inputs, skip=0):
-    """J(t) for the ticks of inputs (T, I) from the state of zeros, (T - skip, k*H, k*H); the first `skip` are left out."""
+    """J(t) for inputs (T, I) from the zero state, (T - skip, k*H, k*H); the first `skip` time steps are left out."""
     (cell,) = net.cells.values()
     state = np.zeros((len(cell.state_names), cell.hidden), net.dtype)
     found = []
@@ -77,7 +78,7 @@ def jacobians(net, inputs, skip=0):
 
 
 def lyapunov_exponents(matrices, count=1, rng=0):
-    """The `count` largest Lyapunov exponents of a product of matrices (T, N, N), by QR; -inf for directions that end.
+    """The `count` largest Lyapunov exponents of a product of matrices (T, N, N), by QR; -inf for directions that vanish.
 
     >>> turn_and_halve = 0.5 * np.array([[0.0, -1.0], [1.0, 0.0]])
     >>> bool(np.allclose(lyapunov_exponents(np.array([turn_and_halve] * 50), 2), np.log(0.5)))
@@ -104,13 +105,13 @@ def product_norms(matrices, end, lags):
         whole = np.linalg.norm(product)
         if whole == 0:
             break
-        product, scale = product / whole, scale + np.log(whole)  # so that nothing is lost to underflow
+        product, scale = product / whole, scale + np.log(whole)  # against underflow
         norms[:, lag] = scale + np.log(np.linalg.norm(product, 2)), scale - 0.5 * np.log(size)
     return norms
 
 
 def fitted_rate(lags, logs):
-    """Slope of the logs over the second half of the lags, by least squares; -inf if errors end there altogether."""
+    """Slope of the logs over the second half of the lags, by least squares; -inf if errors vanish there altogether."""
     half = slice(len(lags) // 2, None)
     x, y = np.asarray(lags, float)[half], np.asarray(logs)[half]
     if not np.isfinite(y).all():
@@ -119,18 +120,27 @@ def fitted_rate(lags, logs):
 
 
 def gradient_flow(net, inputs, lags=100, ends=10, exponents=1, skip=None):
-    """How errors scale on their way back through a network that walks along a sequence.
+    """How an error scales with the lag as it flows back in time: vanishing and exploding gradients.
+
+    M(T, lag) is the product of the Jacobians ds(t)/ds(t-1) of the last `lag` time steps before T (Hochreiter 1991;
+    Bengio, Simard & Frasconi 1994)::
+
+        dE/ds(T - lag) = dE/ds(T) M(T, lag),    M(T, lag) = J(T) J(T-1) ... J(T-lag+1)
+
+    Its spectral norm is the largest factor by which an error can be scaled. Errors vanish if the rate of its
+    logarithm is below 0 and explode if it is above.
 
     Parameters
     ----------
     net : a network of one layer, as for online rules
-    inputs : (T, I), or tokens (T,); the state begins at zero
+    inputs : (T, I), or tokens (T,); the state starts at zero
     lags : longest lag
-    ends : ticks T that errors start from, spread over the end of the sequence
-    exponents : Lyapunov exponents to find
-    skip : ticks at the begin that are not looked at; by default a tenth of what is left over beside the lags
+    ends : number of time steps T from which errors start, spread over the end of the sequence
+    exponents : number of Lyapunov exponents to find
+    skip : time steps at the start of the sequence to leave out; None: a tenth of those that lags and ends do not need
 
-    Returns a `GradientFlow`. Raises `RnnsimError` for a network of several layers and a sequence shorter than lags + ends.
+    Returns a `GradientFlow`. Raises `RnnsimError` for a network of several layers and for a sequence shorter than
+    lags + ends.
 
     >>> from rnnsim.networks import build
     >>> net = build("rnn", 1, 1, {"hidden": 3, "activation": "identity"}, "float64")
@@ -146,7 +156,8 @@ def gradient_flow(net, inputs, lags=100, ends=10, exponents=1, skip=None):
         inputs = np.eye(net.n_inputs)[inputs]
     spare = len(inputs) - lags - ends
     require(
-        spare >= 0, f"a sequence of {len(inputs)} ticks: lags={lags} and ends={ends} need one of at least {lags + ends}"
+        spare >= 0,
+        f"a sequence of {len(inputs)} time steps: lags={lags} and ends={ends} need one of at least {lags + ends}",
     )
     matrices = jacobians(net, inputs, spare // 10 if skip is None else min(skip, spare))
     size = matrices.shape[1]

@@ -1,47 +1,53 @@
-"""The exact hybrid of RTRL and back-propagation (J. Schmidhuber, Neural Computation 4(2):243-248, 1992), n times cheaper.
+"""The exact hybrid of RTRL and back-propagation (Schmidhuber 1992), n times cheaper than RTRL."""
 
-Time is cut into blocks of h ticks. The influence P(t0) = ds(t0)/dw is carried at the borders of blocks only. Within a block the
-linearised ticks are kept, and at its end one walk back takes along a row of gradients for every state k, V_k = ds_k(t0+h)/ds(t),
-and one more for the errors E of the block, V_E = dE/ds(t)::
-
-    V_k(t0+h) = e_k                               V_E(t) = (what comes from t+1) + dE(t)/ds(t)
-    W(t) = V(t) ds(t)/da(t)                       V(t-1) = V(t) ds(t)/ds(t-1)          one matrix product a tick for all rows
-    direct = sum over t of W(t) x (sources of t)
-
-    P(t0+h)  = V(t0) P(t0) + direct               the rows of states
-    dE/dw    = V_E(t0) P(t0) + direct_E           the row of errors
-
-For n units and h = n a tick costs about n^3 for each of the three products, against n^4 of RTRL; memory grows with h and
-not with the length of the sequence. The gradient is the same for every h. A block ends early where the gradient is asked
-for: at every update, and at the end of a batch. A rule that is asked at every tick is RTRL.
-"""
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnsim.core.gemm import prepare, product
-from rnnsim.core.jit import jit_exact
+from rnnsim.core.jit import jit_exact, jit_inline
 from rnnsim.core.registry import at_least, require
-from rnnsim.learning.online.engine import Memory
-from rnnsim.learning.online.streams import OnlineRule, available_bytes, size_in_words
+from rnnsim.learning.online.contract import OnlineRule
+from rnnsim.learning.online.structure import available_bytes, size_in_words
 
-_COLUMNS = 64  # of the influence that are multiplied together: their copy stays in the second-level cache
+_COLUMNS = 64  # columns of the influence that are multiplied together: their copy stays in the second-level cache
 
 
-# -- a tick ---------------------------------------------------------------------------------------------------------------------
+class HybridMemory(NamedTuple):
+    """The influence at the last border of one stream, and the block since; stream first where Python holds all of them.
+
+    `layout` holds the length h of a block; per group the number of its sources, the place of their list and its first
+    column of the influence; the first column of the peepholes; the place of the list of the column of each parameter;
+    the lists.
+    """
+
+    influence: np.ndarray  # (k*H + 1, columns) ds/dw at the border; the last row is the gradient of the block's errors
+    errors: (
+        np.ndarray
+    )  # (h + 2, H + 1) dE/dh after i time steps, whether units were set to their targets; last row: the count
+    time_steps: np.ndarray  # (h, numbers) the linearised time steps of the block, part after part, and their sources
+    units: np.ndarray  # (k*H + 1, h, G*H) W
+    layout: np.ndarray
+
+
+@jit_inline
+def block_of(s):
+    """The arrays of a `Storage` by their names."""
+    return HybridMemory(s.first, s.second, s.third, s.stack, s.integers)
+
+
+# -- a time step ---------------------------------------------------------------------------------------------------------
 
 
 @jit_exact
-def advance(flow, memory):
-    """Keep the linearised tick; a block that is full ends first.
-
-    c[i]: tick i of the block, parts one after the other; b[i]: gradient of the units after i ticks, and whether they were
-    set to their targets; the last row of b holds the number of ticks.
-    """
-    last = memory.b.shape[0] - 1
-    if memory.b[last, 0] == memory.whole[0]:
-        finish(flow, memory)
-    slot = int(memory.b[last, 0])
-    row, place, linear = memory.c[slot], 0, flow.linear
+def advance(flow, storage):
+    """Keep the linearised time step; a full block is finished first."""
+    m = block_of(storage)
+    last = m.errors.shape[0] - 1
+    if m.errors[last, 0] == m.layout[0]:
+        finish(flow, storage)
+    slot = int(m.errors[last, 0])
+    row, place, linear = m.time_steps[slot], 0, flow.linear
     for part in (linear.direct, linear.gain, linear.recurrent_input_direct, linear.recurrent_input_gain):
         flat = part.reshape(part.size)
         for i in range(flat.size):
@@ -49,28 +55,30 @@ def advance(flow, memory):
         place += flat.size
     for i in range(flow.sources.size):
         row[place + i] = flow.sources[i]
-    memory.b[last, 0] += 1
+    m.errors[last, 0] += 1
 
 
 @jit_exact
-def credit(flow, memory):
-    """Keep dE/dh of the state after so many ticks of the block."""
-    row = memory.b[int(memory.b[memory.b.shape[0] - 1, 0])]
+def credit(flow, storage):
+    """Keep dE/dh of the state after the time steps of the block so far."""
+    m = block_of(storage)
+    row = m.errors[int(m.errors[m.errors.shape[0] - 1, 0])]
     for j in range(flow.credit.size):
         row[j] += flow.credit[j]
 
 
 @jit_exact
-def forget(flow, memory):
-    """Keep that the units that are outputs were set to their targets."""
-    memory.b[int(memory.b[memory.b.shape[0] - 1, 0]), flow.credit.size] = 1
+def forget(flow, storage):
+    """Keep that the output units were set to their targets."""
+    m = block_of(storage)
+    m.errors[int(m.errors[m.errors.shape[0] - 1, 0]), flow.credit.size] = 1
 
 
 # -- the end of a block ---------------------------------------------------------------------------------------------------------
 
 
 @jit_exact
-def back_one_tick(before, after, w, products, kept, flow):
+def back_one_time_step(before, after, w, products, kept, flow):
     """before (R, k*H) <- after (R, k*H) ds'/ds; w (R, G*H) <- after ds'/da; products (R, H) is overwritten."""
     states, groups, hidden = flow.linear.gain.shape
     sizes = (states * states * hidden, states * groups * hidden, groups * states * hidden, groups * groups * hidden)
@@ -113,7 +121,7 @@ def back_one_tick(before, after, w, products, kept, flow):
 
 @jit_exact
 def carry(influence, v):
-    """influence (R, N) <- v (R, k*H) influence, whose last row, that of the errors, is only written."""
+    """influence (R, N) <- v (R, k*H) influence[:k*H]; the last row, that of the errors, is only written."""
     size = v.shape[1]
     copy = np.empty((size, _COLUMNS), influence.dtype)
     for lo in range(0, influence.shape[1], _COLUMNS):
@@ -125,20 +133,20 @@ def carry(influence, v):
 
 
 @jit_exact
-def add_direct(influence, w, ticks, whole, first_source, flow):
-    """influence (R, N) += sum over the ticks (n, ...) of the block of w (R, n, G*H) times the sources."""
+def add_direct(influence, w, time_steps, layout, first_source, flow):
+    """influence (R, N) += sum over the time_steps (n, ...) of the block of w (R, n, G*H) times the sources."""
     _, groups, hidden = flow.linear.gain.shape
-    n = ticks.shape[0]
+    n = time_steps.shape[0]
     for g in range(groups):
-        width, start, base = whole[1 + g], whole[1 + groups + g], whole[1 + 2 * groups + g]
+        width, start, base = layout[1 + g], layout[1 + groups + g], layout[1 + 2 * groups + g]
         sources = np.empty((n, width), influence.dtype)
         for t in range(n):
             for c in range(width):
-                sources[t, c] = ticks[t, first_source + whole[start + c]]
+                sources[t, c] = time_steps[t, first_source + layout[start + c]]
         for r in range(influence.shape[0]):
             block = influence[r, base : base + hidden * width].reshape(hidden, width)
             product(block, w[r, :n, g * hidden : (g + 1) * hidden].T, sources, True)
-    base = whole[1 + 3 * groups]
+    base = layout[1 + 3 * groups]
     own = first_source + flow.sources.size - 1 - flow.structure.peephole_group.size * hidden
     for row in range(flow.structure.peephole_group.size):
         g = flow.structure.peephole_group[row]
@@ -146,18 +154,19 @@ def add_direct(influence, w, ticks, whole, first_source, flow):
             for t in range(n):
                 for j in range(hidden):
                     place = row * hidden + j
-                    influence[r, base + place] += w[r, t, g * hidden + j] * ticks[t, own + place]
+                    influence[r, base + place] += w[r, t, g * hidden + j] * time_steps[t, own + place]
 
 
 @jit_exact
-def finish(flow, memory):
-    """End the block: influence at its end, gradient of its errors."""
-    border, last = memory.b, memory.b.shape[0] - 1
+def finish(flow, storage):
+    """Finish the block: the influence at its end, and the gradient of its errors."""
+    m = block_of(storage)
+    border, last = m.errors, m.errors.shape[0] - 1
     n = int(border[last, 0])
     if n == 0:
         return
     states, groups, hidden = flow.linear.gain.shape
-    size, whole, w = states * hidden, memory.whole, memory.panels
+    size, layout, w = states * hidden, m.layout, m.units
     rows = size + 1
     after, before = np.zeros((rows, size), flow.theta.dtype), np.zeros((rows, size), flow.theta.dtype)
     products = np.zeros((rows, hidden), flow.theta.dtype)
@@ -171,13 +180,13 @@ def finish(flow, memory):
         for j in range(hidden):
             after[size, j] += border[i, j]
         if i > 0:
-            back_one_tick(before, after, w[:, i - 1], products, memory.c[i - 1], flow)
+            back_one_time_step(before, after, w[:, i - 1], products, m.time_steps[i - 1], flow)
             after, before = before, after
-    carry(memory.a, after)
-    add_direct(memory.a, w, memory.c[:n], whole, memory.c.shape[1] - flow.sources.size, flow)
-    place = whole[2 + 3 * groups]
+    carry(m.influence, after)
+    add_direct(m.influence, w, m.time_steps[:n], layout, m.time_steps.shape[1] - flow.sources.size, flow)
+    place = layout[2 + 3 * groups]
     for i in range(flow.structure.unit.size):
-        flow.gradient[flow.structure.first + i] += memory.a[size, whole[place + i]]
+        flow.gradient[flow.structure.first + i] += m.influence[size, layout[place + i]]
     for i in range(n + 1):
         for j in range(hidden + 1):
             border[i, j] = 0
@@ -187,45 +196,64 @@ def finish(flow, memory):
 # -- the rule -------------------------------------------------------------------------------------------------------------------
 
 
-def columns_of(structure, shape):
-    """(columns, where): the number of columns of the influence, and how they are laid out, whole numbers.
+def columns_of(structure, sizes):
+    """(number of columns of the influence, `HybridMemory.layout` without its first entry).
 
-    For each group a column for every unit and source, and one for every peephole. Biases that see the same units share one.
-    where: per group the number of its sources, the place of their list and its first column; first column of the peepholes;
-    place of the list of the column of each parameter; the lists.
+    There is a column for every unit and source of a group, and one for every peephole. Biases that see the same units
+    share one.
     """
-    groups, hidden = shape.groups, shape.hidden
-    own = shape.sources - 1 - len(structure.peephole_group) * hidden
+    groups, hidden = sizes.groups, sizes.hidden
+    own = sizes.sources - 1 - len(structure.peephole_group) * hidden
     lists, bases, base = [], [], 0
     for g in range(groups):
         sources = structure.source[structure.unit == g * hidden]
-        ordinary = np.unique(sources[(sources < own) | (sources == shape.sources - 1)])
+        ordinary = np.unique(sources[(sources < own) | (sources == sizes.sources - 1)])
         lists.append(ordinary)
         bases.append(base)
         base += hidden * len(ordinary)
-    column = np.zeros(shape.parameters, np.int64)
+    column = np.zeros(sizes.parameters, np.int64)
     for i, (unit, source) in enumerate(zip(structure.unit, structure.source)):
-        if own <= source < shape.sources - 1:
+        if own <= source < sizes.sources - 1:
             column[i] = base + source - own
         else:
             g, j = divmod(unit, hidden)
             column[i] = bases[g] + j * len(lists[g]) + np.searchsorted(lists[g], source)
     widths = [len(part) for part in lists]
     starts = 3 + 3 * groups + np.cumsum([0, *widths])
-    where = np.concatenate([widths, starts[:-1], bases, [base, starts[-1]], *lists, column])
-    return base + len(structure.peephole_group) * hidden, where.astype(np.int64)
+    layout = np.concatenate([widths, starts[:-1], bases, [base, starts[-1]], *lists, column])
+    return base + len(structure.peephole_group) * hidden, layout.astype(np.int64)
 
 
 class Hybrid(OnlineRule):
-    """Exact gradient in about n^3 a tick; equations at the top of the file.
+    """The exact hybrid of RTRL and back-propagation (J. Schmidhuber, Neural Computation 4(2):243-248, 1992).
 
-    Options as in `OnlineRule`, `force`: teacher forcing, and
+    Time is cut into blocks of h time steps. The influence P(t0) = ds(t0)/dw is carried at the borders of blocks only.
+    Within a block the linearised time steps are kept, and one pass back from its end takes along a row of gradients
+    for every state k, V_k = ds_k(t0+h)/ds(t), and one more for the errors E of the block, V_E = dE/ds(t)::
 
-    block   ticks of a block; 0: as many as there are units
+        V_k(t0+h) = e_k                           V_E(t) = (what comes from t+1) + dE(t)/ds(t)
+        W(t) = V(t) ds(t)/da(t)                   V(t-1) = V(t) ds(t)/ds(t-1)        one matrix product a time step
+        direct = sum over t of W(t) x (sources of t)
 
-    >>> from rnnsim.learning import RULES
-    >>> RULES.build("hybrid", {"block": 16}).block
-    16
+        P(t0+h)  = V(t0) P(t0) + direct           the rows of states
+        dE/dw    = V_E(t0) P(t0) + direct_E       the row of errors
+
+    every   time steps between two updates; 0: one update a batch
+    force   teacher forcing, for readout=units
+    block   h; 0: as many time steps as there are units
+
+    The gradient is the same for every h. For n units and h = n a time step costs about n^3 multiply-adds for each of
+    the three products, against n^4 of RTRL; memory grows with h and not with the length of the sequence. A block ends
+    early where the gradient is needed, at every update and at the end of a batch: with every=1 the rule is RTRL.
+
+    Raises `RnnsimError` for networks that online rules cannot serve (`rnnsim.learning.online.contract.OnlineRule`)
+    and where influence and block do not fit into half of this machine's memory.
+
+    >>> import rnnsim as rs
+    >>> task = rs.tasks.XOR()
+    >>> net = rs.Recurrent("rnn", task.n_inputs, task.n_outputs, hidden=4, dtype="float64", rng=1)
+    >>> rs.train(net, task, rule=Hybrid(block=2), steps=3, batch=4, rng=1).steps
+    3
     """
 
     name = "hybrid"
@@ -236,31 +264,32 @@ class Hybrid(OnlineRule):
         self.force = force
         self.block = at_least("block", block, 0)
 
-    def _sizes(self, structure, shape):
-        """Shapes of a, b, c and panels of one stream, and the layout of the columns."""
-        columns, where = columns_of(structure, shape)
-        states, groups, hidden = shape.states, shape.groups, shape.hidden
+    def _shapes(self, structure, sizes):
+        """Shapes of the arrays of one stream, and the layout of the columns."""
+        columns, layout = columns_of(structure, sizes)
+        states, groups, hidden = sizes.states, sizes.groups, sizes.hidden
         block = self.block or hidden
-        tick = hidden * (states * states + 2 * states * groups + groups * groups) + shape.sources
+        numbers = hidden * (states * states + 2 * states * groups + groups * groups) + sizes.sources
         rows = states * hidden + 1
-        return (rows, columns), (block + 2, hidden + 1), (block, tick), (rows, block, groups * hidden), where
+        return (rows, columns), (block + 2, hidden + 1), (block, numbers), (rows, block, groups * hidden), layout
 
-    def memory(self, net, structure, shape, streams):
-        """a: the influence, and a row for the errors; b: what met the states of the block; c: its ticks; panels: W."""
-        prepare(shape.dtype)
-        *sizes, where = self._sizes(structure, shape)
-        parts = (np.zeros((streams, *size), shape.dtype) for size in sizes)
-        return Memory(*parts, np.array([self.block or shape.hidden, *where]), np.zeros(1, shape.dtype), None)
+    def memory(self, net, structure, sizes, streams):
+        """A `HybridMemory`."""
+        prepare(sizes.dtype)
+        *shapes, layout = self._shapes(structure, sizes)
+        arrays = (np.zeros((streams, *shape), sizes.dtype) for shape in shapes)
+        return HybridMemory(*arrays, np.array([self.block or sizes.hidden, *layout]))
 
-    def check_network(self, net, structure, shape):
-        """Refuses an influence and a block that do not fit into half of this machine's memory."""
-        *sizes, _ = self._sizes(structure, shape)
-        need = sum(np.prod(size, dtype=float) for size in sizes) * shape.dtype.itemsize
+    def check_network(self, net, structure, sizes):
+        """Raise `RnnsimError` if influence and block do not fit into half of this machine's memory."""
+        *shapes, _ = self._shapes(structure, sizes)
+        need = sum(np.prod(shape, dtype=float) for shape in shapes) * sizes.dtype.itemsize
         require(
             need <= available_bytes() // 2,
-            f"rule hybrid: the influence of {shape.parameters:,} parameters on {shape.states * shape.hidden:,} states and a "
-            f"block of {self.block or shape.hidden} ticks take {size_in_words(need)} a sequence",
+            f"rule hybrid: the influence of {sizes.parameters:,} parameters on {sizes.states * sizes.hidden:,} states and a "
+            f"block of {self.block or sizes.hidden} time steps take {size_in_words(need)} a sequence",
         )
 
-    def kernels(self, net, structure, shape):
+    def kernels(self, net, structure, sizes):
+        """Kernels on a `HybridMemory`."""
         return advance, credit, forget, finish

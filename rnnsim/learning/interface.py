@@ -16,10 +16,11 @@ __all__ = ("GRADIENT", "LINEARISATION", "TIME", "Apply", "LearnResult", "NotFini
 
 
 class Apply:
-    """A function of a gradient that changes the weights of the network in place, and that a rule may carry out by itself.
+    """A function of a gradient that changes the weights of the network in place; a rule may do the update by itself.
 
-    rate : if above 0, all that the call does is ``net.theta -= rate * gradient``; a rule may do that in a kernel, and say by
-        ``made(count)`` how many updates it made. A rule with `sets_weights` says it too.
+    rate : if above 0, the call does ``net.theta -= rate * gradient`` and nothing else, so a rule may do that in a kernel and
+        report by ``made(count)`` how many updates it made. A rule with `sets_weights` reports its changes of the
+        weights likewise
     """
 
     rate: float = 0.0
@@ -31,20 +32,22 @@ class Apply:
         self._update(gradient)
 
     def made(self, count: int) -> None:
-        """The rule has made so many updates by itself."""
+        """Count updates that the rule has made by itself."""
 
 
 class Rule(ABC):
-    """How a network learns from a batch. A rule
+    """How a network learns from a batch.
+
+    A rule
 
     - has its options as annotated arguments of its constructor, with defaults, checked there;
     - knows networks by their contract alone: what it needs of them it says in `needs`;
-    - keeps nothing of a training but what it returns: what it carries on from batch to batch, such as a population, goes
-      into `LearnResult.memory`, which a training keeps in its checkpoints and hands back.
+    - keeps no state of a training in itself: what it carries from batch to batch, such as a population, it returns in
+      `LearnResult.memory`, which a training keeps in its checkpoints and hands back.
 
     Attributes
     ----------
-    name : under which the rule asks for a procedure of a network (`rnnsim.networks.interface.Network.procedures`)
+    name : name under which the rule asks for a procedure of a network (`rnnsim.networks.interface.Network.procedures`)
     needs : capabilities that a network must have (`GRADIENT`, `TIME`, `LINEARISATION`); the rule also serves a network that has
         it among its `procedures`
     sets_weights : whether it puts new weights into the network by itself, and applies no gradient
@@ -52,6 +55,20 @@ class Rule(ABC):
     every : time steps between two updates; 0: one update a batch, at its end
     randomness : (seed of the random numbers that the rule draws, number of the next batch); a training sets it before
         every batch
+
+    >>> from rnnsim.core.learner import LearnResult
+    >>> class SignDescent(Rule):
+    ...     name, needs = "sign-descent", frozenset({GRADIENT})
+    ...
+    ...     def learn(self, net, batch, loss, apply, state=None, memory=None):
+    ...         found = net.loss_and_gradient(batch, loss, state)
+    ...         apply(abs(found.gradient).mean() * (2 * (found.gradient > 0) - 1))
+    ...         return LearnResult(found.loss, found.outputs, found.state)
+    >>> import rnnsim as rs
+    >>> task = rs.tasks.XOR()
+    >>> net = rs.Recurrent("rnn", task.n_inputs, task.n_outputs, hidden=4, dtype="float64", rng=1)
+    >>> rs.train(net, task, rule=SignDescent(), steps=3, batch=4, rng=1).steps
+    3
     """
 
     name: str = ""
@@ -64,7 +81,8 @@ class Rule(ABC):
     def check(self, net: Network, task: Task | None) -> None:
         """Raise `RnnsimError`, one line, if the rule cannot serve this network on this task. `task` may be None.
 
-        It is called before a training; a rule that judges outputs by the task keeps it.
+        A training calls it before its first batch. A rule that needs the task to tell right from wrong outputs keeps
+        it.
         """
         require_fit(net, task, self)
 
@@ -83,17 +101,17 @@ class Rule(ABC):
         net    : `rnnsim.networks.interface.Network`
         batch  : what the network takes
         loss   : `rnnsim.core.losses.Loss`
-        apply  : function of a gradient (flat, like ``net.theta``), which changes ``net.theta`` in place; to be called whenever
-                 a gradient is ready, once a batch or often. See `Apply`
+        apply  : function of a gradient (flat, like ``net.theta``), which changes ``net.theta`` in place; the
+                 rule calls it for every gradient, once a batch or often. See `Apply`
         state  : the state that the batch begins in; None: the network's initial state
-        memory : what the rule returned as `memory` for the batch before; None: nothing yet
+        memory : what the rule returned as `memory` for the batch before; None: before the first batch
 
         Returns a `LearnResult`.
         """
 
 
 def require_fit(net: Network, task: Task | None, rule: Rule | None = None) -> None:
-    """Raise `RnnsimError`, one line, unless a network can read the batches of a task and do what a rule needs of it."""
+    """Raise `RnnsimError`, one line, unless the network takes the batches of the task and has what the rule needs."""
     name = net.config["name"]
     if rule is not None and rule.name not in net.procedures:
         missing = sorted(rule.needs - net.capabilities)

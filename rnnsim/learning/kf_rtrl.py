@@ -1,21 +1,4 @@
-"""Kronecker-factored RTRL (A. Mujika, F. Meier & A. Steger, NeurIPS 2018, arXiv:1805.10842), and the same reversed.
-
-The immediate influence of a class of units is D x z, with D = ds'/da (states x units) and its sources z = [x, m, 1].
-Both rules keep the whole influence in this form; | | are Frobenius norms, p0 and p1 make the two factors equally large.
-
-**kf-rtrl** keeps a vector over the sources and a matrix over states and units, and random signs c0, c1 for each class::
-
-    ds/dw ~ u x A         u' = c0 p0 u + c1 p1 z             p0 = sqrt(|J A| / |u|)
-                          A' = c0 J A / p0 + c1 D / p1       p1 = sqrt(|D| / |z|)
-
-**reverse-kf-rtrl** (O. Marschall, K. Cho & C. Savin, JMLR 21(135), 2020) keeps a vector over the units and a matrix over states
-and sources, and random signs nu for every unit::
-
-    ds/dw ~ A x B         A' = p0 A + p1 nu                  p0 = sqrt(|J B| / |A|)
-                          B' = J B / p0 + (D nu) x z / p1    p1 = sqrt(|(D nu) x z| / |nu|)
-
-E c0 c1 = 0 and E nu nu' = 1: the mean of both is the exact influence. Classes and peepholes: `rnnsim.learning.kronecker`.
-"""
+"""Kronecker-factored RTRL (Mujika, Meier & Steger 2018), and the same reversed (Marschall, Cho & Savin 2020)."""
 
 from rnnsim.core.jit import jit_exact
 from rnnsim.learning.kronecker import (
@@ -23,16 +6,17 @@ from rnnsim.learning.kronecker import (
     carry_rows,
     class_sources,
     credit_exact,
+    factored,
     forget,
     layout_of,
-    meet,
+    row_credit,
 )
 from rnnsim.learning.stochastic import balance, fill_signs, square, square_of_rows
 
 
 @jit_exact
-def inverse(p):
-    """1 / p; of a product that is zero, and dropped, 0."""
+def reciprocal(p):
+    """1 / p; 0 for a product that is zero and is dropped."""
     return p / (p * p) if p > 0 else p
 
 
@@ -40,21 +24,22 @@ def inverse(p):
 
 
 @jit_exact
-def advance(flow, memory):
-    """A transposed (a: a row a unit) and u (b: a row a class) through one tick; the last row of b is scratch."""
+def advance(flow, storage):
+    """Carry A transposed (rows: one a unit) and u (vectors: one a class) through one time step; the last vector is scratch."""
+    f = factored(storage)
     _, groups, hidden = flow.linear.gain.shape
-    whole, rows, sources = memory.whole, memory.a, memory.b[memory.b.shape[0] - 1]
-    classes = whole[0]
-    now = memory.c[groups * hidden :]
-    carry_rows(flow, memory)
+    layout, rows, sources = f.layout, f.rows, f.vectors[f.vectors.shape[0] - 1]
+    classes = layout[0]
+    now = f.linear[groups * hidden :]
+    carry_rows(flow, f)
     signs = flow.work[: 2 * classes]
-    fill_signs(signs, memory.clock[0], memory.clock[1])
+    fill_signs(signs, f.clock[0], f.clock[1])
     for m in range(classes):
-        u = memory.b[m]
-        class_sources(sources, flow, whole[2 + groups + m])
+        u = f.vectors[m]
+        class_sources(sources, flow, layout[2 + groups + m])
         moved, fresh = u.dtype.type(0), u.dtype.type(0)
         for g in range(groups):
-            if whole[2 + g] == m:
+            if layout[2 + g] == m:
                 moved += square_of_rows(rows, g * hidden, (g + 1) * hidden)
                 fresh += square_of_rows(now, g * hidden, (g + 1) * hidden)
         none = u.dtype.type(0)
@@ -63,38 +48,57 @@ def advance(flow, memory):
         c0, c1 = signs[2 * m], signs[2 * m + 1]
         for i in range(u.size):
             u[i] = c0 * p0 * u[i] + c1 * p1 * sources[i]
-        q0, q1 = c0 * inverse(p0), c1 * inverse(p1)
+        q0, q1 = c0 * reciprocal(p0), c1 * reciprocal(p1)
         for r in range(groups * hidden):
-            if whole[2 + r // hidden] == m:
+            if layout[2 + r // hidden] == m:
                 for new in range(rows.shape[1]):
                     rows[r, new] = q0 * rows[r, new] + q1 * now[r, new]
 
 
 @jit_exact
-def credit(flow, memory):
+def credit(flow, storage):
     """gradient += (dE/dh A) x u."""
+    f = factored(storage)
     _, groups, hidden = flow.linear.gain.shape
-    unit, whole = flow.structure.unit, memory.whole
+    unit, layout = flow.structure.unit, f.layout
     d = flow.gradient[flow.structure.first : flow.structure.first + unit.size]
     met = flow.work[: groups * hidden]
     for r in range(met.size):
-        met[r] = meet(memory.a[r], flow)
+        met[r] = row_credit(f.rows[r], flow)
     for i in range(unit.size):
-        column = whole[2 + 2 * groups + i]
+        column = layout[2 + 2 * groups + i]
         if column < 0:
-            credit_exact(d, i, flow, memory, column)
+            credit_exact(d, i, flow, f, column)
         else:
-            d[i] += met[unit[i]] * memory.b[whole[2 + unit[i] // hidden], column]
+            d[i] += met[unit[i]] * f.vectors[layout[2 + unit[i] // hidden], column]
 
 
 class KFRTRL(KroneckerRule):
-    """Unbiased influence, a Kronecker product over sources and (states x units); equations at the top of the file.
+    """Kronecker-factored RTRL (A. Mujika, F. Meier & A. Steger, NeurIPS 2018, arXiv:1805.10842).
 
-    Options as in `OnlineRule`, and `force`: teacher forcing.
+    The influence within one time step is D x z for each class of units, with D = ds'/da (states x units) and its
+    sources z = [x, m, 1]. The whole influence is kept in this form, a vector u over the sources and a matrix A over
+    states and units::
 
-    >>> from rnnsim.learning import RULES
-    >>> RULES.build("kf-rtrl", {"every": 5}).every
-    5
+        ds/dw ~ u x A         u' = c0 p0 u + c1 p1 z             p0 = sqrt(|J A| / |u|)
+                              A' = c0 J A / p0 + c1 D / p1       p1 = sqrt(|D| / |z|)
+
+    J = ds'/ds; c0 and c1 are random signs, new for each class and time step; | | are Frobenius norms, and p0 and p1
+    give the two factors the same norm. E c0 c1 = 0, so the mean is the exact influence. Classes and peepholes:
+    `rnnsim.learning.kronecker`.
+
+    every   time steps between two updates; 0: one update a batch
+    force   teacher forcing, for readout=units
+
+    For a cell of k states, n units and g groups of pre-activations a stream keeps about g k n^2 numbers, and a time
+    step costs g k^2 n^3 multiply-adds. Raises `RnnsimError` for networks that online rules cannot serve
+    (`rnnsim.learning.online.contract.OnlineRule`).
+
+    >>> import rnnsim as rs
+    >>> task = rs.tasks.XOR()
+    >>> net = rs.Recurrent("lstm", task.n_inputs, task.n_outputs, hidden=4, dtype="float64", rng=1)
+    >>> rs.train(net, task, rule=KFRTRL(), steps=3, batch=4, rng=1).steps
+    3
     """
 
     name = "kf-rtrl"
@@ -103,14 +107,15 @@ class KFRTRL(KroneckerRule):
         super().__init__(every)
         self.force = force
 
-    def memory(self, net, structure, shape, streams):
-        """a: A transposed, a row a unit, and the exact rows; b: u of each class, and scratch."""
-        whole, sources = layout_of(net, structure, shape)
+    def memory(self, net, structure, sizes, streams):
+        """A `KroneckerMemory`: rows are A transposed, one a unit; vectors are u of each class, and scratch."""
+        layout, sources = layout_of(net, structure, sizes)
         return self.factored_memory(
-            structure, shape, streams, whole, shape.groups * shape.hidden, (whole[0] + 1, sources)
+            structure, sizes, streams, layout, sizes.groups * sizes.hidden, (layout[0] + 1, sources)
         )
 
-    def kernels(self, net, structure, shape):
+    def kernels(self, net, structure, sizes):
+        """Kernels on a `KroneckerMemory`."""
         return advance, credit, forget
 
 
@@ -118,23 +123,27 @@ class KFRTRL(KroneckerRule):
 
 
 @jit_exact
-def advance_reverse(flow, memory):
-    """B transposed (a: a row a class and source) and A (b: a vector over units) through one tick; rest of b: nu, D nu, z."""
+def advance_reverse(flow, storage):
+    """Carry B transposed (rows: one a class and source) and A (first vector, over units) through one time step.
+
+    The other vectors are nu, D nu and z.
+    """
+    f = factored(storage)
     _, groups, hidden = flow.linear.gain.shape
-    whole, rows, a, signs = memory.whole, memory.a, memory.b[0], memory.b[1]
+    layout, rows, a, signs = f.layout, f.rows, f.vectors[0], f.vectors[1]
     units, size, inputs = groups * hidden, rows.shape[1], flow.x.size
-    pulled, sources = memory.b[2, :size], memory.b[3, : inputs + hidden + 1]
-    now = memory.c[units:]
-    carry_rows(flow, memory)
-    fill_signs(signs[:units], memory.clock[0], memory.clock[1])
-    for m in range(whole[0]):
-        class_sources(sources, flow, whole[2 + groups + m])
+    pulled, sources = f.vectors[2, :size], f.vectors[3, : inputs + hidden + 1]
+    now = f.linear[units:]
+    carry_rows(flow, f)
+    fill_signs(signs[:units], f.clock[0], f.clock[1])
+    for m in range(layout[0]):
+        class_sources(sources, flow, layout[2 + groups + m])
         lo, hi = m * sources.size, (m + 1) * sources.size
         kept, count = a.dtype.type(0), a.dtype.type(0)
         for new in range(size):
             pulled[new] = 0
         for u in range(units):
-            if whole[2 + u // hidden] == m:
+            if layout[2 + u // hidden] == m:
                 kept += a[u] * a[u]
                 count += signs[u] * signs[u]
                 for new in range(size):
@@ -143,9 +152,9 @@ def advance_reverse(flow, memory):
         p0 = balance(square_of_rows(rows, lo, hi), kept, none)
         p1 = balance(square(pulled) * square(sources), count, none)
         for u in range(units):
-            if whole[2 + u // hidden] == m:
+            if layout[2 + u // hidden] == m:
                 a[u] = p0 * a[u] + p1 * signs[u]
-        q0, q1 = inverse(p0), inverse(p1)
+        q0, q1 = reciprocal(p0), reciprocal(p1)
         for r in range(lo, hi):
             weight = q1 * sources[r - lo]
             for new in range(size):
@@ -153,30 +162,46 @@ def advance_reverse(flow, memory):
 
 
 @jit_exact
-def credit_reverse(flow, memory):
+def credit_reverse(flow, storage):
     """gradient += A x (dE/dh B)."""
+    f = factored(storage)
     _, groups, hidden = flow.linear.gain.shape
-    unit, whole, sources = flow.structure.unit, memory.whole, flow.x.size + hidden + 1
+    unit, layout, sources = flow.structure.unit, f.layout, flow.x.size + hidden + 1
     d = flow.gradient[flow.structure.first : flow.structure.first + unit.size]
-    met = memory.b[1]
-    for r in range(whole[0] * sources):
-        met[r] = meet(memory.a[r], flow)
+    met = f.vectors[1]
+    for r in range(layout[0] * sources):
+        met[r] = row_credit(f.rows[r], flow)
     for i in range(unit.size):
-        column = whole[2 + 2 * groups + i]
+        column = layout[2 + 2 * groups + i]
         if column < 0:
-            credit_exact(d, i, flow, memory, column)
+            credit_exact(d, i, flow, f, column)
         else:
-            d[i] += memory.b[0, unit[i]] * met[whole[2 + unit[i] // hidden] * sources + column]
+            d[i] += f.vectors[0, unit[i]] * met[layout[2 + unit[i] // hidden] * sources + column]
 
 
 class ReverseKFRTRL(KroneckerRule):
-    """Unbiased influence, a Kronecker product over units and (states x sources); equations at the top of the file.
+    """KF-RTRL with the roles of units and sources exchanged (O. Marschall, K. Cho & C. Savin, JMLR 21(135), 2020).
 
-    Options as in `OnlineRule`, and `force`: teacher forcing.
+    A vector A over the units and a matrix B over states and sources are kept, with random signs nu for every unit::
 
-    >>> from rnnsim.learning import RULES
-    >>> RULES.build("reverse-kf-rtrl").force
-    False
+        ds/dw ~ A x B         A' = p0 A + p1 nu                  p0 = sqrt(|J B| / |A|)
+                              B' = J B / p0 + (D nu) x z / p1    p1 = sqrt(|(D nu) x z| / |nu|)
+
+    J = ds'/ds, D = ds'/da, z = [x, m, 1]; | | are Frobenius norms. E nu nu' = 1, so the mean is the exact influence.
+    Classes and peepholes: `rnnsim.learning.kronecker`.
+
+    every   time steps between two updates; 0: one update a batch
+    force   teacher forcing, for readout=units
+
+    For a cell of k states, n units, g groups of pre-activations and i inputs a stream keeps about k n (n + i) numbers
+    a class beside the 3 g k n^2 of its linearisation, and a time step costs k^2 n^2 (n + i) multiply-adds a class.
+    Raises `RnnsimError` for networks that online rules cannot serve (`rnnsim.learning.online.contract.OnlineRule`).
+
+    >>> import rnnsim as rs
+    >>> task = rs.tasks.XOR()
+    >>> net = rs.Recurrent("rnn", task.n_inputs, task.n_outputs, hidden=4, dtype="float64", rng=1)
+    >>> rs.train(net, task, rule=ReverseKFRTRL(), steps=3, batch=4, rng=1).steps
+    3
     """
 
     name = "reverse-kf-rtrl"
@@ -185,11 +210,12 @@ class ReverseKFRTRL(KroneckerRule):
         super().__init__(every)
         self.force = force
 
-    def memory(self, net, structure, shape, streams):
-        """a: B transposed, a row a class and source, and the exact rows; b: A, and scratch."""
-        whole, sources = layout_of(net, structure, shape)
-        length = max(shape.groups * shape.hidden, shape.states * shape.hidden, whole[0] * sources)
-        return self.factored_memory(structure, shape, streams, whole, whole[0] * sources, (4, length))
+    def memory(self, net, structure, sizes, streams):
+        """A `KroneckerMemory`: rows are B transposed, one a class and source; vectors are A, and scratch."""
+        layout, sources = layout_of(net, structure, sizes)
+        length = max(sizes.groups * sizes.hidden, sizes.states * sizes.hidden, layout[0] * sources)
+        return self.factored_memory(structure, sizes, streams, layout, layout[0] * sources, (4, length))
 
-    def kernels(self, net, structure, shape):
+    def kernels(self, net, structure, sizes):
+        """Kernels on a `KroneckerMemory`."""
         return advance_reverse, credit_reverse, forget

@@ -1,26 +1,49 @@
-"""What the Kronecker-factored rules share: which parameters share their sources, and the exact part.
+"""Shared by the Kronecker-factored rules: which parameters see the same sources, and the exact part.
 
-The influence of one tick alone is a Kronecker product: ds'/dw of the weight of source i in the pre-activation u is
-(ds'/da_u) (source i). Groups of units that see the same vector [input, recurrent input, 1] form a class, and every class
-has factors and signs of its own: one for a fully recurrent network, an LSTM and a GRU that resets after the product, as
-published; two for a GRU that resets before it, since the recurrent input of its candidate differs from that of its gates. The
-mean is exact for each class.
+The influence of one time step alone is a Kronecker product: ds'/dw of the weight of source i in the pre-activation u
+is (ds'/da_u) (source i). Groups of units that see the same vector [input, recurrent input, 1] form a class, and every
+class has factors and signs of its own: one class for a fully recurrent network, an LSTM and a GRU that resets after
+the product, as published; two for a GRU that resets before it, where the recurrent input of the candidate differs
+from that of the gates. The mean is exact for each class.
 
-Peepholes weigh a source that differs from unit to unit, which is no Kronecker product. Their influence has only k H numbers
-per unit and is carried exactly, at the cost of one more group of units.
+A peephole weighs a source that differs from unit to unit, which is no Kronecker product. The influence of peepholes
+has only k H numbers a unit and is carried exactly, at the cost of one more group of units.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnsim.core.gemm import packed_shape, product_packed
-from rnnsim.core.jit import jit_exact
-from rnnsim.learning.online.engine import Memory
+from rnnsim.core.jit import jit_exact, jit_inline
+from rnnsim.learning.online.contract import OnlineRule
 from rnnsim.learning.online.linearisation import fill_immediate, fill_jacobian
-from rnnsim.learning.online.streams import OnlineRule
+
+
+class KroneckerMemory(NamedTuple):
+    """The factors of one stream; with the stream as first axis where Python holds all of them.
+
+    `layout` holds the number of classes, the terms of each, the class of each group, the leader of each class (the
+    group whose recurrent input the class has) and the column of each parameter: a place in [input, recurrent input,
+    1], or -1 - r for row r of the exact part.
+    """
+
+    rows: np.ndarray  # (R, k*H) the matrix factors, as the rule lays them out; then the exact influence of peepholes
+    vectors: np.ndarray  # the vector factors, as the rule lays them out, and scratch
+    linear: np.ndarray  # (2*G*H, k*H) da/ds, then ds'/da transposed
+    jacobian: np.ndarray  # ds'/ds transposed and packed
+    layout: np.ndarray
+    clock: np.ndarray | None = None
+
+
+@jit_inline
+def factored(s):
+    """The arrays of a `Storage` by their names."""
+    return KroneckerMemory(s.first, s.second, s.third, s.stack, s.integers, s.clock)
 
 
 def classes_of(net):
-    """(class of each group, the group whose recurrent input a class has), found by one tick from a random state."""
+    """(class of each group, leader of each class), found by one time step from a random state."""
     (cell,) = net.cells.values()
     rng = np.random.default_rng(0)
     states = rng.uniform(0.1, 0.9, (len(cell.state_names), cell.hidden)).astype(net.dtype)
@@ -37,25 +60,22 @@ def classes_of(net):
     return kinds, leaders
 
 
-def layout_of(net, structure, shape, terms=1):
-    """The whole numbers of `Memory`: classes, terms, class of each group, leader of each class, column of each parameter.
-
-    A column is a place in [input, recurrent input, 1]; -1 - r is row r of the exact part.
-    """
+def layout_of(net, structure, sizes, terms=1):
+    """(`KroneckerMemory.layout`, number of sources of a class)."""
     kinds, leaders = classes_of(net)
-    hidden, inputs = shape.hidden, net.layout["weight_ih_l0"].size // (net.layout["weight_ih_l0"].shape[0])
-    own = inputs + shape.groups * hidden
-    column = np.zeros(shape.parameters, np.int64)
+    hidden, inputs = sizes.hidden, net.layout["weight_ih_l0"].size // (net.layout["weight_ih_l0"].shape[0])
+    own = inputs + sizes.groups * hidden
+    column = np.zeros(sizes.parameters, np.int64)
     for i, source in enumerate(structure.source):
         if source < inputs:
             column[i] = source
         elif source < own:
             column[i] = inputs + (source - inputs) % hidden
-        elif source < shape.sources - 1:
+        elif source < sizes.sources - 1:
             column[i] = -1 - (source - own)
         else:
             column[i] = inputs + hidden
-    leaders = leaders + [0] * (shape.groups - len(leaders))
+    leaders = leaders + [0] * (sizes.groups - len(leaders))
     return np.array([max(kinds) + 1, terms, *kinds, *leaders, *column], np.int64), inputs + hidden + 1
 
 
@@ -71,26 +91,26 @@ def class_sources(out, flow, leader):
 
 
 @jit_exact
-def carry_rows(flow, memory):
-    """Rows of a <- rows times J transposed; the immediate influence ds'/da transposed to c[GH:]; the exact part is done."""
+def carry_rows(flow, m):
+    """m.rows <- rows times J transposed, m.linear <- da/ds and ds'/da; the exact rows are finished."""
     _, groups, hidden = flow.linear.gain.shape
-    units = memory.c[groups * hidden :]
-    fill_jacobian(memory.panels, flow, memory.c)
+    units = m.linear[groups * hidden :]
+    fill_jacobian(m.jacobian, flow, m.linear)
     fill_immediate(units, flow)
-    product_packed(memory.a, memory.a.copy(), memory.panels, False)
+    product_packed(m.rows, m.rows.copy(), m.jacobian, False)
     own = flow.structure.peephole_group
-    start, source = memory.a.shape[0] - own.size * hidden, flow.sources.size - 1 - own.size * hidden
+    start, source = m.rows.shape[0] - own.size * hidden, flow.sources.size - 1 - own.size * hidden
     for row in range(own.size):
         for j in range(hidden):
-            exact, value = memory.a[start + row * hidden + j], flow.sources[source + row * hidden + j]
+            exact, value = m.rows[start + row * hidden + j], flow.sources[source + row * hidden + j]
             unit = units[own[row] * hidden + j]
             for new in range(exact.size):
                 exact[new] += value * unit[new]
 
 
 @jit_exact
-def meet(row, flow):
-    """dE/dh times the units' part of one row (k*H)."""
+def row_credit(row, flow):
+    """dE/dh times the part of one row (k*H) that belongs to h."""
     result = row.dtype.type(0)
     for j in range(flow.credit.size):
         result += row[j] * flow.credit[j]
@@ -98,34 +118,33 @@ def meet(row, flow):
 
 
 @jit_exact
-def credit_exact(d, i, flow, memory, column):
-    """gradient of peephole i, whose column says which exact row is its own."""
+def credit_exact(d, i, flow, m, column):
+    """d[i] += the gradient of peephole i, whose column says which exact row belongs to it."""
     own = flow.structure.peephole_group.size * flow.linear.gain.shape[2]
-    d[i] += meet(memory.a[memory.a.shape[0] - own - 1 - column], flow)
+    d[i] += row_credit(m.rows[m.rows.shape[0] - own - 1 - column], flow)
 
 
 @jit_exact
-def forget(flow, memory):
-    """The units that were set to their targets depend on nothing."""
-    for r in range(memory.a.shape[0]):
+def forget(flow, storage):
+    """Clear the influence on the units that were set to their targets."""
+    rows = factored(storage).rows
+    for r in range(rows.shape[0]):
         for k in range(flow.error.size):
-            memory.a[r, k] = 0
+            rows[r, k] = 0
 
 
 class KroneckerRule(OnlineRule):
-    """Memory of the Kronecker-factored rules; a rule says how many rows and vectors it keeps."""
+    """The base of the Kronecker-factored rules; a rule says how many rows and vectors it keeps."""
 
     forces = True
 
-    def factored_memory(self, structure, shape, streams, whole, rows, vectors):
-        """a: `rows` of influence (k*H) and the exact ones; b: vectors (n, size); c: da/ds, ds'/da; panels: J transposed."""
-        size, units = shape.states * shape.hidden, shape.groups * shape.hidden
-        return Memory(
-            np.zeros((streams, rows + len(structure.peephole_group) * shape.hidden, size), shape.dtype),
-            np.zeros((streams, *vectors), shape.dtype),
-            np.zeros((streams, 2 * units, size), shape.dtype),
-            np.zeros((streams, *packed_shape(size, size, shape.dtype)), shape.dtype),
-            whole,
-            np.zeros(1, shape.dtype),
-            None,
+    def factored_memory(self, structure, sizes, streams, layout, rows, vectors):
+        """A `KroneckerMemory` of so many rows beside the exact ones, and an array of the shape `vectors`."""
+        size, units = sizes.states * sizes.hidden, sizes.groups * sizes.hidden
+        return KroneckerMemory(
+            rows=np.zeros((streams, rows + len(structure.peephole_group) * sizes.hidden, size), sizes.dtype),
+            vectors=np.zeros((streams, *vectors), sizes.dtype),
+            linear=np.zeros((streams, 2 * units, size), sizes.dtype),
+            jacobian=np.zeros((streams, *packed_shape(size, size, sizes.dtype)), sizes.dtype),
+            layout=layout,
         )

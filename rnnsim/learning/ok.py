@@ -1,18 +1,4 @@
-"""Optimal Kronecker-sum approximation of RTRL (F. Benzing, M. Gauy, A. Mujika, A. Martinsson & A. Steger, ICML 2019).
-
-The influence is kept as a sum of r Kronecker products of vectors over the sources with matrices over states and units::
-
-    ds/dw ~ sum_i u_i x A_i          a tick gives r + 1 terms: (u_i, J A_i) and (z, D)     z = [x, m, 1], D = ds'/da
-
-and they are brought back to r with the least variance that an unbiased choice can have. In orthonormal bases of the u_i and of
-the A_i the sum is an (r+1) x (r+1) matrix U S V', S = diag(s_1 >= s_2 >= ...). Then, with
-
-    m  the smallest number with (r - m) s_{m+1} <= s_{m+1} + ... + s_{r+1} =: (r - m) s0
-    z_i = sqrt(1 - s_{m+i} / s0), a unit vector; Z orthonormal with Z Z' = 1 - z z'; nu random signs
-
-the first m terms stay as they are and the others become s0 (nu o Z)(nu o Z)', of rank r - m, whose mean is diag(s_{m+1}, ...).
-Classes of units and peepholes: `rnnsim.learning.kronecker`.
-"""
+"""Optimal Kronecker-sum approximation of RTRL (Benzing, Gauy, Mujika, Martinsson & Steger 2019)."""
 
 import numpy as np
 
@@ -23,18 +9,19 @@ from rnnsim.learning.kronecker import (
     carry_rows,
     class_sources,
     credit_exact,
+    factored,
     forget,
     layout_of,
-    meet,
+    row_credit,
 )
 from rnnsim.learning.stochastic import fill_signs
 
-_SWEEPS = 30  # of Jacobi rotations; a handful is enough, and a sweep without a rotation ends them
+_SWEEPS = 30  # of Jacobi rotations; a few are enough, and they end with a sweep that rotates nothing
 
 
 @jit_exact
 def singular_values(left, values, right, matrix):
-    """matrix (n, n) = left diag(values) right', values falling (one-sided Jacobi); matrix is overwritten.
+    """matrix (n, n) = left diag(values) right', values in falling order (one-sided Jacobi); matrix is overwritten.
 
     Columns of `left` that belong to a value of zero are zero.
     """
@@ -116,9 +103,10 @@ def reduction(factor, values, signs):
 
 @jit_exact
 def orthonormal(rows, block, terms, change):
-    """Rows of `terms` blocks of equal length made orthonormal in place; change (terms, terms): old_i = sum_j change[j, i] new_j.
+    """Make `terms` vectors orthonormal in place by Gram-Schmidt, twice; change (terms, terms): old_i = sum_j change[j, i] new_j.
 
-    rows (terms * block, n): vector i is rows i*block.. taken as one. Gram-Schmidt, twice; what vanishes becomes zero.
+    rows (terms * block, n): vector i is made of the `block` rows from i*block on. A vector that depends on others
+    becomes zero.
     """
     for i in range(terms):
         for j in range(terms):
@@ -175,7 +163,7 @@ def combine(rows, block, terms, factor):
 
 @jit_exact
 def reduce_class(a, b, units, terms, signs):
-    """Terms 0 .. r of one class, a (terms * units, k*H) and b (terms, sources), brought back to r."""
+    """Bring terms 0 .. r of one class, a (terms * units, k*H) and b (terms, sources), back to r terms."""
     in_a, in_b = np.empty((terms, terms)), np.empty((terms, terms))
     orthonormal(a, units, terms, in_a)
     orthonormal(b, 1, terms, in_b)
@@ -201,27 +189,28 @@ def reduce_class(a, b, units, terms, signs):
 
 
 @jit_exact
-def advance(flow, memory):
-    """All terms through one tick. Rows of a stand class by class, term by term, unit by unit; rows of b class by class."""
+def advance(flow, storage):
+    """Carry all terms through one time step. Rows stand class by class, term by term, unit by unit; vectors class by class."""
+    f = factored(storage)
     _, groups, hidden = flow.linear.gain.shape
-    whole = memory.whole
-    terms = whole[1] + 1
-    carry_rows(flow, memory)
-    now = memory.c[groups * hidden :]
-    signs = memory.b[memory.b.shape[0] - 1]
-    fill_signs(signs[: whole[0] * terms], memory.clock[0], memory.clock[1])
+    layout = f.layout
+    terms = layout[1] + 1
+    carry_rows(flow, f)
+    now = f.linear[groups * hidden :]
+    signs = f.vectors[f.vectors.shape[0] - 1]
+    fill_signs(signs[: layout[0] * terms], f.clock[0], f.clock[1])
     start = 0
-    for m in range(whole[0]):
-        b = memory.b[m * terms : (m + 1) * terms]
-        class_sources(b[terms - 1], flow, whole[2 + groups + m])
+    for m in range(layout[0]):
+        b = f.vectors[m * terms : (m + 1) * terms]
+        class_sources(b[terms - 1], flow, layout[2 + groups + m])
         units = 0
         for g in range(groups):
-            if whole[2 + g] == m:
+            if layout[2 + g] == m:
                 units += hidden
-        a = memory.a[start : start + terms * units]
+        a = f.rows[start : start + terms * units]
         row = (terms - 1) * units
         for g in range(groups):
-            if whole[2 + g] == m:
+            if layout[2 + g] == m:
                 for j in range(hidden):
                     for new in range(a.shape[1]):
                         a[row, new] = now[g * hidden + j, new]
@@ -231,50 +220,72 @@ def advance(flow, memory):
 
 
 @jit_exact
-def credit(flow, memory):
+def credit(flow, storage):
     """gradient += sum_i (dE/dh A_i) x u_i."""
+    f = factored(storage)
     _, groups, hidden = flow.linear.gain.shape
-    unit, whole = flow.structure.unit, memory.whole
+    unit, layout = flow.structure.unit, f.layout
     d = flow.gradient[flow.structure.first : flow.structure.first + unit.size]
-    terms = whole[1] + 1
-    met = np.empty(memory.a.shape[0], d.dtype)
+    terms = layout[1] + 1
+    met = np.empty(f.rows.shape[0], d.dtype)
     for r in range(met.size):
-        met[r] = meet(memory.a[r], flow)
-    # Where each group's first term begins, and how far apart terms are.
+        met[r] = row_credit(f.rows[r], flow)
+    # Place of each group's first term, and distance between its terms.
     begin, step = np.empty(groups, np.int64), np.empty(groups, np.int64)
     start = 0
-    for m in range(whole[0]):
+    for m in range(layout[0]):
         units = 0
         for g in range(groups):
-            if whole[2 + g] == m:
+            if layout[2 + g] == m:
                 begin[g] = start + units
                 units += hidden
         for g in range(groups):
-            if whole[2 + g] == m:
+            if layout[2 + g] == m:
                 step[g] = units
         start += terms * units
     for i in range(unit.size):
-        column = whole[2 + 2 * groups + i]
+        column = layout[2 + 2 * groups + i]
         if column < 0:
-            credit_exact(d, i, flow, memory, column)
+            credit_exact(d, i, flow, f, column)
             continue
         g, j = unit[i] // hidden, unit[i] % hidden
         change = d.dtype.type(0)
         for term in range(terms - 1):
-            change += met[begin[g] + term * step[g] + j] * memory.b[whole[2 + g] * terms + term, column]
+            change += met[begin[g] + term * step[g] + j] * f.vectors[layout[2 + g] * terms + term, column]
         d[i] += change
 
 
 class OK(KroneckerRule):
-    """Unbiased influence, a sum of `rank` Kronecker products of least variance; equations at the top of the file.
+    """Optimal Kronecker-sum approximation of RTRL (F. Benzing, M. Gauy, A. Mujika, A. Martinsson & A. Steger, ICML 2019).
 
-    Options as in `OnlineRule`, `force`: teacher forcing, and
+    The influence is kept as a sum of r Kronecker products of vectors over the sources with matrices over states and
+    units::
 
-    rank   r, the number of terms
+        ds/dw ~ sum_i u_i x A_i          a time step gives r + 1 terms: (u_i, J A_i) and (z, D)
+                                         J = ds'/ds, z = [x, m, 1], D = ds'/da
 
-    >>> from rnnsim.learning import RULES
-    >>> RULES.build("ok", {"rank": 4}).rank
-    4
+    They are brought back to r with the least variance that an unbiased choice can have. In orthonormal bases of the
+    u_i and of the A_i the sum is an (r+1) x (r+1) matrix U S V', S = diag(s_1 >= s_2 >= ...). Then, with ::
+
+        m  the smallest number with (r - m) s_{m+1} <= s_{m+1} + ... + s_{r+1} =: (r - m) s0
+        z_i = sqrt(1 - s_{m+i} / s0), a unit vector; Z orthonormal with Z Z' = 1 - z z'; nu random signs
+
+    the first m terms stay as they are and the others become s0 (nu o Z)(nu o Z)', of rank r - m, whose mean is
+    diag(s_{m+1}, ...). Classes of units and peepholes: `rnnsim.learning.kronecker`.
+
+    every   time steps between two updates; 0: one update a batch
+    force   teacher forcing, for readout=units
+    rank    r, the number of terms
+
+    For a cell of k states, n units and g groups of pre-activations a stream keeps about (r + 1) g k n^2 numbers, and
+    a time step costs (r + 1) g k^2 n^3 multiply-adds. Raises `RnnsimError` for networks that online rules cannot
+    serve (`rnnsim.learning.online.contract.OnlineRule`) and for a rank below 1.
+
+    >>> import rnnsim as rs
+    >>> task = rs.tasks.XOR()
+    >>> net = rs.Recurrent("rnn", task.n_inputs, task.n_outputs, hidden=4, dtype="float64", rng=1)
+    >>> rs.train(net, task, rule=OK(rank=2), steps=3, batch=4, rng=1).steps
+    3
     """
 
     name = "ok"
@@ -284,13 +295,14 @@ class OK(KroneckerRule):
         self.force = force
         self.rank = at_least("rank", rank, 1)
 
-    def memory(self, net, structure, shape, streams):
-        """a: A_i transposed, and the exact rows; b: u_i, and signs."""
-        whole, sources = layout_of(net, structure, shape, self.rank)
+    def memory(self, net, structure, sizes, streams):
+        """A `KroneckerMemory`: rows are A_i transposed; vectors are u_i, and signs."""
+        layout, sources = layout_of(net, structure, sizes, self.rank)
         terms = self.rank + 1
-        width = max(sources, whole[0] * terms)
-        rows = terms * shape.groups * shape.hidden
-        return self.factored_memory(structure, shape, streams, whole, rows, (whole[0] * terms + 1, width))
+        width = max(sources, layout[0] * terms)
+        rows = terms * sizes.groups * sizes.hidden
+        return self.factored_memory(structure, sizes, streams, layout, rows, (layout[0] * terms + 1, width))
 
-    def kernels(self, net, structure, shape):
+    def kernels(self, net, structure, sizes):
+        """Kernels on a `KroneckerMemory`."""
         return advance, credit, forget

@@ -1,40 +1,50 @@
-"""Real-time recurrent learning (Williams & Zipser 1989): the exact gradient, carried forward.
+"""Real-time recurrent learning (Williams & Zipser 1989): the exact gradient, carried forward in time."""
 
-With the state s(t), the parameters w and the pre-activations a(t) of the cell::
-
-    P(t) = ds(t)/dw = ds(t)/ds(t-1) P(t-1) + ds(t)/da(t) da(t)/dw                 influence
-    dE(t)/dw = dE(t)/ds(t) P(t)
-
-P holds (states) x (parameters) numbers once: n^3 for n fully connected units, and a tick costs n^4. It is kept as P transposed, a
-row a parameter, so that the first term is one matrix product with the transposed Jacobian and the second adds to one
-entry a state and row, or to a whole row where recurrent inputs depend on gates (a GRU that resets before the product).
-"""
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from rnnsim.core.gemm import packed_shape, product_packed
-from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_inline, jit_parallel, linked
 from rnnsim.core.simd import broadcast, load, mask, reduce_add, store, width
 from rnnsim.core.threads import get_threads
 from rnnsim.learning import local, sparse
-from rnnsim.learning.online.engine import Memory, nothing
+from rnnsim.learning.online.contract import OnlineRule
+from rnnsim.learning.online.kernels import nothing
 from rnnsim.learning.online.linearisation import fill_immediate, fill_jacobian
-from rnnsim.learning.online.streams import OnlineRule, carried_state, check_size
+from rnnsim.learning.online.structure import carried_state, check_size
 
-_BLOCK = (
-    48  # least rows of the influence that are taken through the product together, and numbers from which on it is the
-)
-_CACHED = 4096  # least: they stay in the first-level cache, and are not read again before they are written
-_WIDE = 2_000_000  # multiply-adds of a tick from which on a second thread is worth its launch
+_BLOCK = 48  # rows of the influence that go through the product together, at least
+_CACHED = 4096  # numbers of a block, at least: a copy of them stays in the first-level cache
+_WIDE = 2_000_000  # multiply-adds of a time step that are worth the launch of a second thread
+
+
+class RTRLMemory(NamedTuple):
+    """The dense influence of one stream; with the stream as first axis where Python holds all of them.
+
+    `immediate` and `chain` are empty unless recurrent inputs depend on gates.
+    """
+
+    influence: np.ndarray  # (P, k*H) ds/dw transposed, a row a parameter
+    immediate: np.ndarray  # (G*H, k*H) ds'/da transposed
+    chain: np.ndarray  # (G*H, k*H) da/ds
+    jacobian: np.ndarray  # ds'/ds transposed and packed
+    threads: np.ndarray  # (1) how many threads a wide influence uses
+
+
+@jit_inline
+def dense(s):
+    """The arrays of a `Storage` by their names."""
+    return RTRLMemory(s.first, s.second, s.third, s.stack, s.integers)
 
 
 @jit_borrowed
 def _add_immediate(influence, gain, structure, sources, lo, hi):
-    """Rows lo..hi of the influence += ds'/da da/dw where a pre-activation moves the states of its own unit only.
+    """Rows lo..hi of the influence += ds'/da da/dw, for cells in which a pre-activation moves the states of its own unit only.
 
-    The rows that act on one pre-activation stand together. Indices without a sign save the test for counting from the end,
-    which here takes as long as the sum.
+    The rows of one pre-activation are neighbours. Unsigned indices save the test for a negative index, which takes as
+    long as the sum.
     """
     states, _, hidden = gain.shape
     flat, size = influence.reshape(-1), influence.shape[1]
@@ -54,27 +64,27 @@ def _add_immediate(influence, gain, structure, sources, lo, hi):
 
 @jit_borrowed
 def _add_immediate_rows(influence, units, structure, sources, lo, hi):
-    """The same where it moves other units too, by units (G*H, k*H) = ds'/da transposed."""
+    """The same for cells in which it moves other units too; units (G*H, k*H) is ds'/da transposed."""
     for r in range(lo, hi):
         value = sources[structure.source[r]]
         if value == 0:
             continue
         row, change = influence[r], units[structure.unit[r]]
         for j in range(0, row.size, width(row)):
-            live = mask(row.size - j)
-            store(row, j, live, load(row, j, live) + load(change, j, live) * value)
+            active = mask(row.size - j)
+            store(row, j, active, load(row, j, active) + load(change, j, active) * value)
 
 
 @jit_exact
 def _block(size):
-    """Rows of the influence, of `size` numbers each, that are taken together: a multiple of 12, the rows of a tile."""
+    """Rows of the influence, of `size` numbers each, in one block: a multiple of 12, the rows of a tile."""
     return max(_BLOCK, _CACHED // size // 12 * 12)
 
 
 @jit_exact
-def _advance_rows(linear, structure, sources, memory, lo, hi):
-    """Rows lo..hi of the influence, a block at a time: copied out, and multiplied back in their place."""
-    influence, units = memory.a, memory.b
+def _advance_rows(linear, structure, sources, m, lo, hi):
+    """Rows lo..hi of the influence through one time step, block by block: copy a block, multiply the copy into its place."""
+    influence = m.influence
     block = _block(influence.shape[1])
     old = np.empty((block, influence.shape[1]), influence.dtype)
     for start in range(lo, hi, block):
@@ -82,9 +92,9 @@ def _advance_rows(linear, structure, sources, memory, lo, hi):
         rows, kept = influence[start:end].reshape(-1), old[: end - start].reshape(-1)
         for i in range(rows.size):
             kept[i] = rows[i]
-        product_packed(influence[start:end], old[: end - start], memory.panels, False)
+        product_packed(influence[start:end], old[: end - start], m.jacobian, False)
         if structure.gate_dependent:
-            _add_immediate_rows(influence, units, structure, sources, start, end)
+            _add_immediate_rows(influence, m.immediate, structure, sources, start, end)
         else:
             _add_immediate(influence, linear.gain, structure, sources, start, end)
 
@@ -93,32 +103,34 @@ _rows = linked(_advance_rows)
 
 
 @jit_borrowed
-def _prepare(flow, memory):
-    fill_jacobian(memory.panels, flow, memory.c)
+def _prepare(flow, m):
+    fill_jacobian(m.jacobian, flow, m.chain)
     if flow.structure.gate_dependent:
-        fill_immediate(memory.b, flow)
+        fill_immediate(m.immediate, flow)
 
 
 @jit_exact
-def advance(flow, memory):
-    """Influence of a tick, on one thread."""
-    _prepare(flow, memory)
-    _rows(flow.linear, flow.structure, flow.sources, memory, 0, memory.a.shape[0])
+def advance(flow, storage):
+    """Carry the influence through one time step, on one thread."""
+    m = dense(storage)
+    _prepare(flow, m)
+    _rows(flow.linear, flow.structure, flow.sources, m, 0, m.influence.shape[0])
 
 
 @jit_parallel
-def _rows_parallel(linear, structure, sources, memory, blocks, tasks):
-    for task in numba.prange(tasks):
-        lo, hi = blocks * task // tasks * _BLOCK, blocks * (task + 1) // tasks * _BLOCK
-        _rows(linear, structure, sources, memory, lo, min(hi, memory.a.shape[0]))
+def _rows_parallel(linear, structure, sources, m, blocks, chunks):
+    for chunk in numba.prange(chunks):
+        lo, hi = blocks * chunk // chunks * _BLOCK, blocks * (chunk + 1) // chunks * _BLOCK
+        _rows(linear, structure, sources, m, lo, min(hi, m.influence.shape[0]))
 
 
 @jit_exact
-def advance_wide(flow, memory):
-    """The same on all threads; the blocks of rows are the same, so the bits are."""
-    _prepare(flow, memory)
-    blocks = (memory.a.shape[0] + _BLOCK - 1) // _BLOCK
-    _rows_parallel(flow.linear, flow.structure, flow.sources, memory, blocks, min(memory.whole[0], blocks))
+def advance_wide(flow, storage):
+    """The same on all threads. The blocks of rows are the same, so the bits are."""
+    m = dense(storage)
+    _prepare(flow, m)
+    blocks = (m.influence.shape[0] + _BLOCK - 1) // _BLOCK
+    _rows_parallel(flow.linear, flow.structure, flow.sources, m, blocks, min(m.threads[0], blocks))
 
 
 @jit_borrowed
@@ -128,8 +140,8 @@ def _credit_rows(d, influence, credit, lo, hi):
         row = influence[r]
         sums = broadcast(row, 0.0)
         for j in range(0, credit.size, width(row)):
-            live = mask(credit.size - j)
-            sums = sums + load(row, j, live) * load(credit, j, live)
+            active = mask(credit.size - j)
+            sums = sums + load(row, j, active) * load(credit, j, active)
         d[r] += reduce_add(sums)
 
 
@@ -137,64 +149,80 @@ _credits = linked(_credit_rows)
 
 
 @jit_borrowed
-def credit(flow, memory):
+def credit(flow, storage):
     """gradient += influence times dE/dh."""
-    d = flow.gradient[flow.structure.first : flow.structure.first + memory.a.shape[0]]
-    _credits(d, memory.a, flow.credit, 0, d.size)
+    m = dense(storage)
+    d = flow.gradient[flow.structure.first : flow.structure.first + m.influence.shape[0]]
+    _credits(d, m.influence, flow.credit, 0, d.size)
 
 
 @jit_parallel
-def _credits_parallel(d, influence, credit, tasks):
-    for task in numba.prange(tasks):
-        _credits(d, influence, credit, d.size * task // tasks, d.size * (task + 1) // tasks)
+def _credits_parallel(d, influence, credit, chunks):
+    for chunk in numba.prange(chunks):
+        _credits(d, influence, credit, d.size * chunk // chunks, d.size * (chunk + 1) // chunks)
 
 
 @jit_exact
-def credit_wide(flow, memory):
+def credit_wide(flow, storage):
     """The same on all threads."""
-    d = flow.gradient[flow.structure.first : flow.structure.first + memory.a.shape[0]]
-    _credits_parallel(d, memory.a, flow.credit, memory.whole[0])
+    m = dense(storage)
+    d = flow.gradient[flow.structure.first : flow.structure.first + m.influence.shape[0]]
+    _credits_parallel(d, m.influence, flow.credit, m.threads[0])
 
 
 @jit_borrowed
-def forget(flow, memory):
-    """The units that were set to their targets depend on nothing."""
-    for r in range(memory.a.shape[0]):
+def forget(flow, storage):
+    """Clear the influence on the units that were set to their targets."""
+    influence = dense(storage).influence
+    for r in range(influence.shape[0]):
         for k in range(flow.error.size):
-            memory.a[r, k] = 0
+            influence[r, k] = 0
 
 
-def dense_memory(structure, shape, streams):
-    """a: the influence (P, k*H); b: ds'/da; c: da/ds; both only where recurrent inputs depend on gates."""
-    size, units = shape.states * shape.hidden, shape.groups * shape.hidden
+def dense_memory(structure, sizes, streams):
+    """The `RTRLMemory` of all streams, before the first time step."""
+    size, units = sizes.states * sizes.hidden, sizes.groups * sizes.hidden
     gate_dependent = units if structure.gate_dependent else 0
-    return Memory(
-        np.zeros((streams, shape.parameters, size), shape.dtype),
-        np.zeros((streams, gate_dependent, size), shape.dtype),
-        np.zeros((streams, gate_dependent, size), shape.dtype),
-        np.zeros((streams, *packed_shape(size, size, shape.dtype)), shape.dtype),
-        np.array([get_threads()], np.int64),
-        np.zeros(1, shape.dtype),
-        None,
+    return RTRLMemory(
+        influence=np.zeros((streams, sizes.parameters, size), sizes.dtype),
+        immediate=np.zeros((streams, gate_dependent, size), sizes.dtype),
+        chain=np.zeros((streams, gate_dependent, size), sizes.dtype),
+        jacobian=np.zeros((streams, *packed_shape(size, size, sizes.dtype)), sizes.dtype),
+        threads=np.array([get_threads()], np.int64),
     )
 
 
-def dense_kernels(shape):
-    """advance, credit and forget of the dense influence; a large one takes all threads."""
-    wide = shape.parameters * (shape.states * shape.hidden) ** 2 > _WIDE and get_threads() > 1
+def dense_kernels(sizes):
+    """advance, credit and forget of the dense influence; a large one uses all threads."""
+    wide = sizes.parameters * (sizes.states * sizes.hidden) ** 2 > _WIDE and get_threads() > 1
     return (advance_wide, credit_wide, forget) if wide else (advance, credit, forget)
 
 
 class RTRL(OnlineRule):
-    """Exact gradient, forward in time; equations at the top of the file.
+    """Real-time recurrent learning (R. J. Williams & D. Zipser, Neural Computation 1(2):270-280, 1989): the exact gradient.
 
-    Options as in `OnlineRule`, and `force`: teacher forcing. Influence: k n (parameters of the cell) numbers a stream. A network
-    with absent or frozen connections keeps only what can be different from zero (`rnnsim.learning.sparse`), an
-    element-wise cell (`elstm`) one number a parameter (`rnnsim.learning.local`); the gradient is exact all the same.
+    With the state s(t), the parameters w and the pre-activations a(t) of the cell, and P the influence::
 
-    >>> from rnnsim.learning import RULES
-    >>> RULES.build("rtrl", {"every": 1}).every
-    1
+        P(t) = ds(t)/dw = ds(t)/ds(t-1) P(t-1) + ds(t)/da(t) da(t)/dw
+        dE(t)/dw = dE(t)/ds(t) P(t)
+
+    every   time steps between two updates; 0: one update a batch
+    force   teacher forcing, for readout=units
+
+    For a cell of k states, n units and p parameters the influence takes k n p numbers a stream, n^3 for a fully
+    connected network, and a time step costs k^2 n^2 p multiply-adds, n^4; a large one uses all threads. A network
+    with absent or frozen connections keeps only the entries that can differ from zero (`rnnsim.learning.sparse`), an
+    element-wise cell (`elstm`) one number a parameter (`rnnsim.learning.local`); the gradient is exact in all cases.
+    The rule is exact as long as weights do not change within a sequence.
+
+    Raises `RnnsimError` for networks that online rules cannot serve (`rnnsim.learning.online.contract.OnlineRule`)
+    and for an influence that does not fit into half of this machine's memory.
+
+    >>> import rnnsim as rs
+    >>> task = rs.tasks.XOR()
+    >>> net = rs.Recurrent("rnn", task.n_inputs, task.n_outputs, hidden=4, dtype="float64", rng=1)
+    >>> rs.train(net, task, rule=RTRL(every=2), steps=3, batch=4, rng=1).steps
+    3
     """
 
     name = "rtrl"
@@ -204,26 +232,27 @@ class RTRL(OnlineRule):
         super().__init__(every)
         self.force = force
 
-    def memory(self, net, structure, shape, streams):
-        """As the kernels want it, by the network: dense, `sparse.memory` or `local.element_wise_memory`."""
+    def memory(self, net, structure, sizes, streams):
+        """A `RTRLMemory`, `sparse.SparseMemory` or `local.ElementWiseMemory`, whichever is smallest for the network."""
         carried = carried_state(net)
         if carried is not None:
-            return local.element_wise_memory(carried, structure, shape, streams)
+            return local.element_wise_memory(carried, structure, sizes, streams)
         if net.trainable is not None:
-            return sparse.memory(sparse.pattern_of(net, structure, shape), shape, streams)
-        return dense_memory(structure, shape, streams)
+            return sparse.sparse_memory(sparse.pattern_of(net, structure, sizes), sizes, streams)
+        return dense_memory(structure, sizes, streams)
 
-    def kernels(self, net, structure, shape):
+    def kernels(self, net, structure, sizes):
+        """Kernels on what `memory` returns."""
         if carried_state(net) is not None:
             return local.advance_element_wise, local.credit_element_wise, nothing
-        return dense_kernels(shape) if net.trainable is None else sparse.KERNELS
+        return dense_kernels(sizes) if net.trainable is None else sparse.KERNELS
 
-    def check_network(self, net, structure, shape):
-        """Refuses an influence that does not fit into half of this machine's memory."""
+    def check_network(self, net, structure, sizes):
+        """Raise `RnnsimError` for an influence that does not fit into half of this machine's memory."""
         if carried_state(net) is not None:
             return
         if net.trainable is None:
-            check_size("rtrl", shape.parameters, shape.parameters * shape.states * shape.hidden, shape)
+            check_size("rtrl", sizes.parameters, sizes.parameters * sizes.states * sizes.hidden, sizes)
         else:
-            pattern = sparse.pattern_of(net, structure, shape)
-            check_size("rtrl", pattern.count, sparse.numbers(pattern, shape), shape)
+            pattern = sparse.pattern_of(net, structure, sizes)
+            check_size("rtrl", pattern.count, sparse.numbers(pattern, sizes), sizes)

@@ -1,10 +1,4 @@
-"""Truncated back-propagation through time, BPTT(h; h') (Williams & Peng 1990).
-
-Every h' ticks the errors of the last h' ticks are followed back over the last h ticks, h >= h', and the weights change. The
-state runs on; the gradient takes the state before the window as a constant. BPTT(T; T) is plain BPTT, BPTT(h; 1) looks
-back at every tick. The activations inside a window are those of the current weights: the window is walked again
-from its first state, so its gradient is exact up to the truncation.
-"""
+"""Truncated back-propagation through time, BPTT(h; h') (Williams & Peng 1990)."""
 
 import numpy as np
 
@@ -14,9 +8,23 @@ from rnnsim.learning.interface import GRADIENT, TIME, LearnResult, Rule
 
 
 class TruncatedBPTT(Rule):
-    """BPTT(h; h'): `horizon` = h ticks back, an update every `every` = h' ticks (None: h).
+    """Truncated back-propagation through time, BPTT(h; h') (R. J. Williams & J. Peng, Neural Computation 2(4):490-501, 1990).
 
-    Raises `RnnsimError` for h < 1, h' < 1, h' > h, bidirectional networks, and ragged sequences with a loss at their end.
+    Every h' time steps the errors of the last h' time steps are followed back over the last h time steps, h >= h',
+    and the weights change::
+
+        dE/dtheta ~ sum over t in the last h of dE'/ds(t) ds(t)/dtheta,    E' the loss of the last h' time steps
+
+    The state runs on; the gradient takes the state before the window as a constant. BPTT(T; T) is plain BPTT, BPTT(h;
+    1) looks back at every time step. The window is unrolled again from its first state with the current weights, so
+    its gradient is exact up to the truncation.
+
+    horizon   h, time steps
+    every     h', time steps between two updates; None: h
+
+    An update unrolls h time steps forward and back, so a time step costs about 3 h / h' forward ones; memory is that
+    of h activations. Raises `RnnsimError` for h < 1, h' < 1, h' > h, bidirectional networks, and ragged sequences
+    with a loss at their end.
 
     >>> rule = TruncatedBPTT(horizon=20, every=10)
     >>> [window for window in rule.windows(25)]
@@ -29,15 +37,15 @@ class TruncatedBPTT(Rule):
     def __init__(self, horizon: int = 20, every: int | None = None):
         self.horizon = at_least("horizon", horizon, 1)
         self.every = at_least("every", horizon if every is None else every, 1)
-        require(self.every <= horizon, f"every={every}: expected at most the horizon, {horizon} ticks")
+        require(self.every <= horizon, f"every={every}: expected at most the horizon, {horizon} time steps")
 
     def check(self, net, task):
-        """See `Rule.check`; bidirectional networks have no state in mid-sequence to start a window from."""
+        """See `Rule.check`. A bidirectional network has no state in mid-sequence from which a window could start."""
         super().check(net, task)
-        require(net.directions == 1, "rule tbptt: a bidirectional network needs whole sequences, use bptt")
+        require(net.directions == 1, "rule tbptt: a bidirectional network needs whole sequences; use bptt")
 
     def windows(self, steps):
-        """(first tick of the window, first tick whose error counts, end) of every update in a batch of `steps` ticks."""
+        """(start of the window, first time step whose error counts, end) of every update in a batch of `steps` time steps."""
         for counted in range(0, steps, self.every):
             end = min(counted + self.every, steps)
             yield max(0, end - self.horizon), counted, end
@@ -50,8 +58,8 @@ class TruncatedBPTT(Rule):
         weights = np.array(batch.counted(), copy=True)
         outputs, total, amount, first = None, 0.0, 0.0, 0
         for start, counted, end in self.windows(steps):
-            # The window before this one holds the state that this one starts from. While windows begin at the first time
-            # step, None stands for the network's initial state, which may be learned.
+            # The pass over the window before holds the state that this one starts from. For windows from the first time
+            # step on, None stands for the network's initial state, which may be learned.
             state = net.state_after(start - first) if start > first else state
             first = start
             part = batch.window(start, end)
@@ -70,10 +78,13 @@ class TruncatedBPTT(Rule):
         return LearnResult(mean, outputs, final)
 
     def _learn_end(self, net, batch, loss, apply, state):
-        """The loss stands at the end: one window, the last h time steps."""
+        """Learn from a loss at the end of the sequence: one window, the last h time steps."""
         start = max(0, batch.time_steps - self.horizon)
         ragged = batch.lengths is not None and (np.asarray(batch.lengths) != batch.time_steps).any()
-        require(not (ragged and start), "rule tbptt: sequences of different length with a loss at their end, use bptt")
+        require(
+            not (ragged and start),
+            "rule tbptt: cannot take sequences of different lengths with a loss at their end; use bptt",
+        )
         if start:
             before, batch = (
                 Sequences(inputs, batch.targets, batch.weights)

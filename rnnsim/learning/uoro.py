@@ -1,28 +1,34 @@
-"""Unbiased online recurrent optimization (C. Tallec & Y. Ollivier, ICLR 2018, arXiv:1702.05043).
+"""Unbiased online recurrent optimization (Tallec & Ollivier 2018)."""
 
-The influence of all parameters w on all states s is kept as one product of two vectors, whose mean is the exact influence::
-
-    ds(t)/dw ~ s~(t) theta~(t)                     s~ (states), theta~ (parameters)
-
-    s~'     = p0 J s~ + p1 nu                      J = ds'/ds
-    theta~' = theta~ / p0 + nu M / p1              M = ds'/dw through this tick alone; nu = +-1, new for every state and tick
-    p0 = sqrt(|theta~| / (|J s~| + e)) + e         p1 = sqrt(|nu M| / (|nu| + e)) + e
-
-    dE(t)/dw = (dE(t)/ds(t) s~(t)) theta~(t)
-
-The products of nu with itself have mean one, those of different states mean zero, so the mean of s~' theta~' is
-J E[s~ theta~] + M. The paper's e = 1e-7 keeps the first ticks from dividing zero by zero; it does not touch the mean.
-"""
+from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.core.jit import jit_borrowed
+from rnnsim.core.jit import jit_borrowed, jit_inline
 from rnnsim.core.registry import require
 from rnnsim.core.simd import load, mask, store, width
-from rnnsim.learning.online.engine import Memory
+from rnnsim.learning.online.contract import OnlineRule
 from rnnsim.learning.online.linearisation import jacobian_times, times_jacobian
-from rnnsim.learning.online.streams import OnlineRule, runs_of
+from rnnsim.learning.online.structure import runs_of
 from rnnsim.learning.stochastic import balance, fill_signs, square
+
+
+class UOROMemory(NamedTuple):
+    """The two vectors of one stream, and scratch; with the stream as first axis where Python holds all of them."""
+
+    states: np.ndarray  # (k, H) s~
+    parameters: np.ndarray  # (1, P) theta~
+    immediate: np.ndarray  # (1, P) nu M
+    scratch: np.ndarray  # (3, k, H) J s~, nu, and room for the product with M
+    runs: np.ndarray  # see `rnnsim.learning.online.structure.runs_of`
+    epsilon: np.ndarray  # (1)
+    clock: np.ndarray | None = None
+
+
+@jit_inline
+def rank_one(s):
+    """The arrays of a `Storage` by their names."""
+    return UOROMemory(s.first, s.second, s.third, s.stack, s.integers, s.constants, s.clock)
 
 
 @jit_borrowed
@@ -42,14 +48,14 @@ def pull_units(units, scratch, flow, v):
 
 @jit_borrowed
 def pull_parameters(now, units, flow, runs):
-    """now (P) <- units (G*H) (da/dw); runs: for each stretch of neighbours of one unit its end, unit and first source."""
+    """now (P) <- units (G*H) (da/dw); runs: end, unit and first source of each run."""
     start = 0
     for k in range(0, runs.size, 3):
         end, value, source = runs[k], units[runs[k + 1]], flow.sources[runs[k + 2] :]
         row = now[start:end]
         for i in range(0, row.size, width(row)):
-            live = mask(row.size - i)
-            store(row, i, live, load(source, i, live) * value)
+            active = mask(row.size - i)
+            store(row, i, active, load(source, i, active) * value)
         start = end
 
 
@@ -57,23 +63,24 @@ def pull_parameters(now, units, flow, runs):
 def mix(x, a, y, b):
     """x <- a x + b y."""
     for j in range(0, x.size, width(x)):
-        live = mask(x.size - j)
-        store(x, j, live, load(x, j, live) * a + load(y, j, live) * b)
+        active = mask(x.size - j)
+        store(x, j, active, load(x, j, active) * a + load(y, j, active) * b)
 
 
 @jit_borrowed
-def advance(flow, memory):
-    """s~ (a) and theta~ (b) through one tick; c: M met with nu; panels: J s~, nu, scratch."""
+def advance(flow, storage):
+    """Carry s~ and theta~ through one time step."""
+    m = rank_one(storage)
     states, groups, hidden = flow.linear.gain.shape
-    size, epsilon = states * hidden, memory.numbers[0]
-    moved, signs, scratch = memory.panels[0], memory.panels[1], memory.panels[2]
+    size, epsilon = states * hidden, m.epsilon[0]
+    moved, signs, scratch = m.scratch[0], m.scratch[1], m.scratch[2]
     units = flow.work[: groups * hidden].reshape(groups, hidden)
-    s, theta, now = memory.a.reshape(size), memory.b[0], memory.c[0]
+    s, theta, now = m.states.reshape(size), m.parameters[0], m.immediate[0]
     one = theta.dtype.type(1)
-    jacobian_times(moved, units, flow, memory.a)
-    fill_signs(signs.reshape(size), memory.clock[0], memory.clock[1])
+    jacobian_times(moved, units, flow, m.states)
+    fill_signs(signs.reshape(size), m.clock[0], m.clock[1])
     pull_units(units, scratch, flow, signs)
-    pull_parameters(now, flow.work[: groups * hidden], flow, memory.whole)
+    pull_parameters(now, flow.work[: groups * hidden], flow, m.runs)
     p0 = balance(square(theta), square(moved.reshape(size)), epsilon)
     p1 = balance(square(now), theta.dtype.type(size), epsilon)
     # A product that is zero is dropped rather than divided by zero.
@@ -85,32 +92,56 @@ def advance(flow, memory):
 
 
 @jit_borrowed
-def credit(flow, memory):
+def credit(flow, storage):
     """gradient += (dE/dh s~) theta~."""
-    d = flow.gradient[flow.structure.first : flow.structure.first + memory.b.shape[1]]
+    m = rank_one(storage)
+    d = flow.gradient[flow.structure.first : flow.structure.first + m.parameters.shape[1]]
     amount = d.dtype.type(0)
     for j in range(flow.credit.size):
-        amount += flow.credit[j] * memory.a[0, j]
-    mix(d, d.dtype.type(1), memory.b[0], amount)
+        amount += flow.credit[j] * m.states[0, j]
+    mix(d, d.dtype.type(1), m.parameters[0], amount)
 
 
 @jit_borrowed
-def forget(flow, memory):
-    """The units that were set to their targets depend on nothing."""
+def forget(flow, storage):
+    """Clear the influence on the units that were set to their targets."""
+    m = rank_one(storage)
     for k in range(flow.error.size):
-        memory.a[0, k] = 0
+        m.states[0, k] = 0
 
 
 class UORO(OnlineRule):
-    """Unbiased influence of rank one; equations at the top of the file.
+    """Unbiased online recurrent optimization (C. Tallec & Y. Ollivier, ICLR 2018, arXiv:1702.05043).
 
-    Options as in `OnlineRule`, `force`: teacher forcing, and
+    The influence of all parameters w on all states s is kept as one product of two vectors, whose mean is the exact
+    influence::
 
+        ds(t)/dw ~ s~(t) theta~(t)                     s~ (states), theta~ (parameters)
+
+        s~'     = p0 J s~ + p1 nu                      J = ds'/ds
+        theta~' = theta~ / p0 + nu M / p1              M = ds'/dw through this time step alone; nu = +-1, new for every
+                                                       state and time step
+        p0 = sqrt(|theta~| / (|J s~| + e)) + e         p1 = sqrt(|nu M| / (|nu| + e)) + e
+
+        dE(t)/dw = (dE(t)/ds(t) s~(t)) theta~(t)
+
+    The products of nu with itself have mean one, those of different states mean zero, so the mean of s~' theta~' is J
+    E[s~ theta~] + M. The paper's e = 1e-7 keeps the first time steps from dividing zero by zero; it does not change
+    the mean.
+
+    every     time steps between two updates; 0: one update a batch
+    force     teacher forcing, for readout=units
     epsilon   e above; 0: products that are zero are dropped
 
-    >>> from rnnsim.learning import RULES
-    >>> RULES.build("uoro").epsilon
-    1e-07
+    For a cell of k states, n units and p parameters a stream keeps k n + p numbers, and a time step costs about k n^2
+    + p multiply-adds. Raises `RnnsimError` for networks that online rules cannot serve
+    (`rnnsim.learning.online.contract.OnlineRule`) and for an epsilon out of range.
+
+    >>> import rnnsim as rs
+    >>> task = rs.tasks.XOR()
+    >>> net = rs.Recurrent("gru", task.n_inputs, task.n_outputs, hidden=4, dtype="float64", rng=1)
+    >>> rs.train(net, task, rule=UORO(), steps=3, batch=4, rng=1).steps
+    3
     """
 
     name = "uoro"
@@ -122,17 +153,17 @@ class UORO(OnlineRule):
         require(0 <= epsilon < 1, f"epsilon={epsilon:g}: expected a number of at least 0 and below 1")
         self.epsilon = epsilon
 
-    def memory(self, net, structure, shape, streams):
-        """a: s~ (k, H); b: theta~ (1, P); c and panels: scratch."""
-        return Memory(
-            np.zeros((streams, shape.states, shape.hidden), shape.dtype),
-            np.zeros((streams, 1, shape.parameters), shape.dtype),
-            np.zeros((streams, 1, shape.parameters), shape.dtype),
-            np.zeros((streams, 3, shape.states, shape.hidden), shape.dtype),
-            runs_of(structure),
-            np.array([self.epsilon], shape.dtype),
-            None,
+    def memory(self, net, structure, sizes, streams):
+        """A `UOROMemory`."""
+        return UOROMemory(
+            states=np.zeros((streams, sizes.states, sizes.hidden), sizes.dtype),
+            parameters=np.zeros((streams, 1, sizes.parameters), sizes.dtype),
+            immediate=np.zeros((streams, 1, sizes.parameters), sizes.dtype),
+            scratch=np.zeros((streams, 3, sizes.states, sizes.hidden), sizes.dtype),
+            runs=runs_of(structure),
+            epsilon=np.array([self.epsilon], sizes.dtype),
         )
 
-    def kernels(self, net, structure, shape):
+    def kernels(self, net, structure, sizes):
+        """Kernels on a `UOROMemory`."""
         return advance, credit, forget

@@ -1,4 +1,4 @@
-"""Optimisers over one flat parameter vector, one a file; the contract is in `rnnsim.optimizers.interface`.
+"""Optimizers over one flat parameter vector, one a file; the contract is `rnnsim.optimizers.interface.Optimizer`.
 
 >>> OPTIMIZERS.build("rmsprop", {"learning_rate": "1e-4", "momentum": "0.9", "clip": "10"}).config["clip"]
 10.0

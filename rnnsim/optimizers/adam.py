@@ -1,11 +1,4 @@
-"""Adam (D. P. Kingma & J. Ba, ICLR 2015, algorithm 1), with decoupled weight decay (I. Loshchilov & F. Hutter, ICLR 2019).
-
-    m <- beta1 m + (1 - beta1) g,    v <- beta2 v + (1 - beta2) g^2
-    theta <- theta - rate (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + weight_decay theta)
-
-t = 1, 2, ... counts the updates of this state, whatever number the schedule sees. The weight decay does not go through
-the moments; with weight_decay = 0 this is Adam, else AdamW.
-"""
+"""Adam (Kingma & Ba 2015), with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
 import dataclasses
 import math
@@ -38,9 +31,18 @@ def _update(theta, gradient, mean, square, updates, live, rate, beta1, beta2, ep
 
 @dataclasses.dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam with bias correction and decoupled weight decay; equations in the module.
+    """Adam (D. P. Kingma & J. Ba, ICLR 2015, alg. 1) with decoupled weight decay (I. Loshchilov & F. Hutter, ICLR 2019)::
 
-    Options beside those of every optimiser: beta1 and beta2, at least 0 and below 1; epsilon > 0.
+        m <- beta1 m + (1 - beta1) g,    v <- beta2 v + (1 - beta2) g^2
+        theta <- theta - rate (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + weight_decay theta)
+
+    t = 1, 2, ... counts the updates of this state, whatever step the schedule uses. The weight decay does not go
+    through the moments; with weight_decay = 0 this is Adam, else AdamW.
+
+    Options beside those of every `Optimizer`:
+
+    beta1, beta2   at least 0 and below 1
+    epsilon        > 0
 
     >>> import numpy as np
     >>> opt, theta = Adam(learning_rate=0.1), np.zeros(2)

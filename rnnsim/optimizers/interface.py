@@ -1,19 +1,4 @@
-"""The contract of an optimiser, and what all of them share: clipping, schedule, weight decay, weight noise, frozen entries.
-
-An optimiser
-1. is a frozen dataclass derived from `Optimizer` whose fields are its options, with types and defaults; its `name` is the
-   one of the registry; `ranges` says which values its numbers may have, and `RnnsimError` is raised for others;
-2. has `init(theta)` -> state, a dict of name -> float array, so that a checkpoint is a set of plain tensors;
-3. has `update(theta, gradient, state, live, rate, numbers)`, which changes theta and state in place by one call of a
-   kernel, and neither reads nor writes anything else. `live` is a bool array over theta, or of size 0 for "all entries":
-   where it is False no bit of theta or of the state may change. `numbers` are the arguments of `prepared`;
-4. takes every gradient through `prepared`, entry by entry inside its kernel;
-5. does not look for NaN: a gradient that is not finite goes through to theta (`rnnsim.core.vmath.all_finite` finds it).
-
-One step: the whole gradient is scaled down to the norm `clip_norm`; then every entry is cut off at +-`clip`; then
-weight_decay * theta is added (except in Adam, which documents its own decay); then comes the update, with the learning
-rate of the schedule at that step. Kernels are serial loops over the flat vector: same bits for any number of threads.
-"""
+"""The contract of an optimizer, and what all optimizers share: clipping, schedule, weight decay, weight noise, frozen entries."""
 
 import abc
 import dataclasses
@@ -37,7 +22,7 @@ _ALL_LIVE = np.empty(0, np.bool_)
 
 @jit_exact
 def prepared(gradient, theta, scale, clip, decay):
-    """One entry of the gradient as the update sees it: scaled, cut off at +-clip (NaN stays), with weight decay."""
+    """One entry of the gradient as the update uses it: scaled, clipped to +-clip (NaN stays), with weight decay."""
     g = gradient * scale
     g = -clip if g < -clip else g
     g = clip if g > clip else g
@@ -65,16 +50,31 @@ def gradient_norm(gradient, live):
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer(abc.ABC):
-    """What all optimisers share; see the module for the contract.
+    """An optimizer over one flat vector theta.
+
+    A step scales the whole gradient down to the norm `clip_norm`; clips every entry to +-`clip`; adds weight_decay *
+    theta (Adam documents its own decay); and updates theta with the learning rate of the schedule at that step. The
+    kernels are serial loops over the vector, so results have the same bits for any number of threads.
 
     Options
     -------
     learning_rate : the rate before the schedule, > 0
-    clip : cut every entry of the gradient off at +-clip, > 0; or None
-    clip_norm : scale the gradient down if its Euclidean norm (over trainable entries) is larger, > 0; or None
+    clip : bound of every entry of the gradient, > 0; or None
+    clip_norm : bound of the Euclidean norm of the gradient (over trainable entries), > 0; or None
     weight_decay : weight_decay * theta is added to the gradient, >= 0
     weight_noise : standard deviation of the noise that `perturbed` adds to theta, >= 0
-    schedule : text, see `rnnsim.optimizers.schedule`; for instance "warmup:100+cosine:10000"
+    schedule : text such as "warmup:100+cosine:10000", see `rnnsim.optimizers.schedule`
+
+    A subclass is a frozen dataclass whose fields are its options, with types and defaults. It has
+
+    name    its name in the registry
+    ranges  the values that its numbers may have: ``{field: (test, words)}``
+
+    and the methods `init` and `update`. Options out of range raise `RnnsimError`.
+
+    >>> from rnnsim.optimizers import SGD
+    >>> SGD(0.5, schedule="step:10:0.5").rate(25), SGD(0.5).config["clip"]
+    (0.125, None)
     """
 
     learning_rate: float = 0.01
@@ -105,12 +105,12 @@ class Optimizer(abc.ABC):
 
     @property
     def config(self) -> dict[str, typing.Any]:
-        """The options, as they go into the manifest of a run; `type(opt)(**opt.config)` is an equal optimiser."""
+        """The options as the configuration of a run records them; `type(opt)(**opt.config)` is an equal optimizer."""
         return dataclasses.asdict(self)
 
     @property
     def plain_rate(self) -> float:
-        """The learning rate, if an update is ``theta -= rate * gradient`` and nothing besides; else 0."""
+        """The learning rate, if an update is ``theta -= rate * gradient`` and nothing else; otherwise 0."""
         return 0.0
 
     def rate(self, step: int) -> float:
@@ -118,15 +118,24 @@ class Optimizer(abc.ABC):
         return self.learning_rate * self._factor(step)  # type: ignore[attr-defined]
 
     def __reduce__(self):
-        return functools.partial(type(self), **self.config), ()  # the schedule's function is made again
+        return functools.partial(type(self), **self.config), ()  # a copy parses its schedule again
 
     @abc.abstractmethod
     def init(self, theta: np.ndarray) -> dict[str, np.ndarray]:
-        """A fresh state for `theta`: dict of name -> float array."""
+        """A fresh state for `theta`, a dict of name -> float array, so that a checkpoint is a set of plain tensors."""
 
     @abc.abstractmethod
     def update(self, theta, gradient, state, live, rate, numbers):
-        """Change theta and state in place; see the contract."""
+        """Change theta and state in place by one call of a kernel; neither read nor write anything else.
+
+        theta, gradient : (n,) arrays of one floating type
+        state   : what `init` returned
+        live    : (n,) bool, or of size 0: all entries. Where it is False no bit of theta or of the state may change
+        rate    : learning rate of this step
+        numbers : the last three arguments of `prepared`, through which the kernel passes every entry of the gradient
+
+        An entry that is not finite goes through to theta, where `rnnsim.core.vmath.all_finite` finds it.
+        """
 
     def step(
         self,
@@ -136,13 +145,13 @@ class Optimizer(abc.ABC):
         step: int,
         trainable: np.ndarray | None = None,
     ) -> None:
-        """One update of theta and state, in place.
+        """Update theta and state in place.
 
         Parameters
         ----------
         theta, gradient : (n,) contiguous arrays of one floating type; the gradient is not changed
-        state : what `init` gave
-        step : number of the update, from 0; only the schedule reads it
+        state : what `init` returned
+        step : number of the update, from 0; only the schedule uses it
         trainable : (n,) bool, optional; where it is False neither theta nor the state changes by a bit
 
         Raises `RnnsimError` if the arrays do not fit together.
@@ -171,8 +180,8 @@ class Optimizer(abc.ABC):
     def perturbed(self, theta: np.ndarray, seed: int, step: int, trainable: np.ndarray | None = None) -> np.ndarray:
         """theta + weight_noise * standard normal noise of (seed, step); theta itself if weight_noise is 0.
 
-        The noise comes from a counter-based generator: entry i of step t is always the same number, whatever was drawn
-        before. Frozen entries get none.
+        The noise comes from a counter-based generator: entry i at step t is a function of (seed, t, i) alone. Frozen
+        entries get none.
         """
         if self.weight_noise == 0:
             return theta

@@ -1,10 +1,4 @@
-"""Gradient descent with momentum.
-
-v <- momentum v + g
-theta <- theta - rate v                     classical (Polyak 1964; Rumelhart, Hinton & Williams 1986)
-theta <- theta - rate (g + momentum v)      nesterov=True (Nesterov 1983, in the form of Sutskever et al. 2013, which
-                                            keeps the looked-ahead point as theta)
-"""
+"""Gradient descent with classical or Nesterov momentum."""
 
 import dataclasses
 from typing import ClassVar
@@ -32,9 +26,17 @@ def _update(theta, gradient, velocity, live, rate, momentum, nesterov, scale, cl
 
 @dataclasses.dataclass(frozen=True)
 class Momentum(Optimizer):
-    """Gradient descent with classical or Nesterov momentum; equations in the module.
+    """Gradient descent with classical or Nesterov momentum::
 
-    Options beside those of every optimiser: momentum, at least 0 and below 1; nesterov.
+        v <- momentum v + g
+        theta <- theta - rate v                     classical (Polyak 1964; Rumelhart, Hinton & Williams 1986)
+        theta <- theta - rate (g + momentum v)      nesterov=True (Nesterov 1983, in the form of Sutskever et al. 2013,
+                                                    which keeps the looked-ahead point as theta)
+
+    Options beside those of every `Optimizer`:
+
+    momentum   at least 0 and below 1
+    nesterov   whether to take the second form
 
     >>> import numpy as np
     >>> opt, theta = Momentum(learning_rate=0.5, momentum=0.5), np.zeros(1)

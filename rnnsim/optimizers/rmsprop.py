@@ -1,11 +1,4 @@
-"""RMSProp (Tieleman & Hinton, Coursera lecture 6.5, 2012), with optional momentum.
-
-    n <- decay n + (1 - decay) g^2
-    v <- momentum v + g / (sqrt(n) + epsilon)
-    theta <- theta - rate v
-
-Without momentum v is not stored. The centred variant of Graves is in `rmsprop_graves.py`.
-"""
+"""RMSProp (Tieleman & Hinton 2012), with optional momentum."""
 
 import dataclasses
 import math
@@ -37,9 +30,18 @@ def _update(theta, gradient, square, velocity, live, rate, decay_rate, momentum,
 
 @dataclasses.dataclass(frozen=True)
 class RMSProp(Optimizer):
-    """The gradient over its running root mean square; equations in the module.
+    """RMSProp, the gradient over its running root mean square (T. Tieleman & G. Hinton, Coursera lecture 6.5, 2012)::
 
-    Options beside those of every optimiser: decay and momentum, at least 0 and below 1; epsilon > 0.
+        n <- decay n + (1 - decay) g^2
+        v <- momentum v + g / (sqrt(n) + epsilon)
+        theta <- theta - rate v
+
+    Without momentum v is not stored. `RMSPropGraves` is the centred variant.
+
+    Options beside those of every `Optimizer`:
+
+    decay, momentum   at least 0 and below 1
+    epsilon           > 0
 
     >>> import numpy as np
     >>> opt, theta = RMSProp(learning_rate=0.1, decay=0.75, epsilon=1e-12), np.zeros(2)

@@ -1,13 +1,4 @@
-"""The RMSProp of A. Graves, Generating sequences with recurrent neural networks, arXiv 1308.0850 (2013), equations 38-45.
-
-    n <- decay n + (1 - decay) g^2
-    m <- decay m + (1 - decay) g
-    d <- momentum d - rate g / sqrt(n - m^2 + epsilon)
-    theta <- theta + d
-
-with decay 0.95, momentum 0.9, rate 1e-4 and epsilon 1e-4 in the paper. n - m^2, a variance, is taken as 0 where rounding
-makes it negative.
-"""
+"""The RMSProp of Graves 2013: centred, with momentum."""
 
 import dataclasses
 import math
@@ -41,9 +32,20 @@ def _update(theta, gradient, square, mean, delta, live, rate, decay_rate, moment
 
 @dataclasses.dataclass(frozen=True)
 class RMSPropGraves(Optimizer):
-    """Centred RMSProp with momentum, as in Graves 2013; equations in the module.
+    """Centred RMSProp with momentum (A. Graves, arXiv 1308.0850, 2013, eqs 38-45)::
 
-    Options beside those of every optimiser: decay and momentum, at least 0 and below 1; epsilon > 0.
+        n <- decay n + (1 - decay) g^2
+        m <- decay m + (1 - decay) g
+        d <- momentum d - rate g / sqrt(n - m^2 + epsilon)
+        theta <- theta + d
+
+    with decay 0.95, momentum 0.9, rate 1e-4 and epsilon 1e-4 in the paper. n - m^2 is a variance, and taken as 0
+    where rounding makes it negative.
+
+    Options beside those of every `Optimizer`:
+
+    decay, momentum   at least 0 and below 1
+    epsilon           > 0
 
     >>> import numpy as np
     >>> opt, theta = RMSPropGraves(), np.zeros(1)

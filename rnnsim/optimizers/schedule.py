@@ -1,4 +1,4 @@
-"""Schedules of the learning rate, given as a text: a factor on the learning rate at update t = 0, 1, 2, ...
+"""Schedules of the learning rate, as texts: the factor on the learning rate at update t = 0, 1, 2, ...
 
     constant           1
     exponential:d      d^t                             0 < d <= 1
@@ -83,7 +83,7 @@ def names():
 
 
 def parse(text):
-    """The schedule of a text, as a function of the update's number. Raises `RnnsimError` if it cannot be read.
+    """The schedule of a text, as a function of the update's number. Raises `RnnsimError` for any other text.
 
     >>> half = parse("warmup:2+step:1000:0.5")
     >>> half(0), half(1), half(1500)
@@ -109,7 +109,7 @@ def time_decays(text):
 
 
 def counts_updates(text):
-    """Whether a schedule counts updates too, and not only time steps and sequences.
+    """Whether a schedule depends on the number of updates, and not only on time steps and sequences.
 
     >>> counts_updates("per-sequence:0.9"), counts_updates("per-sequence:0.9+linear:50")
     (False, True)

@@ -19,7 +19,9 @@ def _update(theta, gradient, live, rate, scale, clip, decay):
 
 @dataclasses.dataclass(frozen=True)
 class SGD(Optimizer):
-    """Plain stochastic gradient descent, without memory.
+    """Plain stochastic gradient descent, theta <- theta - rate g, without memory.
+
+    Options: those of every `Optimizer`.
 
     >>> import numpy as np
     >>> opt, theta = SGD(learning_rate=0.1), np.ones(2)

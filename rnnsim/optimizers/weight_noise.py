@@ -1,6 +1,6 @@
-"""Weight noise: independent normal noise on every trainable weight, drawn anew for every step.
+"""Weight noise: independent normal noise on every trainable weight, with fresh draws at every step.
 
-As a regulariser of recurrent networks: K. Jim, C. L. Giles & B. G. Horne, IEEE Trans. Neural Networks 7(6), 1996; Graves
+It regularises recurrent networks: K. Jim, C. L. Giles & B. G. Horne, IEEE Trans. Neural Networks 7(6), 1996; Graves
 2013 draws it once a sequence. The gradient is taken at the noisy weights and applied to the clean ones.
 """
 
@@ -27,7 +27,7 @@ def _key(seed):
 
 
 def with_noise(theta, deviation, seed, step, live):
-    """A new vector theta + deviation * normal noise; entries where the bool array `live` (or size 0) is False as they are.
+    """A new vector theta + deviation * normal noise; entries where the bool array `live` is False stay (size 0: none).
 
     >>> with_noise(np.zeros(3), 0.1, 1, 7, np.array([False, True, False]))[[0, 2]]
     array([0., 0.])

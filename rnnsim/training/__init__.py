@@ -1,8 +1,4 @@
-"""The loop that trains, runs on disk, checkpoints and evaluation.
-
-`rnnsim.training.loop.train` trains; `rnnsim.training.run.open_run` reads what a run has left on disk;
-`rnnsim.training.evaluate.evaluate` measures a network on a task.
-"""
+"""Training, runs on disk, checkpoints and evaluation: `train`, `open_run`, `rnnsim.training.evaluate.evaluate`."""
 
 from rnnsim.core.lazy import lazy
 

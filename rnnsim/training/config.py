@@ -1,4 +1,4 @@
-"""A training as a configuration: a dict, as it stands in TOML, from which network, task, rule and optimiser are built.
+"""A training as a configuration: a dict, as it stands in TOML, from which network, task, rule and optimizer are built.
 
     steps = 1500                  settings of `rnnsim.train`: steps, batch, seed, until, dtype, ...
     seed = 1
@@ -10,7 +10,7 @@
     [network.options]
     hidden = 64
 
-    [evaluation]                  options of `rnnsim.evaluate` for evaluations on the way
+    [evaluation]                  options of `rnnsim.evaluate` for evaluations during the training
 
 The `config.toml` of a run is such a configuration with nothing left out, so it can be given again as it is.
 """
@@ -34,13 +34,13 @@ SETTINGS = {
     "evaluate_every": int,
     "checkpoint_every": int,
     "report_every": int,
-    "test": Literal["none", "sets", "fresh", "streams"],  # on the way, see `rnnsim.training.testing`
+    "test": Literal["none", "sets", "fresh", "streams"],  # see `rnnsim.training.testing`
     "test_every": int,
     "test_length": int,
 }
 EVALUATION = {"seed": int, "count": int | None, "batch": int, "split": str}
 TABLES = {"evaluation": EVALUATION}
-# What a part is where nothing is said. Gradients of recurrent networks explode: Adam comes with its norm clipped.
+# Parts that a configuration need not name. Gradients of recurrent networks explode, so Adam clips their norm.
 DEFAULTS = {
     "rule": {"name": "bptt", "options": {}},
     "optimizer": {"name": "adam", "options": {"clip_norm": 1.0}},
@@ -48,7 +48,7 @@ DEFAULTS = {
 
 
 class Setup(NamedTuple):
-    """What a configuration describes, ready for ``rnnsim.train(net, task, **settings)``."""
+    """The objects that a configuration describes: ``rnnsim.train(setup.net, setup.task, **setup.settings)``."""
 
     net: Any
     task: Any
@@ -69,7 +69,7 @@ def registry(part):
 
 
 def options_of(part, name):
-    """The options of a part that is called `name`: ``{option: (annotation, default)}``."""
+    """The options of the part with this name: ``{option: (annotation, default)}``."""
     if part == "network":
         from rnnsim.networks import options_of as of_network
 
@@ -83,7 +83,7 @@ def load(path):
 
 
 def check(config, source=""):
-    """`config`, if all its keys are known and hold what they should; values of options are checked when they are used."""
+    """The configuration itself. Raises `RnnsimError` for unknown keys and wrong types; `build` checks the values of options."""
     for key, value in config.items():
         if key not in (*PARTS, *SETTINGS, *TABLES):
             raise RnnsimError(f"{source}{unknown('key', key, [*PARTS, *SETTINGS, *TABLES])}")
@@ -110,8 +110,8 @@ def check(config, source=""):
 
 
 def with_names(config, **names):
-    """A copy in which the named parts are replaced where another name is given; options of a part that stays, or had no name
-    yet, are kept.
+    """A copy with other names of parts. A part whose name changes loses its options; one that keeps its name, or had none, keeps
+    them.
 
     >>> with_names({"rule": {"name": "bptt", "options": {"a": 1}}}, rule="tbptt")["rule"]
     {'name': 'tbptt', 'options': {}}
@@ -129,7 +129,7 @@ def with_names(config, **names):
 
 
 def with_options(config, options):
-    """A copy with ``{"hidden": "100", "task.length": "50"}`` put where they belong.
+    """A copy with options such as ``{"hidden": "100", "task.length": "50"}`` set in the parts that have them.
 
     An option without a dot goes to the part that has it. Raises `RnnsimError` if none has it, or more than one.
     """
@@ -155,7 +155,7 @@ def with_options(config, options):
 
 
 def build(config):
-    """The `Setup` of a configuration. Raises `RnnsimError` for whatever is unknown, mistyped, missing or does not fit."""
+    """The `Setup` of a configuration. Raises `RnnsimError` for unknown, mistyped, missing or unfitting parts and options."""
     config = check(with_names(earlier.translated(config)))
     for part in PARTS:
         if "name" not in config.get(part, {}):

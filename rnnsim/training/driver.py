@@ -1,22 +1,6 @@
-"""The driver: what every training goes through, whatever learns in it and however: reports, checkpoints, limits, Ctrl-C.
+"""The driver of every training: reports, checkpoints, limits, evaluations and Ctrl-C."""
 
-The contract of a training, the object that learns:
-
-1. `net`, `task` and `seed` are what evaluations on the way need; `step` and `sequences` what is done so far, `solved_at` after
-   how many sequences the criterion was met (None: not yet), `seconds` what earlier sittings took.
-2. ``advance(most)`` does at least one step and not more than `most`. It raises `NotFinite` if that comes to nothing, and says
-   in its `untouched` whether the training is as it was before and worth a checkpoint; ``failure(error, path)`` is then the
-   message, with the path of the last good checkpoint, or None.
-3. ``test(before)`` gives what a test of its own has found, as a dict, if one was due since step `before`, else None.
-4. ``report(whole)`` gives the line for the metrics, with step and sequences at least; `whole` is False if there is a line only
-   because there is an evaluation.
-5. ``running()`` gives loss, correct and error as a callback sees them; `loss` is the loss of the result if nothing has been
-   reported, and ``entries()`` what the result has besides.
-6. ``parts(seconds)`` gives all that a checkpoint holds beside the network, as `rnnsim.core.checkpoint.save` takes it;
-   ``restore(stored, path)`` goes on from there, bit for bit, or raises `RnnsimError`.
-7. `checkpoint_seconds`: after this time there is a checkpoint, however few steps were done.
-"""
-
+import abc
 import signal
 import threading
 import time
@@ -27,25 +11,80 @@ from rnnsim.core.registry import is_true
 from rnnsim.networks.interface import Network
 from rnnsim.training.goal import Goal
 
-_FREE = ("steps", "until", "time_limit", "checkpoint_every")  # what may differ when a run goes on
+_FREE = ("steps", "until", "time_limit", "checkpoint_every")  # settings that may differ when a run is resumed
 _INTERRUPTED = "interrupted"
 
 
-class TrainResult(dict[str, Any]):
-    """What a training gives; its entries are attributes too.
+class Drivable(abc.ABC):
+    """The contract between the driver and a training, the object that learns; `rnnsim.training.training.Training` is one.
 
-    net, steps, sequences       the network (its weights are the last ones), steps and training sequences done
+    net, task, seed     what evaluations on the way need
+    step, sequences     training steps and sequences done so far
+    solved_at           number of sequences after which the criterion was met; None: not yet
+    loss                of the last step; None before the first
+    seconds             time that earlier sittings took
+    checkpoint_seconds  the driver writes a checkpoint after this time, however few steps were done
+    """
+
+    @abc.abstractmethod
+    def advance(self, most):
+        """Do at least one step and at most `most` steps.
+
+        Raises `NotFinite` if the loss, the gradient or a weight is not finite. Its attribute `untouched` says whether
+        the training is as it was before, so that the driver may still write a checkpoint.
+        """
+
+    @abc.abstractmethod
+    def failure(self, error, path):
+        """The message of a step that raised `error`; `path` is the last good checkpoint, or None."""
+
+    @abc.abstractmethod
+    def test(self, before):
+        """The results of the training's own test as a dict, if one was due since step `before`; else None."""
+
+    @abc.abstractmethod
+    def report(self, whole):
+        """One metrics record, a dict with `step` and `sequences` at least.
+
+        whole : whether a report is due; False: there is a record only because there is an evaluation
+        """
+
+    @abc.abstractmethod
+    def running(self):
+        """``{"loss", "correct", "error"}`` as a callback sees them: of the last step, and over the last sequences."""
+
+    @abc.abstractmethod
+    def entries(self):
+        """The entries of the `TrainResult` that only this training has, a dict."""
+
+    @abc.abstractmethod
+    def parts(self, seconds):
+        """What a checkpoint holds beside the network, as keyword arguments of `rnnsim.core.checkpoint.save`.
+
+        seconds : time of all sittings so far
+        """
+
+    @abc.abstractmethod
+    def restore(self, stored, path):
+        """Continue from the checkpoint `stored`, read from `path`, bit for bit. Raises `RnnsimError` if it does not fit."""
+
+
+class TrainResult(dict[str, Any]):
+    """What a training returns; its entries are attributes too.
+
+    net                         the network, with its last weights
+    steps, sequences            training steps and training sequences done
     loss                        mean training loss between the last two reports
-    correct, error              share of correct sequences and mean error over the last ones, None where the task has neither
+    correct, error              share of correct sequences and mean error over the last sequences; None where the task has neither
     solved, solved_at           whether the task's criterion was met, and after how many sequences
-    reached_at                  after how many sequences the training had what `until` waits for, or None
-    interrupted, message        whether Ctrl-C ended it, and in words why it ended
-    seconds                     of all sittings together
-    figures                     what the rule counted besides, such as the trials of weight guessing
-    right_at                    after how many sequences a window of the criterion had no more wrong ones than it may, whatever
+    reached_at                  number of sequences after which the condition `until` was met, or None
+    interrupted, message        whether Ctrl-C ended the training, and the reason for its end in words
+    seconds                     time of all sittings together
+    figures                     what the rule counted, such as the trials of weight guessing
+    right_at                    number of sequences after which a window of the criterion had few enough wrong sequences, whatever
                                 their mean error
-    best_time_steps, time_steps of a learner that learns sequence after sequence: the best mean length of a test on streams, and
-                                the time steps of the whole training
+    best_time_steps             of a learner that learns sequence after sequence: the best mean length of a test on streams
+    time_steps                  of such a learner: the time steps of the whole training
     history                     the reports, one dict each
     out                         the folder of the run, or None
     """
@@ -86,7 +125,10 @@ class TrainResult(dict[str, Any]):
 
 
 class Progress:
-    """What a callback sees after every step."""
+    """What a callback gets after every step: net, step, steps, sequences, loss, correct, error, solved_at, seconds, report.
+
+    report : the metrics record of this step, or None
+    """
 
     __slots__ = ("net", "step", "steps", "sequences", "loss", "correct", "error", "solved_at", "seconds", "report")
     net: Network
@@ -118,17 +160,18 @@ def crossed(count, before, now):
 
 
 def drive(training, limits, every, callback, evaluation, out, resume, config, accept_source=False):
-    """Train until a limit is reached; gives a `TrainResult`.
+    """Train until a limit is reached; returns a `TrainResult`.
 
     Parameters
     ----------
-    training : what keeps the contract at the top of the file
-    limits : steps, goal and time_limit; the goal is what `rnnsim.training.goal.until` gives
-    every : steps between evaluate, checkpoint and report; 0: none but the last
+    training : a `Drivable`
+    limits : steps, goal and time_limit; the goal is what `rnnsim.training.goal.until` returns
+    every : steps between evaluate, checkpoint and report; 0: only the last one
     callback, out, resume, evaluation, accept_source : see `rnnsim.train`
-    config : function that gives the effective configuration, asked if there is a folder to write it to
+    config : function that returns the effective configuration; called if there is a folder to write it to
 
-    Raises `RnnsimError` for a folder that is in use, not empty or another run's, `NotFinite` with the training's message.
+    Raises `RnnsimError` for a folder that is in use, not empty or another run's, and `NotFinite` with the training's
+    message.
     """
     if out is None:
         return _Sitting(training, limits, every, evaluation, None).run(callback)
@@ -142,25 +185,25 @@ def drive(training, limits, every, callback, evaluation, out, resume, config, ac
 
 
 class _Sitting:
-    """A training from where it stands to where it ends for this time."""
+    """One sitting of a training: from where it stands to the next end, by a limit, a callback or Ctrl-C."""
 
     def __init__(self, training, limits, every, evaluation, writer):
         self.training, self.writer = training, writer
         self.steps, self.goal, self.time_limit = limits["steps"], limits["goal"], limits["time_limit"]
         self.every, self.evaluation = every, evaluation
         self.began = self.saved = time.perf_counter()
-        self.saved_step, self.path = training.step, None  # of the last checkpoint
+        self.saved_step, self.path = training.step, None  # step and path of the last checkpoint
         self.history = writer.history() if writer else []
-        # A goal is judged by the reports alone, so a run that goes on knows what it knew before.
+        # The reports alone decide whether a goal is met, so a resumed run knows what it knew before.
         self.evaluations = [line["evaluation"] for line in self.history if line.get("evaluation")]
         self.reached = self._goal_met()
 
     def run(self, callback):
-        """Stretch after stretch; the `TrainResult`."""
+        """Train to the end of the sitting; returns the `TrainResult`."""
         ending = None
         with _Interrupt() as interrupt:
             if self.writer and not self.writer.checkpoints():
-                self.save()  # from now on there is always one to fall back to
+                self.save()  # from now on there is always a checkpoint to fall back to
             elif self.writer:
                 self.path = self.writer.checkpoints()[-1]
             while self.training.step < self.steps and not self.done() and ending is None:
@@ -176,7 +219,7 @@ class _Sitting:
         return self.result(ending)
 
     def advance(self):
-        """A stretch, or `NotFinite` with the whole message."""
+        """Do one or more steps. Raises `NotFinite` with the whole message."""
         training = self.training
         try:
             training.advance(self.steps - training.step)
@@ -186,7 +229,7 @@ class _Sitting:
             raise NotFinite(training.failure(error, self.path)) from None
 
     def report(self, before):
-        """Evaluate, test and report what is due since step `before`; the report, or None."""
+        """Make the evaluation, test and report that are due since step `before`; returns the report, or None."""
         training, found = self.training, {}
         due = crossed(self.every["report"], before, training.step)
         if crossed(self.every["evaluate"], before, training.step):
@@ -194,7 +237,7 @@ class _Sitting:
             self.evaluations.append(found["evaluation"])
             self.reached = self._goal_met()
         test = training.test(before)
-        # Tests may come often: a line has the one that it falls together with, and the one that is passed.
+        # Tests may be frequent: a record has the test of its own step, and the test that is passed.
         if test and (due or training.solved_at):
             found["test"] = test
         whole = due or self.done() or training.step >= self.steps
@@ -207,7 +250,7 @@ class _Sitting:
         return report
 
     def save(self):
-        """Write a checkpoint, if there is a folder for it."""
+        """Write a checkpoint, if the run has a folder."""
         if self.writer:
             training = self.training
             self.path = self.writer.save(training.step, training.net, **training.parts(self.seconds()))
@@ -215,7 +258,7 @@ class _Sitting:
         self.saved_step = self.training.step
 
     def ending(self, callback, report, interrupt):
-        """Why the training ends here before it is done, in words; None if it goes on."""
+        """The reason for which the training ends before it is done, in words; None if it continues."""
         if callback is not None and is_true(callback(self._progress(report))):
             return "stopped by the callback"
         if interrupt.asked:
@@ -225,11 +268,11 @@ class _Sitting:
         return None
 
     def seconds(self):
-        """Of all sittings."""
+        """Time of all sittings so far."""
         return self.training.seconds + time.perf_counter() - self.began
 
     def done(self):
-        """Whether the training has what it waits for."""
+        """Whether the condition `until` is met."""
         return self.reached or (self.goal == "solved" and self.training.solved_at is not None)
 
     def result(self, ending):
@@ -278,7 +321,7 @@ class _Sitting:
 
 
 class _Interrupt:
-    """While it is entered, the first Ctrl-C only asks; the second one interrupts. Signals reach the main thread only."""
+    """A context in which the first Ctrl-C sets `asked` and the second one interrupts; in the main thread only."""
 
     def __init__(self):
         self.asked = False
@@ -287,7 +330,7 @@ class _Interrupt:
         self._earlier = None
         if threading.current_thread() is threading.main_thread():
             self._earlier = signal.getsignal(signal.SIGINT)
-            # Who ignores Ctrl-C, or has set a handler from outside Python, keeps what he has.
+            # A process that ignores Ctrl-C, or has a handler from outside Python, keeps its handler.
             if self._earlier in (None, signal.SIG_IGN):
                 self._earlier = None
             else:

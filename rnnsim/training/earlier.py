@@ -1,4 +1,4 @@
-"""Configurations as versions before 0.2 wrote them, in the terms of today.
+"""Configurations of versions before 0.2, translated.
 
 Their table [online] held everything about learning sequence after sequence by the truncated rule. Its options now
 stand elsewhere:
@@ -29,7 +29,7 @@ _ONLINE = {
 
 
 def translated(config):
-    """A configuration without the table [online]; what it said stands where it belongs today.
+    """A configuration without the table [online]; its options stand in their places of today.
 
     Raises `RnnsimError` for options that the table did not have.
 

@@ -1,4 +1,4 @@
-"""How good a network is at a task, on sequences that it was not trained on."""
+"""Evaluation of a network on sequences that it was not trained on."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -19,15 +19,15 @@ def evaluate(
 
     Parameters
     ----------
-    net, task : as for `rnnsim.train`
-    seed : of the sequences, where the task makes them up
-    count : sequences; None: as many as the task gives, 1000 where it makes them up
-    batch : sequences at a time; changes the time this takes, and the sum by rounding only
+    net, task : as in `rnnsim.train`
+    seed : of the sequences, where the task generates them
+    count : number of sequences; None: all that the task has, 1000 where it generates them
+    batch : sequences at a time; changes the running time, and the results by rounding only
     split : "test" or another one that the task has
 
-    Returns a dict: ``loss``, its ``unit`` and the ``trivial_loss`` of the best guess that ignores the inputs (None if unknown),
-    ``correct`` (share of sequences that the task takes as right; None if it has no such idea), ``sequences``, ``split``, and
-    ``metrics``, the mean of every metric of the task over the sequences.
+    Returns a dict: ``loss``, its ``unit`` and the ``trivial_loss`` of the best guess that ignores the inputs (None if
+    unknown), ``correct`` (share of right sequences; None if the task does not define them), ``sequences``, ``split``,
+    and ``metrics``, the mean of every metric of the task over the sequences.
 
     Raises `RnnsimError` if network and task do not fit or the split is unknown or empty.
     """
@@ -41,7 +41,7 @@ def evaluate(
     sums: dict[str, float] = {}
     state, size = None, 0
     for part in task.evaluation_batches(seed, batch, count, split):
-        # Streams go on from batch to batch, as long as there are as many of them.
+        # Streams continue from batch to batch while their number stays the same.
         if not task.streams or size != part.size:
             state = None
         result = net.evaluate(part, task.loss, state)
@@ -67,22 +67,20 @@ def evaluate(
 def generalisation(
     net: Network, task: Task, sweep: dict[str, Sequence[Any]], **settings: Any
 ) -> Iterator[dict[str, Any]]:
-    """`evaluate` at every value of some options of the task: how far a network carries beyond what it was trained on.
+    """`evaluate` at every value of some options of the task: generalisation beyond the training range.
 
     Parameters
     ----------
-    net, task : as for `rnnsim.train`
+    net, task : as in `rnnsim.train`
     sweep : ``{option: values}``; several options are taken in all combinations, the last one fastest
     settings : seed, count, batch and split of `evaluate`
 
-    Gives an iterator over dicts like those of `evaluate` with ``options`` beside, the values of this measurement. All tasks
-    are made at once: a value that does not fit is refused before anything is measured.
+    Returns an iterator over dicts like those of `evaluate`, with the values as ``options`` beside. All tasks
+    are built at once, so a value that does not fit raises its error before anything is measured.
 
-    >>> import rnnsim as rs
-    >>> task = rs.tasks.Copy(width=3)
-    >>> net = rs.NTM(task.n_inputs, task.n_outputs, hidden=5, memory=(8, 4))
-    >>> [(found["options"], found["trivial_loss"]) for found in generalisation(net, task, {"length": [2, 4]}, count=3)]
-    [({'length': 2}, 6.0), ({'length': 4}, 12.0)]
+    >>> import rnnsim as rs >>> task = rs.tasks.Copy(width=3) >>> net = rs.NTM(task.n_inputs, task.n_outputs,
+    hidden=5, memory=(8, 4)) >>> [(found["options"], found["trivial_loss"]) for found in generalisation(net, task,
+    {"length": [2, 4]}, count=3)] [({'length': 2}, 6.0), ({'length': 4}, 12.0)]
     """
     require(sweep and all(len(values) for values in sweep.values()), "sweep: expected options, each with some values")
     points = [dict(zip(sweep, values)) for values in itertools.product(*sweep.values())]
@@ -92,7 +90,7 @@ def generalisation(
 
 
 def varied(task, options):
-    """The task made anew with some other `options`; `RnnsimError` if they do not fit."""
+    """A new task with some other `options`. Raises `RnnsimError` if they do not fit."""
     from rnnsim.tasks import TASKS
 
     return type(task)(**checked(f"task '{TASKS.name_of(type(task))}'", type(task), {**task.options, **options}))

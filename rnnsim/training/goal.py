@@ -1,4 +1,4 @@
-"""Goals: a figure and a bound, ``loss<0.1``, as a training waits for it and as an experiment is judged by it.
+"""Goals: a figure and a bound, such as ``loss<0.1``, at which a training ends and by which an experiment is judged.
 
 QUANTITY<NUMBER            also with >; the quantity is the name of a figure: loss, correct, error, wrong_bits, ...
 QUANTITY<NUMBER twice      in two evaluations in a row; also ``3 times``
@@ -14,7 +14,7 @@ _TEXT = re.compile(r"\s*([A-Za-z_]\w*)\s*([<>])\s*([^\s]+)(?:\s+(?:(twice)|([1-9
 
 
 class Goal(NamedTuple):
-    """A figure and the bound that it has to be under, or over, so many times in a row.
+    """A figure and a bound that it must be under, or over, a number of times in a row.
 
     >>> goal = Goal.parse("loss<0.1 twice")
     >>> goal.holds(0.05), goal.holds(0.1), goal.holds(None), str(goal)
@@ -30,7 +30,7 @@ class Goal(NamedTuple):
 
     @classmethod
     def parse(cls, text, what="goal"):
-        """The goal that a text describes; `RnnsimError` names the option `what` if it describes none.
+        """The goal that a text describes; Raises `RnnsimError`, which names the option `what`, for any other text.
 
         >>> Goal.parse("accuracy > 0.98")
         Goal(quantity='accuracy', sense='>', bound=0.98, times=1)
@@ -69,12 +69,12 @@ class Goal(NamedTuple):
         return figure(evaluation, self.quantity)
 
     def met(self, evaluations):
-        """Whether the last evaluations hold, as many as the goal asks for."""
+        """Whether the last `times` evaluations all hold."""
         last = evaluations[-self.times :]
         return len(last) == self.times and all(self.holds(self.value(evaluation)) for evaluation in last)
 
     def first(self, history):
-        """The sequences after which the reports of a training meet the goal for the first time, or None.
+        """Number of sequences after which the reports of a training meet the goal for the first time, or None.
 
         >>> line = lambda sequences, loss: {"sequences": sequences, "evaluation": {"loss": loss}}
         >>> Goal.parse("loss<1").first([line(100, 3.0), {"sequences": 150}, line(200, 0.5), line(300, 2.0)])
@@ -105,7 +105,7 @@ def figure(evaluation, name):
 
 
 def until(text):
-    """What a training waits for: "steps", "solved" or a `Goal`. Raises `RnnsimError` for anything else.
+    """The condition at which a training ends: "steps", "solved" or a `Goal`. Raises `RnnsimError` for anything else.
 
     >>> until("solved"), until("loss<0.1").bound
     ('solved', 0.1)

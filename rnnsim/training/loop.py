@@ -1,4 +1,4 @@
-"""`train`: what is given is checked, a learner and a `rnnsim.training.training.Training` are made, and the driver runs it."""
+"""`train`: checks its arguments, makes a learner and a `Training`, and lets the driver run it."""
 
 from collections.abc import Callable
 from os import PathLike
@@ -42,37 +42,38 @@ def train(
     test_length: int = 100_000,
     accept_source: bool = False,
 ) -> TrainResult:
-    """Train a network on a task, in place.
+    """Train a network on a task, in place: the rule makes gradients of the task's batches, the optimizer applies them.
 
     Parameters
     ----------
-    net, task : what learns, and what it learns
+    net, task : the network and its task
     rule, optimizer : names or objects of `rnnsim.learning.RULES` and `rnnsim.optimizers.OPTIMIZERS`; by default BPTT, and Adam
         with learning rate 0.001 and the gradient clipped to norm 1
-    steps, batch : training steps in all, one batch each; sequences of a batch. With a task whose streams end, a step is a stream
+    steps, batch : number of training steps, one batch each; sequences of a batch. With a task whose streams end, a step is
+        a stream
     rng : seed of the data and of weight noise (int, SeedSequence or Generator)
     out : folder of the run (`rnnsim.training.run`); None: nothing is written
-    evaluate_every, checkpoint_every, report_every : steps between evaluations, checkpoints and reports; 0: none but the last
+    evaluate_every, checkpoint_every, report_every : steps between evaluations, checkpoints and reports; 0: only the last one
     callback : function of a `Progress`, called after every step; the training ends if it returns True (NumPy's too)
     until : "steps"; "solved": end as soon as the task's criterion is met, or a `test` is passed; or a figure of the evaluations
-        on the way and a bound (`rnnsim.training.goal`), such as "loss<0.1" or "loss<0.1 twice": end with the evaluation that
+        and a bound (`rnnsim.training.goal`), such as "loss<0.1" or "loss<0.1 twice": end with the evaluation that
         meets it
     time_limit : seconds after which this sitting ends
-    resume : go on with the run in `out` if there is one, bit for bit as if it had never stopped
-    accept_source : go on although the source of code that is not rnnsim's own has changed since
-    evaluation : options of `rnnsim.training.evaluate.evaluate` for the evaluations on the way
-    test : "none", "sets", "fresh" or "streams" (`rnnsim.training.testing`): the task is solved when such a test, with the
-        weights held still, is passed; not when the criterion is met by training sequences
+    resume : continue the run in `out` if there is one, bit for bit as if it had never stopped
+    accept_source : continue although the source of code from outside rnnsim has changed since
+    evaluation : options of `rnnsim.training.evaluate.evaluate` for the evaluations during the training
+    test : "none", "sets", "fresh" or "streams" (`rnnsim.training.testing`): the task is solved when such a test, with fixed
+        weights, is passed, and not when training sequences meet the criterion
     test_every, test_length : steps between two tests; time steps after which a stream of a test has passed
 
-    A network that carries out the rule by itself (`lstm1997` and "truncated" with every=1) learns sequence after sequence in its
-    own kernel; batch is 1 then.
+    A network that carries out the rule by itself (`lstm1997` and "truncated" with every=1) learns sequence after
+    sequence in its own kernel; batch is 1 then.
 
     Ctrl-C ends the training after the step in progress, with a checkpoint; a second one ends it at once.
 
-    Returns a `TrainResult`. Raises `RnnsimError` for arguments that do not fit each other, for a folder that is in use or
-    not empty, and as soon as the loss, the gradient or a weight is not finite: the message names the step, the array and the
-    last good checkpoint, and the network has the weights from before that step.
+    Returns a `TrainResult`. Raises `RnnsimError` for arguments that do not fit each other, for a folder that is in
+    use or not empty, and as soon as the loss, the gradient or a weight is not finite: the message names the step, the
+    array and the last good checkpoint, and the network has the weights from before that step.
 
     >>> import rnnsim as rs
     >>> task = rs.tasks.XOR()
@@ -116,7 +117,7 @@ def train(
         if plan.kind != "none":
             found |= dict(test=test, test_every=test_every, test_length=test_length)
         found |= {"task": described(TASKS, task), "network": net.full_config, "rule": described(RULES, rule)}
-        if not rule.sets_weights:  # such a rule asks no optimizer
+        if not rule.sets_weights:  # such a rule uses no optimizer
             found["optimizer"] = described(OPTIMIZERS, optimizer)
         return found | {"evaluation": evaluation or {}}
 
@@ -124,7 +125,7 @@ def train(
 
 
 def learner_for(net, rule, optimizer, seed):
-    """The learner of a training: the network's own where that updates at every time step by the rule, else a `BatchLearner`."""
+    """The learner of a training: the network's own if it updates at every time step by this rule, else a `BatchLearner`."""
     from rnnsim.learning.batch_learner import BatchLearner
 
     if rule.every == 1 and rule.name in net.procedures:

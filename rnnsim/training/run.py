@@ -1,15 +1,15 @@
-"""A run on disk: a folder that explains itself, survives a kill at any moment and goes on bit for bit.
+"""A run on disk: a folder that explains itself, survives a kill at any moment and continues bit for bit.
 
-    config.toml       everything that determines the run: network, task, rule, optimiser with all options; steps, batch, seed
+    config.toml       everything that determines the run: network, task, rule, optimizer with all options; steps, batch, seed
     manifest.json     where it ran: versions, CPU, threads, digest of the source, command line, start; one entry a resumption
     metrics.jsonl     one line a report
-    result.json       what it ended with, and the evaluation after it
+    result.json       the result, and the evaluation after it
     checkpoints/      step-00001000.safetensors, ...; the last two
     figures/          pictures
     lock              process id and start time of the process that writes here, while it does
 
-The metrics of a run that is resumed are cut back to the step of its checkpoint, so that they are those of a run that was
-never stopped.
+The metrics of a run that is resumed are cut back to the step of its checkpoint, so that they are those of a run that
+was never stopped.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ _LEFT_OVER = re.compile(r"\..*\.tmp|lock")
 _STEP = re.compile(r"step-(\d+)\.safetensors")
 _BUILT = {"name": str, "options": dict[str, Any], "source": NotRequired[dict[str, Any]]}
 _CONFIG = {"steps": int, "batch": int, "seed": int, "task": _BUILT, "rule": _BUILT}
-_CONFIG |= {"optimizer": NotRequired[_BUILT]}  # a rule that sets the weights by itself asks none
+_CONFIG |= {"optimizer": NotRequired[_BUILT]}  # a rule that sets the weights by itself uses none
 _CONFIG |= {"network": {**checkpoint.NETWORK, "options": dict[str, Any]}}
 _MANIFEST = {"versions": NotRequired[dict[str, str]], "cpu": NotRequired[str], "threads": NotRequired[int]}
 _MANIFEST |= {"resumed": NotRequired[list[dict]]}
@@ -58,7 +58,11 @@ _HOLDER = {"pid": int, "started": int | None}
 
 
 class Run:
-    """What a run has left on disk; made by `open_run`."""
+    """A run on disk, to read; `open_run` makes it.
+
+    folder, config, manifest : where it is, its configuration and its manifest, dicts
+    code : the source files that may be executed for its parts (`rnnsim.core.code.Code`)
+    """
 
     config: dict[str, Any]
     manifest: dict[str, Any]
@@ -90,7 +94,7 @@ class Run:
         return _checkpoints(self.folder)
 
     def checkpoint(self) -> checkpoint.Checkpoint:
-        """The newest checkpoint that is whole; `RnnsimError` if there is none."""
+        """The newest undamaged checkpoint. Raises `RnnsimError` if there is none."""
         return _newest(self.folder)[0]
 
     def net(self) -> Network:
@@ -108,7 +112,7 @@ class Run:
         return self._built(TASKS, "task")
 
     def result(self) -> dict[str, Any] | None:
-        """What the training ended with (`write_result`), or None if it has not ended."""
+        """The result of the training (`write_result`), or None if it has not ended."""
         try:
             return read_json(self.folder / "result.json", _RESULT, finite=False)
         except Missing:
@@ -144,21 +148,21 @@ def open_run(folder: str | PathLike[str], code: Iterable[str] = (), accept_sourc
     code, accept_source : source files for parts that are not rnnsim's own, and whether sources may differ from the recorded
         ones; see `rnnsim.core.code`
 
-    Raises `RnnsimError` if the folder is no run.
+    Raises `RnnsimError` if the folder holds no run.
     """
     return Run(folder, code, accept_source)
 
 
 def write_result(folder, result):
-    """Keep what a training ended with (a dict, as JSON) in its folder."""
+    """Write the result of a training (a dict, as JSON) into its folder."""
     write_atomically(Path(folder) / "result.json", json.dumps(as_python(result), indent=2) + "\n")
 
 
 def load_weights(path: str | PathLike[str], code: Iterable[str] = (), accept_source: bool = False) -> Network:
     """The network in a .safetensors file that rnnsim wrote, or in the newest checkpoint of a run.
 
-    `code` and `accept_source` are as for `open_run`. Raises `RnnsimError` if the file is not there, damaged or of another
-    program.
+    `code` and `accept_source` are as for `open_run`. Raises `RnnsimError` if the file is missing, damaged or another
+    program's.
     """
     if Path(path).is_dir():
         return open_run(path, code, accept_source).net()
@@ -166,7 +170,7 @@ def load_weights(path: str | PathLike[str], code: Iterable[str] = (), accept_sou
 
 
 def manifest():
-    """Where and with what this process runs."""
+    """The machine, the versions and the settings of this process, a dict."""
     from importlib.metadata import PackageNotFoundError, version
 
     from rnnsim.core.isa import vectors
@@ -212,9 +216,9 @@ def _cpu():
 class Writer:
     """The one process that writes a run; a context manager that holds the lock.
 
-    `config` is the effective configuration; the keys `free` may differ from those of the run that is resumed, the sources of
-    code from outside only with `accept_source`. Raises `RnnsimError` if the folder is in use, is not empty and `resume` is not
-    asked for, or holds another run.
+    `config` is the effective configuration; the keys `free` may differ from those of the run that is resumed, the
+    sources of code from outside only with `accept_source`. Raises `RnnsimError` if the folder is in use, holds
+    another run, or is not empty without `resume`.
     """
 
     def __init__(self, folder, config, resume=False, free=(), accept_source=False):
@@ -223,11 +227,11 @@ class Writer:
         self._accept_source = accept_source
 
     def __enter__(self):
-        self._look()
+        self._check_folder()
         make_folder(self.folder)
         self._lock = Lock(self.folder / "lock")
         try:
-            self._look()  # somebody may have begun a run here while we waited
+            self._check_folder()  # another process may have begun a run here meanwhile
             self._begin()
         except BaseException:
             self._lock.release()
@@ -237,8 +241,8 @@ class Writer:
     def __exit__(self, *_):
         self._lock.release()
 
-    def _look(self):
-        """Is this a folder that a run may begin or go on in?"""
+    def _check_folder(self):
+        """Raise `RnnsimError` unless a run may begin or continue in this folder."""
         if not os.path.lexists(self.folder):
             return
         if not self.folder.is_dir():
@@ -251,7 +255,7 @@ class Writer:
             raise RnnsimError(f"out={self.folder}: the folder is not empty; resume the run or choose another folder")
         # A run that was killed while it began has subfolders at most.
         if "config.toml" not in names and set(names) - {"checkpoints", "figures", "manifest.json"}:
-            raise RnnsimError(f"out={self.folder}: the folder holds something else than a run")
+            raise RnnsimError(f"out={self.folder}: the folder holds something other than a run")
 
     def _begin(self):
         place, here = self.folder / "manifest.json", manifest()
@@ -267,7 +271,7 @@ class Writer:
             before = open_run(self.folder)
             changed = code.changed(before.config, written, ("task", "network", "rule", "optimizer"))
             if changed and not self._accept_source:
-                raise RnnsimError(f"{self.folder}: {changed}; --accept-source goes on with it (accept_source=True)")
+                raise RnnsimError(f"{self.folder}: {changed}; --accept-source accepts it (accept_source=True)")
             fixed = [{k: v for k, v in c.items() if k not in self._free} for c in (before.config, written)]
             fixed = [{k: checkpoint.comparable(v) if isinstance(v, dict) else v for k, v in c.items()} for c in fixed]
             different = checkpoint.difference(*fixed)
@@ -286,7 +290,7 @@ class Writer:
         write_atomically(self.folder / "config.toml", toml.dumps(self._config))
 
     def latest(self):
-        """(checkpoint, path) to go on from, or (None, None); what comes after it is cut away."""
+        """(checkpoint, path) to resume from, or (None, None); reports after it are removed."""
         try:
             found, path = _newest(self.folder, remove=True)
         except FileNotFoundError:
@@ -295,7 +299,7 @@ class Writer:
         return found, path
 
     def history(self):
-        """The reports up to now."""
+        """The reports so far."""
         return [report for report, _ in _reports(self.folder / "metrics.jsonl")]
 
     def checkpoints(self):
@@ -308,7 +312,7 @@ class Writer:
         write_atomically(path, kept)
 
     def report(self, report):
-        """Append one line to the metrics, whole or not at all."""
+        """Append one line to the metrics, atomically."""
         path = self.folder / "metrics.jsonl"
         try:
             with open(path, "ab") as file:
@@ -324,10 +328,10 @@ class Writer:
             raise cannot("write", path, error) from None
 
     def save(self, step, net, **parts):
-        """Write the checkpoint of a step, then let go of those before the last two. Returns its path."""
+        """Write the checkpoint of a step, then delete all but the last two. Returns its path."""
         folder = self.folder / "checkpoints"
         path = folder / f"step-{step:08d}.safetensors"
-        # What is reported up to this step has to be on the disk before the checkpoint that relies on it.
+        # The reports up to this step must be on the disk before the checkpoint that relies on them.
         metrics = self.folder / "metrics.jsonl"
         try:
             with open(metrics, "ab") as file:
@@ -342,7 +346,7 @@ class Writer:
 
 
 def _checkpoints(folder):
-    """Files of checkpoints by step; names that are none are passed over."""
+    """Files of checkpoints by step; other names are ignored."""
     try:
         names = [path for path in (Path(folder) / "checkpoints").iterdir() if _STEP.fullmatch(path.name)]
     except OSError:
@@ -351,7 +355,7 @@ def _checkpoints(folder):
 
 
 def _newest(folder, remove=False):
-    """(checkpoint, path) of the newest that is whole; damaged ones are passed over with a warning, and removed if asked."""
+    """(checkpoint, path) of the newest undamaged one; a damaged one gives a warning, and is removed with `remove`."""
     paths = _checkpoints(folder)
     for path in reversed(paths):
         try:
@@ -372,7 +376,7 @@ class NoCheckpoint(RnnsimError, FileNotFoundError):
 
 
 def _reports(path):
-    """(report, line) of every whole line. A last line that was cut off is passed over, damaged ones with a warning."""
+    """(report, line) of every whole line. A last line that was cut off is ignored, damaged ones with a warning."""
     found, damaged = [], []
     with contextlib.suppress(Missing):
         for report, line in read_json_lines(path, _REPORT, finite=False):
@@ -387,9 +391,10 @@ def _reports(path):
 
 
 class Lock:
-    """One process a run. Raises `RnnsimError` if another one that is alive holds it; that of a dead process is taken over.
+    """The lock of a run. Raises `RnnsimError` if another living process holds it; the lock of a dead process is taken over.
 
-    The system's file lock falls with its process; where there is none, process id and start time in the file decide.
+    The system releases its file lock with the process; without file locks, process id and start time in the file
+    decide.
     """
 
     def __init__(self, path):
@@ -402,7 +407,7 @@ class Lock:
             try:
                 taken = self._taken()
                 if not taken and not self._still_there():
-                    os.close(self._file)  # its holder has just removed it: begin again with a new file
+                    os.close(self._file)  # its holder has just removed it: try again with a new file
                     continue
                 if taken:
                     raise RnnsimError(f"{self.path.parent} is in use by process {taken}")
@@ -445,14 +450,14 @@ class Lock:
             return False
 
     def release(self):
-        """Remove the lock while it is held, so that nobody holds a file that is gone."""
+        """Remove the lock while it is held, so that no process holds a deleted file."""
         with contextlib.suppress(OSError):
             self.path.unlink()
         os.close(self._file)
 
 
 def _started(pid):
-    """When a process started, in a form that only compares; None if there is no such process."""
+    """Start time of a process, for comparison only; None if there is no such process."""
     try:
         # The name, in brackets, may hold spaces; the start is field 22, the 20th after it.
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])

@@ -1,10 +1,10 @@
-"""Tests on the way of a training, with the weights held still, as the papers make them.
+"""Tests during a training, with fixed weights, as the papers make them.
 
     sets       all sequences of the task's training set and of its test set are right (embedded Reber)
-    fresh      the task's criterion holds for as many fresh sequences as it looks at, others at every test
+    fresh      the task's criterion holds for one window of fresh sequences, others at every test
     streams    ten fresh streams, each until its first error or `length` time steps; passed if all reach the last one
 
-The streams of a network that has learned little are over at once: it is tested for a fraction of the time it learns.
+The streams of a network that has learned little end at once, so tests are cheap compared with learning.
 """
 
 from typing import NamedTuple
@@ -16,11 +16,11 @@ from rnnsim.core.registry import at_least, require
 TESTS = ("none", "sets", "fresh", "streams")
 NEXT_STREAM = 2**32  # what the seed of the data grows by from one stream to the next
 _STREAMS = 10
-_AT_ONCE = 16  # sequences of a test set; most tests end with the first ones
+_AT_ONCE = 16  # sequences of a test set at a time; most tests end with the first ones
 
 
 class Test(NamedTuple):
-    """Which test there is, every how many training steps, and after how many time steps a stream of it has passed."""
+    """The kind of test, the training steps between two tests, and the time steps after which a stream has passed."""
 
     kind: str = "none"
     every: int = 100
@@ -28,13 +28,11 @@ class Test(NamedTuple):
 
     @classmethod
     def checked(cls, task, kind, every, length):
-        """A test that the task can give; `RnnsimError` if it cannot."""
+        """The test, checked against the task. Raises `RnnsimError` if the task does not have such a test."""
         at_least("test_every", every, 1)
         at_least("test_length", length, 1)
         require(kind in TESTS, f"test={kind}: expected one of {', '.join(TESTS)}")
-        require(
-            kind != "streams" or task.stream_end, "test=streams: the streams of this task do not end, or it has none"
-        )
+        require(kind != "streams" or task.stream_end, "test=streams: this task has no streams that end")
         require(kind != "fresh" or not task.streams, "test=fresh: the task has streams, use test=streams")
         require(kind != "fresh" or task.criterion, "test=fresh: the task has no criterion of success")
         require(kind != "sets" or task.fixed_sets, "test=sets: the task has no fixed sets of sequences")
@@ -54,7 +52,7 @@ def on_sets(net, task, seed):
 
 
 def on_fresh_sequences(net, task, seed, number):
-    """(correct, errors) of the fresh sequences of test `number`, as many as the criterion looks at."""
+    """(correct, errors) of the fresh sequences of test `number`, one window of the criterion."""
     window = task.criterion.window
     (batch,) = task.evaluation_batches(seed + number * NEXT_STREAM, window, window, "validation")
     outputs = net.evaluate(batch, task.loss).outputs
@@ -69,7 +67,7 @@ def on_streams(net, task, seed, number, length):
 
 
 def stream_length(net, task, seed, bound, length):
-    """The time steps of a fresh stream before the first error of `bound`, with the weights held still; at most `length`.
+    """Time steps of a fresh stream before the first error of at least `bound`, with fixed weights; at most `length`.
 
     >>> from rnnsim.networks import build
     >>> from rnnsim.tasks.continual_reber import ContinualReber
@@ -78,7 +76,7 @@ def stream_length(net, task, seed, bound, length):
     (0, 1000)
     """
     done, state = 0, None
-    for batch in task.evaluation_batches(seed, 1, length):  # a stretch has a time step at least
+    for batch in task.evaluation_batches(seed, 1, length):  # a batch has a time step at least
         found = net.evaluate(batch, task.loss, state)
         state = found.state
         off = np.abs(task.loss.predictions(found.outputs) - batch.targets).max(axis=-1)[:, 0]

@@ -1,4 +1,4 @@
-"""TOML as the configuration of a run needs it: written here, read through `rnnsim.core.reading`.
+"""TOML for the configuration of a run: written here, read through `rnnsim.core.reading`.
 
 TOML has no null: None is written as the text "none", which every option that may be None reads back as None.
 """
@@ -10,7 +10,7 @@ import re
 from rnnsim.core.reading import name_of, parse_toml
 from rnnsim.errors import RnnsimError
 
-_MANY = 1000  # numbers of an array that people still read; larger ones belong into a file of their own
+_MANY = 1000  # largest array that is written; larger ones belong in a file of their own
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -77,13 +77,13 @@ def _value(value, key):
         return "[" + ", ".join(_value(part, key) for part in value) + "]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_key(name)} = {_value(part, name)}" for name, part in value.items()) + "}"
-    raise RnnsimError(f"{key}={value!r}: a {type(value).__name__} cannot stand in a TOML file")
+    raise RnnsimError(f"{key}={value!r}: a {type(value).__name__} does not fit into a TOML file")
 
 
 def _text(text):
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise RnnsimError(f"text {text!r}: half a surrogate pair cannot stand in a TOML file") from None
+        raise RnnsimError(f"text {text!r}: a TOML file cannot hold half a surrogate pair") from None
     # JSON's escapes are TOML's; only the delete character is free in JSON and not in TOML.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,9 +1,4 @@
-"""One training: batches from a task, a learner that learns from them, and what is known of the last sequences.
-
-A training step is one batch. A learner that learns sequence after sequence (`rnnsim.core.learner.Learner.sequential`) has
-batches of one, and gets many steps at once; with a task whose streams end (`rnnsim.tasks.interface.StreamEnd`) its step is a
-stream. Reports, checkpoints and the ends of a training are the driver's (`rnnsim.training.driver`).
-"""
+"""One training: batches of a task, a learner that learns from them, and the statistics of the last sequences."""
 
 import math
 
@@ -12,27 +7,34 @@ import numpy as np
 from rnnsim.core.registry import require
 from rnnsim.tasks.interface import Criterion
 from rnnsim.training import testing
-from rnnsim.training.driver import crossed
+from rnnsim.training.driver import Drivable, crossed
 from rnnsim.training.testing import NEXT_STREAM
 from rnnsim.training.window import Window
 
-_WINDOW = 1000  # sequences of the running figures of a task without a criterion
-_CHUNK_BYTES = 8_000_000  # inputs of the steps that are done at once
-_CHUNK = 500
+_WINDOW = 1000  # sequences of the running statistics of a task without a criterion
+_CHUNK_BYTES = 8_000_000  # bytes of inputs of the steps that are done at once
+_CHUNK = 500  # and the largest number of these steps
 _NUMBERS = ("step", "loss", "loss_sum", "loss_count", "solved_at", "has_correct", "has_error")
 _LATER_NUMBERS = {"right_at": None, "best_time_steps": None, "tests": 0, "time_steps": 0, "time_steps_sum": 0}
 
 
-class Training:
-    """The state of a training; it keeps the contract in `rnnsim.training.driver`.
+class Training(Drivable):
+    """The state of a training.
 
-    net, task : what learns, and what it learns
+    net, task : the network and its task
     learner   : `rnnsim.core.learner.Learner` of the network
     batch     : sequences of a batch
     seed      : of the data
-    stops     : whether it ends as soon as the criterion is met
+    stops     : whether the training ends as soon as the criterion is met
     test      : `rnnsim.training.testing.Test`
-    pauses    : numbers of steps of which every multiple must be the end of an `advance`, such as those of evaluations
+    pauses    : numbers of steps of which every multiple must end an `advance`, such as the steps between evaluations
+
+    A training step is one batch. A learner that learns sequence after sequence (`Learner.sequential`) has batches of
+    one, and does many steps at once; with a task whose streams end (`rnnsim.tasks.interface.StreamEnd`) its step is a
+    stream.
+
+    Raises `RnnsimError` for a batch that the learner cannot take, and for sequences that end early with a learner
+    that cannot end them.
     """
 
     def __init__(self, net, task, learner, batch, seed, stops, test, pauses=()):
@@ -47,13 +49,13 @@ class Training:
             "stop_error: sequences that end with an error need a network that learns at every time step by a procedure of its "
             "own, such as lstm1997 by the rule truncated with every=1",
         )
-        self.checkpoint_seconds = 60 if sequential else 300  # slow networks do few steps in this time
+        self.checkpoint_seconds = 60 if sequential else 300  # slow networks do few steps meanwhile
         self.chunk = _chunk_size(task, pauses) if sequential else 1
-        # The criterion ends such a training within a chunk, at the sequence that meets it.
+        # Such a training ends within a chunk, at the sequence that meets the criterion.
         self._rewinds = sequential and stops and test.kind == "none" and task.criterion is not None
         self.progress = task.progress
         criterion = task.criterion
-        # "Right" without a bound on the mean error.
+        # The criterion without its bound on the mean error.
         self._right = criterion and Criterion(criterion.window, criterion.wrong)
         self.window = Window(criterion.window if criterion else _WINDOW)
         self.has_correct = self.has_error = False
@@ -73,7 +75,7 @@ class Training:
     # -- learning ------------------------------------------------------------------------------------------------------
 
     def advance(self, most):
-        """One step, or up to `most` steps of a sequential learner. Raises `NotFinite`; the weights are then those from before."""
+        """See `Drivable.advance`: one step, or up to `most` of a sequential learner. `NotFinite` leaves the weights as before."""
         if self.task.stream_end:
             found, correct, errors = self._stream()
         elif self.learner.sequential:
@@ -84,7 +86,7 @@ class Training:
         rows = np.zeros(self.batch)
         correct, errors = rows > 0 if correct is None else correct, rows if errors is None else errors
         steps = len(correct) // self.batch
-        self._look(correct, errors, found)
+        self._count(correct, errors)
         if self.progress is not None:
             self.progress = self.task.advanced(self.progress, float(found.loss))
         self.figures = found.figures or {}
@@ -104,7 +106,7 @@ class Training:
         return self.task.training_batch(self.seed if seed is None else seed, step, size, *progress)
 
     def _learn(self, batch, going_on):
-        """Learn from a batch: what the learner gives, correct (B,) or None, errors (B,) or None."""
+        """Learn from a batch; returns the `LearnResult`, correct (B,) or None, errors (B,) or None."""
         task = self.task
         measures = self.learner.sequential and (task.stream_end or task.inherits("wanted", "correct", "error"))
         stop = task.stream_end.error if task.stream_end else task.sequence_stop
@@ -118,7 +120,7 @@ class Training:
         return found, correct, errors
 
     def _chunk(self, most):
-        """Up to `most` steps, sequence after sequence, to the one that meets the criterion if the training ends there."""
+        """Learn up to `most` sequences, one after the other, or up to the one that meets the criterion and ends the training."""
         task, start = self.task, self.step
         batch = self._made(start // self.chunk, self.chunk)
         count = min(most, self.chunk - start % self.chunk)
@@ -134,7 +136,7 @@ class Training:
         return learned
 
     def _stream(self):
-        """One stream, to its first error or its last time step."""
+        """Learn from one stream, up to its first error or its last time step."""
         end, seed = self.task.stream_end, self.seed + self.step * NEXT_STREAM
         done, worst, total, stretch = 0, 0.0, 0.0, 0
         while done < end.time_steps and worst < end.error:
@@ -151,8 +153,8 @@ class Training:
         mean = total / done
         return found._replace(loss=mean, time_steps=np.array([done])), right, np.array([mean])
 
-    def _look(self, correct, errors, found):
-        """What the new sequences say of success, and into the window with them."""
+    def _count(self, correct, errors):
+        """Add new sequences to the window, and record when they meet the criterion."""
         task, before, window = self.task, self.step * self.batch, self.window
         tested = self.test_plan.kind != "none"
         if task.criterion and self.learner.sequential and not task.stream_end:
@@ -163,14 +165,14 @@ class Training:
                 met = window.first_met(task.criterion, correct, errors)
                 self.solved_at = None if met is None else before + met
         window.add(correct, errors)
-        if task.criterion and not self.learner.sequential:  # the weights of the whole batch are those that met it
+        if task.criterion and not self.learner.sequential:  # all sequences of a batch met the same weights
             if self.right_at is None and self.test_plan.kind != "fresh" and window.meets(self._right):
                 self.right_at = before + len(correct)
             if self.solved_at is None and not tested and window.meets(task.criterion):
                 self.solved_at = before + len(correct)
 
     def failure(self, error, path):
-        """What is said of a step that raised `NotFinite`; `path` is that of the last checkpoint, or None."""
+        """See `Drivable.failure`: names the step, the cause, and the last checkpoint."""
         cause = self.net.not_finite()
         error = f"{error}, as {cause}" if cause else error
         kept = f"last good checkpoint: {path}" if path else "there is no checkpoint, as no folder (out) was given"
@@ -179,7 +181,7 @@ class Training:
     # -- tests and reports ---------------------------------------------------------------------------------------------
 
     def test(self, before):
-        """Test with the weights held still, if it is time after the steps since `before`; what goes into the report, or None."""
+        """Test with fixed weights, if a test is due since step `before`; returns its entry of the report, or None."""
         kind, every, length = self.test_plan
         if kind == "none" or not crossed(every, before, self.step):
             return None
@@ -217,7 +219,7 @@ class Training:
         return found
 
     def running(self):
-        """Loss of the last step, running share of correct sequences and mean error."""
+        """See `Drivable.running`: loss of the last step, share of correct sequences and mean error over the window."""
         return {
             "loss": self.loss,
             "correct": self.window.share_correct() if self.has_correct else None,
@@ -225,7 +227,7 @@ class Training:
         }
 
     def entries(self):
-        """What the result has besides."""
+        """See `Drivable.entries`."""
         found = {"figures": self.figures, "right_at": self.right_at}
         if self.learner.sequential:
             found |= {"best_time_steps": self.best_time_steps, "time_steps": self.time_steps}
@@ -234,7 +236,7 @@ class Training:
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 
     def parts(self, seconds):
-        """All that a checkpoint holds beside the network."""
+        """See `Drivable.parts`."""
         parts = self.learner.parts(self.task.streams)
         progress = {name: getattr(self, name) for name in (*_NUMBERS, *_LATER_NUMBERS)} | parts.pop("numbers")
         progress |= {
@@ -246,13 +248,13 @@ class Training:
         return {**parts, "window": {"correct": self.window.correct, "error": self.window.error}, "progress": progress}
 
     def restore(self, stored, path):
-        """Go on from a checkpoint."""
+        """See `Drivable.restore`."""
         from rnnsim.core import checkpoint
 
         checkpoint.restore(self.net, stored, path)
         require(
             "chunks" not in stored.progress,
-            f"{path} comes from online training as it was before version 0.2: it can be evaluated and plotted, not resumed",
+            f"{path} comes from online training before version 0.2: it can be evaluated and plotted, but not resumed",
         )
         require(
             stored.state is None or self.task.streams,
@@ -274,7 +276,7 @@ class Training:
 
 
 def _chunk_size(task, pauses):
-    """Steps that a sequential learner does at once, so that chunks end at the pauses and their inputs stay within bounds."""
+    """Number of steps that a sequential learner does at once: chunks end at the pauses, their inputs stay within bounds."""
     if task.streams or task.progress is not None:
         return 1
     most = int(np.clip(_CHUNK_BYTES // max(1, task.training_batch(0, 0, 1).inputs.nbytes), 1, _CHUNK))
@@ -284,8 +286,8 @@ def _chunk_size(task, pauses):
 def largest_divisor(most, counts):
     """The largest number up to `most` that divides all counts; `most` itself if there are none.
 
-    >>> largest_divisor(500, []), largest_divisor(500, [100]), largest_divisor(80, [100]), largest_divisor(500, [300, 200])
-    (500, 100, 50, 100)
+    >>> largest_divisor(500, []), largest_divisor(500, [100]), largest_divisor(80, [100]), largest_divisor(500, [300,
+    200]) (500, 100, 50, 100)
     """
     if not counts:
         return most

@@ -1,4 +1,4 @@
-"""The last training sequences, as the criterion of a task looks at them."""
+"""The last training sequences, to which the criterion of a task applies."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ class Window:
         self.seen = 0
 
     def add(self, correct, error):
-        """Take in the sequences of one batch, in their order."""
+        """Add the sequences of one batch, in their order."""
         size = self.correct.size
         places = (self.seen + np.arange(len(correct)))[-size:] % size
         self.correct[places] = correct[-size:]
@@ -25,30 +25,30 @@ class Window:
         self.seen += len(correct)
 
     def in_order(self):
-        """(correct, errors) of the sequences that it holds, the newest last."""
+        """(correct, errors) of its sequences, the newest last."""
         count = min(self.seen, self.correct.size)
         places = (self.seen - count + np.arange(count)) % self.correct.size
         return self.correct[places], self.error[places]
 
     @property
     def full(self):
-        """Whether it holds as many sequences as it can."""
+        """Whether it holds `size` sequences."""
         return self.seen >= self.correct.size
 
     def share_correct(self):
-        """Share of correct sequences among those that it holds."""
+        """Share of correct sequences."""
         return float(np.count_nonzero(self.correct) / min(max(self.seen, 1), self.correct.size))
 
     def mean_error(self):
-        """Mean error of the sequences that it holds."""
+        """Mean error."""
         return float(self.error.sum() / min(max(self.seen, 1), self.error.size))
 
     def meets(self, criterion):
-        """Whether the sequences that it holds meet the criterion; never before it is full."""
+        """Whether its sequences meet the criterion; never before it is full."""
         return self.full and criterion.met(self.correct, self.error)
 
     def first_met(self, criterion, correct, errors):
-        """After how many of some new sequences the criterion is met for the first time; None if it is not.
+        """Number of new sequences after which the criterion is met for the first time; None if it is not.
 
         >>> from rnnsim.tasks.interface import Criterion
         >>> window, ones, small = Window(4), np.ones(3, bool), np.zeros(3)

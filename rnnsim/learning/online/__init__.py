@@ -1,1 +1,1 @@
-"""Learning forward in time: the engine that all online rules share, their contract, and the learner of one item at a time."""
+"""Learning forward in time: the engine and the contract of all online rules, and the learner of one item at a time."""

@@ -1,311 +1,153 @@
-"""Learning while the sequence runs: the engine under all online rules.
+"""An online rule on many streams of a network: the arrays that it works on, allocated once, and the calls of the kernels."""
 
-A network of one layer with state s(t) (k, H), parameters w of its cell, and a readout y(t) of the units. Every rule carries some
-form of the influence ds(t)/dw forward in time and meets it with the gradient of the loss of this tick::
-
-    dE(t)/dw = dE(t)/ds(t)  ds(t)/dw
-
-A tick of the engine, in one kernel for all cells, rules and losses:
-
-1. the cell's `time_step` gives the new state and its linearisation (`rnnsim.cells.interface.Linearised`);
-2. the rule's `advance` takes its influence through the linearisation;
-3. the readout gives y, the loss, and with it dE/ds; the readout's own gradient is exact and added at once;
-4. the rule's `credit` adds its gradient of the cell's parameters.
-
-Cells and rules are called through pointers, so the engine is compiled once. Parameters are told by two tables: parameter i is
-the weight of `source[i]` in the pre-activation `unit[i]`, so that da[unit]/dw_i is the source's value. Sources are the input
-(I), the recurrent inputs of all groups (G*H), the peephole inputs, and a constant 1.
-
-A rule is a class with numbered duties, at `OnlineRule`.
-"""
-
-from typing import NamedTuple
-
-import numba
 import numpy as np
 
 from rnnsim.cells.interface import Linearised
-from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked, pointer_call
-from rnnsim.core.vmath import exp, sigmoid, softplus
-from rnnsim.learning.online.linearisation import fill_sources
-
-SQUARED, BERNOULLI, SOFTMAX = range(3)
-
-
-class Structure(NamedTuple):
-    """What the engine and the rules must know of a network; the same for all its streams."""
-
-    unit: np.ndarray  # (P) int32: pre-activation g*H + j that parameter i of the cell acts on
-    source: np.ndarray  # (P) int32: which source it weighs
-    recurrent: np.ndarray  # (G) offset in theta of the group's (H, H) recurrent block, -1 for none
-    peephole_group: np.ndarray  # (rows of the peephole parameter) the group that each acts on
-    places: (
-        np.ndarray
-    )  # (10) offsets in theta of weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole, -1: none; sizes
-    options: np.ndarray  # (8) of the cell's time step, whole numbers
-    numbers: np.ndarray  # (4) of the cell's time step
-    first: int  # offset in theta of the cell's parameters
-    readout: int  # offset in theta of weight_out, bias_out; -1: the first units are the outputs
-    gate_dependent: bool  # whether a recurrent input depends on another pre-activation
-    delayed: bool  # whether the readout sees the state before the tick
+from rnnsim.core.jit import pointer
+from rnnsim.core.losses import KINDS
+from rnnsim.core.registry import require
+from rnnsim.core.rng import stream_key
+from rnnsim.core.threads import get_threads, parallel_region
+from rnnsim.learning.online.kernels import (
+    Streams,
+    flow_of,
+    nothing,
+    storage_of,
+    stored,
+    unroll_streams,
+    unroll_streams_parallel,
+)
+from rnnsim.learning.online.structure import structure_of
 
 
-class Flow(NamedTuple):
-    """One stream: the network at one tick."""
+class Engine:
+    """A network and an online rule on S streams side by side.
 
-    linear: Linearised
-    theta: np.ndarray  # all parameters of the network
-    gradient: np.ndarray  # like theta
-    x: np.ndarray  # (I)
-    before: np.ndarray  # (k, H) the state before the tick
-    sources: np.ndarray  # what the parameters weigh
-    credit: np.ndarray  # (H) dE/dh of this tick
-    error: np.ndarray  # (K) dE/dy of this tick
-    work: np.ndarray  # scratch of the cell and the rule; the last K numbers are the targets of this tick, or 0
-    structure: Structure
+    net, rule : a network of one layer and an `rnnsim.learning.online.contract.OnlineRule`
+    streams   : S
+    own       : whether every stream has parameters of its own, a copy of the network's; else all share those of the network
+    seed      : of the random numbers that the rule draws
 
+    theta     (1 or S, P) the parameters
+    gradient  (S, P); `run` adds to it until it is cleared
+    state     (S, k, H) of the network
+    memory    what the rule carries, in its own NamedTuple
 
-class Memory(NamedTuple):
-    """What a rule carries from tick to tick; each rule says what stands where."""
-
-    a: np.ndarray  # 2-D
-    b: np.ndarray  # 2-D
-    c: np.ndarray  # 2-D
-    panels: np.ndarray  # 3-D, packed
-    whole: np.ndarray  # int64
-    numbers: np.ndarray  # 1-D
-    clock: np.ndarray  # (2) int64: key of the stream's random numbers, tick
-
-
-call_tick = pointer_call(6)
-call_rule = pointer_call(2)
-
-
-# -- readout and loss -----------------------------------------------------------------------------------------------------------
-
-
-@jit_borrowed
-def read_out(y, flow, h, hidden):
-    """y (K) from the units h (H)."""
-    place, outputs = flow.structure.readout, y.size
-    for k in range(outputs):
-        if place < 0:
-            y[k] = h[k]
-        else:
-            total = flow.theta[place + outputs * hidden + k]
-            row = flow.theta[place + k * hidden : place + (k + 1) * hidden]
-            for j in range(hidden):
-                total += row[j] * h[j]
-            y[k] = total
-
-
-@jit_borrowed
-def loss_of_tick(error, y, target, kind, scale):
-    """Loss of one tick, times scale, and error (K) <- its gradient; as in `rnnsim.core.losses`."""
-    loss, n = 0.0, y.size
-    if kind == SQUARED:
-        for k in range(n):
-            d = y[k] - target[k]
-            loss += d * d
-            error[k] = 2 * d * scale
-    elif kind == BERNOULLI:
-        for k in range(n):
-            wrong = target[k] if y[k] < 0 else 1 - target[k]
-            loss += abs(y[k]) * wrong + softplus(-abs(y[k]))
-            error[k] = (sigmoid(y[k]) - target[k]) * scale
-    else:
-        top = y[0]
-        for k in range(1, n):
-            top = max(top, y[k])
-        total, mass = 0.0, 0.0
-        for k in range(n):
-            error[k] = exp(y[k] - top)
-            total += error[k]
-            mass += target[k]
-        for k in range(n):
-            if target[k] != 0:
-                loss -= target[k] * (y[k] - top - np.log(total))
-            error[k] = (error[k] / total * mass - target[k]) * scale
-    return loss * scale
-
-
-@jit_borrowed
-def readout_backward(flow, h, hidden):
-    """credit (H) <- dE/dh, and the readout's own gradient is added."""
-    place, outputs = flow.structure.readout, flow.error.size
-    for j in range(hidden):
-        flow.credit[j] = 0
-    for k in range(outputs):
-        e = flow.error[k]
-        if place < 0:
-            flow.credit[k] = e
-            continue
-        start = place + k * hidden
-        row, d_row = flow.theta[start : start + hidden], flow.gradient[start : start + hidden]
-        for j in range(hidden):
-            flow.credit[j] += e * row[j]
-            d_row[j] += e * h[j]
-        flow.gradient[place + outputs * hidden + k] += e
-
-
-# -- the walk -----------------------------------------------------------------------------------------------------------------
-
-
-@jit_borrowed
-def walk(
-    flow, memory, state, xs, targets, weights, outputs, cell, advance, credit, forget, finish, kind, scale, rate, forced
-):
-    """One stream through xs (T, I): state (k, H) goes on, outputs (T, K) are filled; gives the loss.
-
-    The gradient is added up in flow.gradient, or with a rate above 0 used at every tick that counts, theta -= rate *
-    gradient, and cleared. With `forced` the units that are the outputs are set to their targets, at every tick that counts,
-    once the error has been taken and before the next tick sees them, and `forget` clears their influence (Williams & Zipser
-    1989).
-    `finish` ends the walk, and comes before every change of theta: a rule that gathers ticks settles them there.
+    Raises `RnnsimError` if the engine or the rule cannot serve the network.
     """
-    hidden, loss = state.shape[1], 0.0
-    labels = flow.work[flow.work.size - targets.shape[1] :]
-    structure, linear = flow.structure, flow.linear
-    for t in range(xs.shape[0]):
-        teach = forced and weights[t] != 0
-        for i in range(flow.x.size):
-            flow.x[i] = xs[t, i]
-        for k in range(labels.size):
-            labels[k] = targets[t, k] if weights[t] != 0 else 0
-        for p in range(state.shape[0]):
-            for j in range(hidden):
-                flow.before[p, j] = state[p, j]
-        if structure.delayed:
-            read_out(outputs[t], flow, flow.before[0], hidden)
-            if teach:
-                for k in range(targets.shape[1]):
-                    flow.before[0, k] = targets[t, k]
-        call_tick(cell, linear, flow.theta, flow.x, flow.before, flow.work, structure)
-        fill_sources(flow)
-        if not structure.delayed:
-            call_rule(advance, flow, memory)
-        for p in range(state.shape[0]):
-            for j in range(hidden):
-                state[p, j] = linear.state[p, j]
-        h = flow.before[0] if structure.delayed else state[0]
-        if not structure.delayed:
-            read_out(outputs[t], flow, h, hidden)
-        if weights[t] != 0:
-            loss += loss_of_tick(flow.error, outputs[t], targets[t], kind, weights[t] * scale)
-            readout_backward(flow, h, hidden)
-            call_rule(credit, flow, memory)
-        if teach:
-            call_rule(forget, flow, memory)
-        if structure.delayed:
-            call_rule(advance, flow, memory)
-        elif teach:
-            for k in range(targets.shape[1]):
-                state[0, k] = targets[t, k]
-        if rate > 0:
-            call_rule(finish, flow, memory)
-            if weights[t] != 0:
-                for i in range(flow.theta.size):
-                    flow.theta[i] -= rate * flow.gradient[i]
-                    flow.gradient[i] = 0
-        memory.clock[1] += 1
-    call_rule(finish, flow, memory)
-    return loss
 
+    def __init__(self, net, rule, streams=1, own=False, seed=0):
+        self.net, self.rule = net, rule
+        structure, sizes = structure_of(net)
+        self.sizes, self.structure = sizes, structure
+        rule.check_network(net, structure, sizes)
+        (cell,) = net.cells.values()
+        k, n, groups, dtype = sizes.states, sizes.hidden, sizes.groups, sizes.dtype
 
-# -- many streams ---------------------------------------------------------------------------------------------------------------
+        def zeros(*shape):
+            return np.zeros((streams, *shape), dtype)
 
-
-class Streams(NamedTuple):
-    """The arrays of `Flow` for S streams, with the stream as first axis, and the states."""
-
-    theta: np.ndarray  # (1 or S, parameters): one for all, or one for each
-    gradient: np.ndarray
-    x: np.ndarray
-    before: np.ndarray
-    sources: np.ndarray
-    credit: np.ndarray
-    error: np.ndarray
-    work: np.ndarray
-    state: np.ndarray  # (S, k, H)
-
-
-@jit_exact
-def flow_of(streams, every, structure, s):
-    """The arrays of one stream; `every` is the `Linearised` of all."""
-    linear = Linearised(
-        every.state[s],
-        every.direct[s],
-        every.gain[s],
-        every.recurrent_input[s],
-        every.recurrent_input_direct[s],
-        every.recurrent_input_gain[s],
-        every.peephole_input[s],
-    )
-    return Flow(
-        linear,
-        streams.theta[s if streams.theta.shape[0] > 1 else 0],
-        streams.gradient[s],
-        streams.x[s],
-        streams.before[s],
-        streams.sources[s],
-        streams.credit[s],
-        streams.error[s],
-        streams.work[s],
-        structure,
-    )
-
-
-@jit_exact
-def memory_of(m, s):
-    """What the rule carries for one stream."""
-    return Memory(m.a[s], m.b[s], m.c[s], m.panels[s], m.whole, m.numbers, m.clock[s])
-
-
-@jit_exact
-def walk_streams(
-    losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls, kind, scale, rate, forced, lo, hi
-):
-    """Streams lo..hi through xs (S, T, I); calls holds the pointers of tick, advance, credit, forget, finish."""
-    for s in range(lo, hi):
-        losses[s] = walk(
-            flow_of(streams, linear, structure, s),
-            memory_of(memory, s),
-            streams.state[s],
-            xs[s],
-            targets[s],
-            weights[s],
-            outputs[s],
-            calls[0],
-            calls[1],
-            calls[2],
-            calls[3],
-            calls[4],
-            kind,
-            scale,
-            rate,
-            forced,
+        empty = Linearised.empty(k, groups, n, len(cell.peephole_groups), dtype)
+        self.theta = np.repeat(net.theta[None], streams, axis=0) if own else net.theta[None]
+        self.gradient = zeros(net.n_parameters)
+        memory = rule.memory(net, structure, sizes, streams)
+        self.linear = Linearised(*(zeros(*part.shape) for part in empty))
+        self.storage = stored(memory, streams, dtype)
+        self.memory = memory._replace(clock=self.storage.clock) if "clock" in memory._fields else memory
+        self._seed = None
+        self.begin_noise(seed, 0)
+        self.streams = Streams(
+            self.theta,
+            self.gradient,
+            zeros(cell.n_inputs),
+            zeros(k, n),
+            zeros(sizes.sources),
+            zeros(n),
+            zeros(net.n_outputs),
+            zeros(8 * n + 2 * k * n + 2 * groups * n + net.n_outputs),
+            zeros(k, n),
         )
+        self.state = self.streams.state
+        flow, storage = flow_of(self.streams, self.linear, structure, 0), storage_of(self.storage, 0)
+        time_step = pointer(cell.time_step, flow.linear, flow.theta, flow.x, flow.before, flow.work, structure)
+        duties = [pointer(kernel, flow, storage) for kernel in (*rule.kernels(net, structure, sizes), nothing)[:4]]
+        self.calls = (time_step, *duties)
 
+    def reset(self):
+        """Set state, influence and gradient to what they are before the first time step."""
+        self.state[...] = 0
+        self.gradient[...] = 0
+        self.rule.clear(self.memory)
 
-_walk_streams = linked(walk_streams)
+    def begin_noise(self, seed, number):
+        """Let the rule draw the random numbers of batch `number` of a seed."""
+        clock = self.storage.clock
+        if seed != self._seed:
+            self._seed = seed
+            for s in range(len(clock)):
+                clock[s, 0] = np.uint64(stream_key(seed, f"rule {s}")).astype(np.int64)
+        clock[:, 1] = number << 32
 
+    def run(self, xs, targets, weights, kind, scale=1.0, rate=0.0, forced=False):
+        """Run all streams through xs (S, T, I), targets (S, T, K), weights (S, T); returns losses (S,) and outputs (S, T, K).
 
-@jit_parallel
-def walk_streams_parallel(
-    losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls, kind, scale, rate, forced, tasks
-):
-    """`walk_streams` of all S streams in `tasks` blocks side by side.
+        Losses are multiplied by weights and scale. With a rate above 0, theta changes at every time step by plain
+        gradient descent. `forced` is teacher forcing.
+        """
+        outputs = np.zeros((*xs.shape[:2], self.net.n_outputs), self.sizes.dtype)
+        losses = np.zeros(len(xs))
+        dtype = self.sizes.dtype
+        arguments = (losses, self.streams, self.linear, self.structure, self.storage, xs, targets, weights, outputs)
+        arguments += (self.calls, KINDS.index(kind), dtype.type(scale), dtype.type(rate), forced)
+        shared = rate > 0 and len(self.theta) < len(xs)
+        require(not shared, "rate: streams that share their parameters cannot each change them at every time step")
+        chunks = min(get_threads(), len(xs))
+        with parallel_region:  # also around the serial kernel: a wide rule uses all threads by itself
+            if chunks == 1:
+                unroll_streams(*arguments, 0, len(xs))
+            else:
+                unroll_streams_parallel(*arguments, chunks)
+        return losses, outputs
 
-    losses (S), xs (S, T, I), targets (S, T, K), weights (S, T), outputs (S, T, K).
-    """
-    for task in numba.prange(tasks):
-        lo, hi = losses.size * task // tasks, losses.size * (task + 1) // tasks
-        _walk_streams(
-            losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls, kind, scale, rate, forced,
-            lo, hi,
-        )  # fmt: skip
+    def take_gradient(self):
+        """The sum of the gradients of all streams, which are cleared."""
+        total = self.gradient.sum(axis=0)
+        self.gradient[...] = 0
+        if self.net.trainable is not None:
+            total *= self.net.trainable
+        return total
 
+    def carried(self):
+        """What the next batch continues from: the state as networks give it, (k, S, H), and the rule's memory, not copied."""
+        storage = self.storage
+        return [self.state.swapaxes(0, 1), storage.first, storage.second, storage.third, storage.clock]
 
-@jit_exact
-def nothing(flow, memory):
-    """A rule's duty that has nothing to do."""
+    def remembered(self):
+        """What the rule keeps for a new sequence, by name, not copied."""
+        matrices = {name: array for name, array in self.memory._asdict().items() if array.ndim == 3}
+        return {**matrices, "clock": self.storage.clock}
+
+    def remember(self, arrays):
+        """Begin new sequences with what `remembered` returned."""
+        for name, mine in self.remembered().items():
+            if arrays[name] is not mine:
+                mine[...] = arrays[name]
+        self._seed = None
+        self.state[...] = 0
+        self.rule.clear(self.memory)
+
+    def resume(self, carried):
+        """Continue from what `carried` returned, or from a state alone, with the influence cleared."""
+        state, *parts = carried
+        require(
+            np.shape(state) == (self.sizes.states, len(self.state), self.sizes.hidden),
+            f"state: expected shape {(self.sizes.states, len(self.state), self.sizes.hidden)}, got {np.shape(state)}",
+        )
+        state = np.array(state.swapaxes(0, 1))
+        if not parts:
+            self.reset()
+        self._seed = None
+        for mine, given in zip(self.carried()[1:], parts):
+            if given is not mine:
+                mine[...] = given
+        self.state[...] = state

@@ -1,7 +1,7 @@
-"""Learners on disk: one safetensors file, from which a learner goes on bit for bit. Nothing is pickled.
+"""Learners on disk: one safetensors file, from which a learner continues bit for bit. Nothing is pickled.
 
-The file is a checkpoint as in `rnnsim.core.checkpoint`: the weights stand under their own names, so that every command that
-reads weights reads it; what the learner carries stands in ``window.*`` and its settings in ``progress``.
+The file is a checkpoint as in `rnnsim.core.checkpoint`: the weights stand under their own names, so that every
+command that reads weights reads it; what the learner carries stands in ``window.*``, its settings in ``progress``.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ _NUMBERS = {"items": int, "updates": int, "pending": int, "loss": str}
 
 
 def save(learner: OnlineLearner, path: str | PathLike[str]) -> None:
-    """Write a learner, whole or not at all. Raises `RnnsimError` if the system refuses."""
+    """Write a learner to a file, atomically. Raises `RnnsimError` if the file cannot be written."""
     parts = learner.parts()
     numbers = parts["numbers"]
     settings = {
@@ -42,14 +42,14 @@ def save(learner: OnlineLearner, path: str | PathLike[str]) -> None:
 
 
 def learner_from(path: str | PathLike[str], code: Iterable[str] = (), accept_source: bool = False) -> OnlineLearner:
-    """The learner in a file that `Learner.save` wrote; it goes on bit for bit.
+    """The learner in a file that `OnlineLearner.save` wrote; it continues bit for bit.
 
     `code` and `accept_source` are as for `rnnsim.open_run`.
 
     Raises `RnnsimError` if the file is damaged or holds no learner.
     """
     stored = checkpoint.load(path)
-    require(stored.progress.get("learner"), f"{path} holds weights, but no learner: Learner.save writes one")
+    require(stored.progress.get("learner"), f"{path} holds weights, but no learner: OnlineLearner.save writes one")
     settings = typed(stored.progress["learner"], _LEARNER, name_of(path), "learner")
     numbers = typed(stored.progress["numbers"], _NUMBERS, name_of(path), "numbers")
     numbers["loss"] = number(numbers["loss"])

@@ -21,8 +21,10 @@ from rnnsim.core.vmath import all_finite
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.learning.interface import LINEARISATION, Rule
-from rnnsim.learning.online.direct import GOOD, WRONG_INPUT, Tick
-from rnnsim.learning.online.streams import Engine, OnlineRule, check_forcing, check_paths, stream_arrays
+from rnnsim.learning.online.contract import OnlineRule, check_forcing, stream_arrays
+from rnnsim.learning.online.engine import Engine
+from rnnsim.learning.online.structure import check_paths
+from rnnsim.learning.online.time_step import GOOD, WRONG_INPUT, TimeStep
 from rnnsim.networks.interface import SequenceNetwork
 from rnnsim.optimizers import OPTIMIZERS
 from rnnsim.optimizers.adam import Adam
@@ -31,19 +33,25 @@ from rnnsim.optimizers.sgd import SGD
 
 
 class OnlineLearner(Learner):
-    """A network that learns one item at a time; made by `online`.
+    """A network that learns one item at a time; `online` makes it.
 
-    An item is an input x(t) and perhaps a target; a step predicts, learns and goes on::
+    An item is an input x(t) and perhaps a target. A step predicts, then learns::
 
         y(t), s(t) = net(x(t), s(t-1));    theta <- optimizer(theta, dE(t)/dtheta)       every item, or every `every` of them
 
-    With several streams, one learner sees them side by side and learns from their mean; with ``own=True`` every stream is a
-    learner with parameters of its own. A step allocates nothing: outputs are overwritten by the next one.
+    With S streams, one learner sees them side by side and learns from the mean of their gradients; with ``own=True``
+    every stream is a learner with parameters of its own. A step allocates nothing: the next step overwrites its
+    outputs.
 
     theta       (1, P), the network's own vector, or with own=True (S, P)
-    loss        of the last item that had a target, the mean over streams
-    items       items seen; `updates` made
     state       (S, k, H) of the network, before the next item
+    loss        of the last item that had a target, the mean over streams
+    losses      (S,) the same for each stream
+    items       number of items seen
+    updates     number of updates made
+    streams, own, rule, optimizer, criterion, seed    as given to `online`; `criterion` is the loss
+
+    A copy, a pickle and a saved file hold everything and continue bit for bit.
     """
 
     net: SequenceNetwork
@@ -59,11 +67,11 @@ class OnlineLearner(Learner):
         own: bool = False,
     ):
         self.net = net
-        self.turn = net.turn  # its lock: a step and what other threads do with the network wait for each other
+        self.turn = net.turn  # the network's lock: a step waits for other threads that use the network
         self.rule = rule = RULES.build(rule) if isinstance(rule, str) else rule
         require(
             isinstance(rule, OnlineRule),
-            f"rule {_name(RULES, rule)}: looks back over a batch; a learner needs a rule that goes forward, such as rtrl",
+            f"rule {_name(RULES, rule)}: looks back over a batch; learning items needs a rule that goes forward, such as rtrl",
         )
         require(
             LINEARISATION in net.capabilities or rule.name not in net.procedures,
@@ -84,19 +92,19 @@ class OnlineLearner(Learner):
         self.loss = float("nan")
         self._pending = 0  # items with a target since the last update
         self._optimizer_states = [optimizer.init(theta) for theta in self.theta]
-        # Plain gradient descent is done by the engine, inside the tick.
+        # The engine does plain gradient descent by itself, within the time step.
         plain = optimizer == SGD(optimizer.learning_rate) if type(optimizer) is SGD else False
         alone = self.streams == 1 or self.own
         self._plain = plain and alone and self.every == 1 and net.trainable is None
         self._factor = 1 / np.log(2) if loss.unit == "bits" else 1.0
         scale = self._factor if alone else self._factor / self.streams
         self._rate = optimizer.learning_rate if self._plain else 0.0
-        self._tick = tick = Tick(self._engine, loss.kind, scale, self._rate, rule.force)
+        self._time_step = time_step = TimeStep(self._engine, loss.kind, scale, self._rate, rule.force)
         self._mean = 1 / self.streams if alone else 1.0
-        self.losses = tick.losses
+        self.losses = time_step.losses
         self.losses.fill(np.nan)
-        self._x, self._target = tick.xs[:, 0], tick.targets[:, 0]
-        self._outputs = tick.outputs[:, 0]
+        self._x, self._target = time_step.xs[:, 0], time_step.targets[:, 0]
+        self._outputs = time_step.outputs[:, 0]
         self._single: Any = self._outputs[0] if self.streams == 1 else None
         self._shapes = {(self.streams, net.n_inputs), *([(net.n_inputs,)] if self.streams == 1 else [])}
         self._wanted = {(self.streams, net.n_outputs), *([(net.n_outputs,)] if self.streams == 1 else [])}
@@ -110,7 +118,7 @@ class OnlineLearner(Learner):
 
     @property
     def theta(self) -> np.ndarray:
-        """The parameters, (1, P) or with own=True (S, P). What is assigned to it is copied in."""
+        """The parameters, (1, P) or with own=True (S, P). Assignment copies the values in."""
         return self._engine.theta
 
     @theta.setter
@@ -119,7 +127,7 @@ class OnlineLearner(Learner):
 
     @property
     def state(self) -> np.ndarray:
-        """State of the network before the next item, (S, k, H). What is assigned to it is copied in."""
+        """State of the network before the next item, (S, k, H). Assignment copies the values in."""
         return self._engine.state
 
     @state.setter
@@ -138,27 +146,32 @@ class OnlineLearner(Learner):
 
     @exclusive
     def step(self, x: "ArrayLike", target: "ArrayLike | None" = None) -> np.ndarray:
-        """One item: the outputs for x; with a target the learner learns from it.
+        """Predict one item, and learn from it if there is a target.
 
-        x : (I,) or (S, I); whole numbers, () or (S,), for a network that reads tokens
-        target : (K,) or (S, K); with a softmax loss also a class, or (S,) classes; None: only predict
+        x : (I,) or (S, I); for a network that reads tokens a whole number, or S of them
+        target : (K,) or (S, K); with a softmax loss also a class, or S of them; None: predict only
 
-        Returns the outputs (K,) or (S, K), which the next step overwrites. Raises `RnnsimError` for an item that does not
-        fit or is not finite, and the learner is as it was; and when it has diverged.
+        Returns the outputs (K,) or (S, K), which the next step overwrites. Raises `RnnsimError` for an item that does
+        not fit or is not finite, and leaves the learner as it was; and when the learner has diverged.
+
+        >>> import numpy as np, rnnsim as rs
+        >>> learner = online(rs.Recurrent("rnn", 2, 1, hidden=3, rng=1), optimizer=rs.SGD(0.1))
+        >>> learner.step(np.zeros(2), np.ones(1)).shape, learner.step(np.zeros(2)).shape, learner.updates
+        ((1,), (1,), 1)
         """
         single = self._take_input(x)
-        tick = self._tick
+        time_step = self._time_step
         if target is None:
-            tick.weights.fill(0)
+            time_step.weights.fill(0)
         else:
             self._take_target(target)
-            tick.weights.fill(1)
+            time_step.weights.fill(1)
         self._advance(target is not None)
         return self._single if single else self._outputs
 
     def _advance(self, counted):
-        """One time step with everything in its place; `counted` is whether there is a target."""
-        verdict = self._tick()
+        """Run one time step on the arrays as they are filled; `counted`: whether there is a target."""
+        verdict = self._time_step()
         if verdict != GOOD:
             raise RnnsimError(f"{'x' if verdict == WRONG_INPUT else 'target'}: expected finite numbers")
         self.items += 1
@@ -202,7 +215,7 @@ class OnlineLearner(Learner):
         return f"({size},)" if self.streams == 1 else f"({self.streams}, {size})"
 
     def _update(self):
-        """What the gradient of the last `every` items does to the parameters."""
+        """Change the parameters by the gradient of the last `every` items."""
         pending, self._pending = self._pending, 0
         engine, trainable = self._engine, self.net.trainable
         if self._plain:
@@ -225,7 +238,7 @@ class OnlineLearner(Learner):
 
     def _diverged(self, what, value):
         raise RnnsimError(
-            f"item {self.items}: {what} is {value}; the learner has diverged, take a smaller learning rate"
+            f"item {self.items}: {what} is {value}; the learner has diverged; use a smaller learning rate"
         )
 
     # -- a batch, many items ----------------------------------------------------------------------------------------
@@ -241,8 +254,8 @@ class OnlineLearner(Learner):
     ) -> LearnResult:
         """Learn from a batch of as many sequences as there are streams, time step by time step.
 
-        See `rnnsim.core.learner.Learner.learn`; `loss` is the learner's own if it is not given. Where a weight is 0 nothing is
-        learned.
+        See `rnnsim.core.learner.Learner.learn`; without `loss` the learner's own is used. A time step of weight 0 is
+        predicted, not learned.
         """
         require(loss is None or loss.kind == self.criterion.kind, f"loss: this learner has {self.criterion.kind}")
         require(stop == math.inf, "stop: this learner does not end a sequence early")
@@ -253,7 +266,7 @@ class OnlineLearner(Learner):
         xs, targets, weights = stream_arrays(self.net, batch, loss)
         found, total, amount = np.zeros((batch.time_steps, *self._outputs.shape), self.net.dtype), 0.0, 0.0
         for t in range(batch.time_steps):
-            self._x[...], self._target[...], self._tick.weights[:, 0] = xs[:, t], targets[:, t], weights[:, t]
+            self._x[...], self._target[...], self._time_step.weights[:, 0] = xs[:, t], targets[:, t], weights[:, t]
             counted = float(weights[:, t].sum())
             self._advance(counted > 0)
             total, amount = total + (float(self.losses.sum()) if counted else 0.0), amount + counted
@@ -262,10 +275,13 @@ class OnlineLearner(Learner):
 
     @exclusive
     def run(self, xs: "ArrayLike", targets: "ArrayLike | None" = None) -> np.ndarray:
-        """Items one after the other: xs (T, S, I) or tokens (T, S), targets (T, S, K) or classes (T, S), or None.
+        """Take many items, one after the other.
 
-        The axis of streams may be missing if there is one. Returns the outputs (T, S, K), or (T, K). The same as `step` on
-        every item, bit for bit; with plain gradient descent in one call of the kernel.
+        xs : (T, S, I), or tokens (T, S)
+        targets : (T, S, K), classes (T, S), or None: predict only
+
+        With one stream the axis S may be missing. Returns the outputs (T, S, K), or (T, K). The result is that of
+        `step` on every item, bit for bit; plain gradient descent runs in one call of the kernel.
         """
         xs = _numbers("xs", xs)
         axes = 2 if self.net.tokens else 3
@@ -275,7 +291,7 @@ class OnlineLearner(Learner):
         if targets is not None:
             targets = _numbers("targets", targets)
             fits = len(targets) == len(xs)
-            require(fits, f"targets: expected {len(xs)}, as many as there are inputs, got {len(targets)}")
+            require(fits, f"targets: expected {len(xs)}, one for every input, got {len(targets)}")
         if not len(xs):
             return np.zeros((0, self.net.n_outputs) if single else (0, *self._outputs.shape), self.net.dtype)
         direct = self._plain and not self.net.tokens and (targets is None or targets.ndim == 3 or single)
@@ -308,7 +324,7 @@ class OnlineLearner(Learner):
             require(np.isfinite(targets).all(), "targets: expected finite numbers")
             wanted = np.ascontiguousarray(targets.swapaxes(0, 1), dtype)
         inputs = np.ascontiguousarray(xs.swapaxes(0, 1), dtype)
-        scale = self._tick.numbers[0]
+        scale = self._time_step.numbers[0]
         losses, found = self._engine.run(
             inputs, wanted, weights, self.criterion.kind, scale, self._rate, self.rule.force
         )
@@ -322,23 +338,23 @@ class OnlineLearner(Learner):
                 self._diverged("the loss", losses[~np.isfinite(losses)][0])
         return found.swapaxes(0, 1)
 
-    # -- begin anew, keep ---------------------------------------------------------------------------------------------------
+    # -- reset and save ---------------------------------------------------------------------------------------------------
 
     @exclusive
     def reset(self) -> None:
-        """A new sequence: state and influence as before the first item; what was learned stays."""
+        """Begin a new sequence: clear the state and the influence. What was learned stays."""
         self._engine.reset()
         self._pending = 0
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write all that the learner is to a .safetensors file, whole or not at all; `learner_from` reads it."""
+        """Write the learner to a .safetensors file, atomically; `learner_from` reads it."""
         from rnnsim.learning.online.files import save
 
         save(self, path)
 
     @exclusive
     def parts(self, going_on: bool = True) -> dict[str, Any]:
-        """See `rnnsim.core.learner.Learner.parts`: what a learner that goes on needs beside its settings."""
+        """See `rnnsim.core.learner.Learner.parts`: everything beside the settings."""
         arrays = {"gradient": self._engine.gradient, "theta": self.theta}
         arrays |= {f"carried{i}": array for i, array in enumerate(self._engine.carried())}
         for s, state in enumerate(self._optimizer_states):
@@ -348,11 +364,11 @@ class OnlineLearner(Learner):
 
     def restore(self, stored: Checkpoint, path: str | PathLike[str]) -> None:
         """See `rnnsim.core.learner.Learner.restore`; the arrays stand in the window of a file that `save` wrote."""
-        self.go_on(stored.window, stored.progress["numbers"], f"{path}: ")
+        self.continue_from(stored.window, stored.progress["numbers"], f"{path}: ")
 
     @exclusive
-    def go_on(self, arrays, numbers, where=""):
-        """Go on from the arrays and numbers of another learner's `parts`; `RnnsimError` if they do not fit."""
+    def continue_from(self, arrays, numbers, where=""):
+        """Continue from the arrays and numbers of another learner's `parts`. Raises `RnnsimError` if they do not fit."""
         mine = self.parts()["optimizer"]
         for name, array in mine.items():
             given = arrays.get(name)
@@ -373,20 +389,36 @@ def online(
     rng: "Seed" = 0,
     own: bool = False,
 ) -> OnlineLearner:
-    """A learner for data that arrive one item at a time.
+    """A learner for data that arrive one item at a time: an `OnlineLearner`.
+
+    At every item the network predicts; with a target it learns at once, by a rule that carries the influence of its
+    parameters forward in time and needs no memory of the past sequence::
+
+        y(t), s(t) = net(x(t), s(t-1));    theta <- optimizer(theta, dE(t)/dtheta)
 
     Parameters
     ----------
     net : a network of one layer; it learns in place (with own=True it stays as it is)
-    rule, optimizer : names or objects of `rnnsim.learning.RULES`, a rule that goes forward in time, and of
-        `rnnsim.optimizers.OPTIMIZERS`; by default Adam with learning rate 0.001 and the gradient clipped to norm 1
-    loss : "squared_error" (default), "bernoulli", "softmax", or a `Loss`
-    streams : streams side by side
+    rule : name or object of `rnnsim.learning.RULES` that goes forward in time: "rtrl" (exact), "snap", "truncated", "rflo",
+        "eprop", "uoro", "kf-rtrl", "ok", ...; its option `every` is the number of items between two updates (0 and 1: every
+        item)
+    optimizer : name or object of `rnnsim.optimizers.OPTIMIZERS`; None: Adam with learning rate 0.001 and the gradient clipped to
+        norm 1
+    loss : "squared_error" (default), "bernoulli", "softmax", or a `rnnsim.core.losses.Loss`
+    streams : number of streams side by side
     rng : seed of the random numbers that a rule draws
     own : whether every stream is a learner with parameters of its own
 
-    Updates are made after every item, or after every `every` of them if the rule has this option. Raises `RnnsimError` if they do
-    not fit each other.
+    Returns an `OnlineLearner`:
+
+    ``step(x, target=None)``    one item; returns the outputs
+    ``run(xs, targets=None)``   many items
+    ``reset()``                 begin a new sequence
+    ``save(path)``              write it to a file, which `rnnsim.learner_from` reads
+    ``theta, state, loss, items, updates``
+
+    Raises `RnnsimError` if the rule looks back over a batch, if network, rule and loss do not fit each other, and for
+    weight noise.
 
     >>> import numpy as np, rnnsim as rs
     >>> net = rs.Recurrent("rnn", 1, 1, hidden=8, rng=1)
@@ -401,14 +433,14 @@ def online(
 
 
 def _restored(settings, arrays, numbers):
-    """A learner that goes on from what another one carried."""
+    """A learner that continues from the parts of another one."""
     learner = OnlineLearner(*settings)
-    learner.go_on(arrays, numbers)
+    learner.continue_from(arrays, numbers)
     return learner
 
 
 def _copy_in(name, array, values):
-    """array <- values, or one clear line."""
+    """array <- values. Raises `RnnsimError` if they do not fit."""
     if values is not array:  # after `learner.theta += x`
         values = _numbers(name, values)
         require(values.shape == array.shape, f"{name}: expected shape {array.shape}, got {values.shape}")
@@ -416,7 +448,7 @@ def _copy_in(name, array, values):
 
 
 def _numbers(name: str, values: "ArrayLike") -> np.ndarray:
-    """An array of numbers of what was given."""
+    """The values as an array of numbers. Raises `RnnsimError` if they are none."""
     array: Any = None
     with contextlib.suppress(ValueError):
         array = np.asarray(values)
@@ -434,5 +466,5 @@ def _check_classes(name, classes, count, size):
 
 
 def _name(registry, thing):
-    """The name under which the class of a thing is entered, or that of the class."""
+    """The name of an object's class in the registry, or the class's own."""
     return registry.name_of(type(thing)).rpartition(":")[2]

@@ -1,7 +1,7 @@
-"""One tick's linearisation as the rules use it: products by vectors, and the whole matrices ds'/ds and ds'/da.
+"""The linearisation of one time step as the rules use it: products with vectors, and the matrices ds'/ds and ds'/da.
 
-`flow` is a `rnnsim.learning.online.Flow` whose `linear` a cell has just filled; the equations are at
-`rnnsim.cells.interface.Linearised`.
+`flow` is a `rnnsim.learning.online.kernels.Flow` whose `linear` a cell has just filled;
+`rnnsim.cells.interface.Linearised` has the equations.
 """
 
 from rnnsim.core.jit import jit_borrowed
@@ -10,7 +10,7 @@ from rnnsim.core.simd import broadcast, load, mask, reduce_add, width
 
 @jit_borrowed
 def fill_sources(flow):
-    """The vector that the parameters of the cell weigh, from the input and the linearisation."""
+    """flow.sources <- the values that the parameters of the cell weigh: input, recurrent inputs, peephole inputs, 1."""
     place = flow.x.size
     for i in range(place):
         flow.sources[i] = flow.x[i]
@@ -46,8 +46,8 @@ def jacobian_times(out, work, flow, v):
         for j in range(hidden):
             row, sums = weights[j], broadcast(change, 0)
             for i in range(0, hidden, width(change)):
-                live = mask(hidden - i)
-                sums = sums + load(row, i, live) * load(change, i, live)
+                active = mask(hidden - i)
+                sums = sums + load(row, i, active) * load(change, i, active)
             work[g, j] = reduce_add(sums)
     for p in range(states):
         for j in range(hidden):
@@ -94,7 +94,7 @@ def times_jacobian(out, work, flow, v):
 
 @jit_borrowed
 def immediate_times(out, d_units, flow, scale):
-    """out (P) += scale * d_units (G*H) (da/dw): the gradient of the parameters through this tick alone."""
+    """out (P) += scale * d_units (G*H) (da/dw): the gradient of the parameters through this time step alone."""
     unit, source = flow.structure.unit, flow.structure.source
     for i in range(unit.size):
         out[i] += scale * d_units[unit[i]] * flow.sources[source[i]]
@@ -102,7 +102,7 @@ def immediate_times(out, d_units, flow, scale):
 
 @jit_borrowed
 def fill_jacobian(panels, flow, chain):
-    """panels <- (ds'/ds) transposed and packed; chain (G*H, k*H) <- da/ds, used where recurrent inputs depend on gates."""
+    """panels <- (ds'/ds) transposed and packed; chain (G*H, k*H) <- da/ds where recurrent inputs depend on gates."""
     linear, structure = flow.linear, flow.structure
     states, groups, hidden = linear.gain.shape
     lanes = panels.shape[2]
@@ -150,7 +150,7 @@ def fill_jacobian(panels, flow, chain):
 
 @jit_borrowed
 def fill_immediate(units, flow):
-    """units (G*H, k*H) <- ds'/da transposed, through the recurrent inputs that depend on a as well."""
+    """units (G*H, k*H) <- ds'/da transposed, also through the recurrent inputs that depend on a."""
     linear, structure = flow.linear, flow.structure
     states, groups, hidden = linear.gain.shape
     for u in range(groups * hidden):

@@ -1,8 +1,8 @@
-"""One tick of all streams by a call that costs microseconds: the engine's arrays as a table of addresses.
+"""One time step of all streams in a call of a few microseconds: the kernel gets the engine's arrays as a table of addresses.
 
-`Engine.run` hands some forty arrays to a compiled kernel, and taking them from Python costs more than the tick of a small
-network. They stay where they are for the life of an engine; so a `Tick` writes their addresses and shapes into one table,
-once, and its kernel makes the arrays from there.
+`Engine.run` passes some forty arrays to a compiled kernel. Converting them costs more than the time step of a small
+network. They stay in place as long as the engine lives, so `TimeStep` writes their addresses and shapes into one
+table, once, and its kernel makes the arrays from the table.
 """
 
 import numpy as np
@@ -11,14 +11,15 @@ from rnnsim.cells.interface import Linearised
 from rnnsim.core.jit import ENABLED, array_at, jit_exact, linked
 from rnnsim.core.losses import KINDS
 from rnnsim.core.threads import parallel_region
-from rnnsim.learning.online.engine import Memory, Streams, Structure, walk_streams
+from rnnsim.learning.online.kernels import Storage, Streams, unroll_streams
+from rnnsim.learning.online.structure import Structure
 
 GOOD, WRONG_INPUT, WRONG_TARGET = range(3)
 
 _at = array_at() if ENABLED else None
-_walk_streams = linked(walk_streams)
+_unroll_streams = linked(unroll_streams)
 
-# Axes of the arrays, in the order of the table; whole numbers and indices have types of their own.
+# Axes and types of the arrays, in the order of the table: n numbers, i int32, l int64, d float64.
 _AXES = (
     (2, 2, 2, 3, 2, 2, 2, 2, 3)
     + (3, 4, 4, 3, 4, 4, 3)
@@ -39,8 +40,8 @@ def _all_finite(array):
 
 
 @jit_exact
-def _walk_at(table, flags, numbers):
-    """One tick with everything in its place: table (arrays, 5) of address and shape, flags, numbers (scale, rate)."""
+def _unroll_at(table, flags, numbers):
+    """One time step: table (arrays, 5) of addresses and shapes, flags, numbers (scale, rate)."""
     n, i64, i32, f64 = numbers.dtype, np.int64, np.int32, np.float64
     t = table
     xs = _at(t[30, 0], (t[30, 1], t[30, 2], t[30, 3]), n)
@@ -85,7 +86,7 @@ def _walk_at(table, flags, numbers):
         flags[2] != 0,
         flags[3] != 0,
     )
-    memory = Memory(
+    storage = Storage(
         _at(t[23, 0], (t[23, 1], t[23, 2], t[23, 3]), n),
         _at(t[24, 0], (t[24, 1], t[24, 2], t[24, 3]), n),
         _at(t[25, 0], (t[25, 1], t[25, 2], t[25, 3]), n),
@@ -95,21 +96,21 @@ def _walk_at(table, flags, numbers):
         _at(t[29, 0], (t[29, 1], t[29, 2]), i64),
     )
     calls = (flags[4], flags[5], flags[6], flags[7], flags[8])
-    _walk_streams(
-        losses, streams, linear, structure, memory, xs, targets, weights, outputs, calls,
+    _unroll_streams(
+        losses, streams, linear, structure, storage, xs, targets, weights, outputs, calls,
         flags[9], numbers[0], numbers[1], flags[10] != 0, 0, xs.shape[0],
     )  # fmt: skip
     return GOOD
 
 
-class Tick:
-    """One tick of an engine from and into arrays that stay: xs (S, 1, I), targets (S, 1, K), weights (S, 1), outputs, losses.
+class TimeStep:
+    """One time step of an engine, on arrays of its own: xs (S, 1, I), targets (S, 1, K), weights (S, 1), outputs, losses.
 
-    Called, it gives GOOD, or says what is not finite before anything has changed.
+    A call returns GOOD; WRONG_INPUT or WRONG_TARGET if these are not finite, and then nothing has changed.
     """
 
     def __init__(self, engine, kind, scale, rate, forced):
-        streams, net, dtype = len(engine.state), engine.net, engine.shape.dtype
+        streams, net, dtype = len(engine.state), engine.net, engine.sizes.dtype
         self.engine, self.kind, self.forced = engine, kind, forced
         self.xs = np.zeros((streams, 1, engine.streams.x.shape[1]), dtype)
         self.targets = np.zeros((streams, 1, net.n_outputs), dtype)
@@ -117,14 +118,14 @@ class Tick:
         self.outputs = np.zeros((streams, 1, net.n_outputs), dtype)
         self.losses = np.zeros(streams)
         self.numbers = np.array([scale, rate], dtype)
-        self._table = self._tabled() if ENABLED else None
+        self._table = self._made_table() if ENABLED else None
 
-    def _tabled(self):
-        """The table, or None where a rule's memory is not laid out as others are."""
+    def _made_table(self):
+        """The table; None if an array has another layout than the kernel expects."""
         engine, structure = self.engine, self.engine.structure
         own = (self.xs, self.targets, self.weights, self.outputs, self.losses)
-        arrays = (*engine.streams, *engine.linear, *structure[:7], *engine.memory, *own)
-        types = {"n": engine.shape.dtype, "i": np.dtype(np.int32), "l": np.dtype(np.int64), "d": np.dtype(np.float64)}
+        arrays = (*engine.streams, *engine.linear, *structure[:7], *engine.storage, *own)
+        types = {"n": engine.sizes.dtype, "i": np.dtype(np.int32), "l": np.dtype(np.int64), "d": np.dtype(np.float64)}
         table = np.zeros((len(arrays), 5), np.int64)
         for row, array, axes, kind in zip(table, arrays, _AXES, _KINDS, strict=True):
             if array.ndim != axes or array.dtype != types[kind] or not array.flags.c_contiguous:
@@ -137,7 +138,7 @@ class Tick:
     def __call__(self):
         with parallel_region:  # a wide rule uses all threads
             if self._table is not None:
-                return _walk_at(self._table, self._flags, self.numbers)
+                return _unroll_at(self._table, self._flags, self.numbers)
         if not np.isfinite(self.xs).all():
             return WRONG_INPUT
         if self.weights[0, 0] and not np.isfinite(self.targets).all():
