@@ -78,9 +78,11 @@ def generalisation(
     Returns an iterator over dicts like those of `evaluate`, with the values as ``options`` beside. All tasks
     are built at once, so a value that does not fit raises its error before anything is measured.
 
-    >>> import rnnsim as rs >>> task = rs.tasks.Copy(width=3) >>> net = rs.NTM(task.n_inputs, task.n_outputs,
-    hidden=5, memory=(8, 4)) >>> [(found["options"], found["trivial_loss"]) for found in generalisation(net, task,
-    {"length": [2, 4]}, count=3)] [({'length': 2}, 6.0), ({'length': 4}, 12.0)]
+    >>> import rnnsim as rs
+    >>> task = rs.tasks.Copy(width=3)
+    >>> net = rs.NTM(task.n_inputs, task.n_outputs, hidden=5, memory=(8, 4))
+    >>> [(found["options"], found["trivial_loss"]) for found in generalisation(net, task, {"length": [2, 4]}, count=3)]
+    [({'length': 2}, 6.0), ({'length': 4}, 12.0)]
     """
     require(sweep and all(len(values) for values in sweep.values()), "sweep: expected options, each with some values")
     points = [dict(zip(sweep, values)) for values in itertools.product(*sweep.values())]

@@ -286,8 +286,8 @@ def _chunk_size(task, pauses):
 def largest_divisor(most, counts):
     """The largest number up to `most` that divides all counts; `most` itself if there are none.
 
-    >>> largest_divisor(500, []), largest_divisor(500, [100]), largest_divisor(80, [100]), largest_divisor(500, [300,
-    200]) (500, 100, 50, 100)
+    >>> largest_divisor(500, []), largest_divisor(500, [100]), largest_divisor(80, [100]), largest_divisor(500, [300, 200])
+    (500, 100, 50, 100)
     """
     if not counts:
         return most
