@@ -501,7 +501,9 @@ def test_wrong_training():
     refused("schedule=linear:5: expected per-time-step:d", net, optimizer=SGD(0.1, schedule="linear:5"))
     refused("batch=2: this learner takes one sequence after the other", net, batch=2)
     refused(
-        "descends the squared error by the rule truncated, the task has bernoulli", net, task=Latch(loss="bernoulli")
+        "descends the squared error by the rule truncated, the task has bernoulli",
+        build("lstm1997", 1, 1),
+        task=Latch(loss="bernoulli"),
     )
     refused(
         "schedule=per-sequence:0.9: time steps", build("gru", 2, 1), optimizer=SGD(0.1, schedule="per-sequence:0.9")
