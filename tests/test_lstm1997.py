@@ -506,7 +506,7 @@ def test_wrong_training():
         task=Latch(loss="bernoulli"),
     )
     refused(
-        "schedule=per-sequence:0.9: time steps", build("gru", 2, 1), optimizer=SGD(0.1, schedule="per-sequence:0.9")
+        "schedule=per-sequence:0.9: only a network that learns at every time step", build("gru", 2, 1), optimizer=SGD(0.1, schedule="per-sequence:0.9")
     )
     refused(
         "stop_error: sequences that end with an error need", build("gru", 7, 7), task=ContinualReber(stop_error=0.5)
