@@ -2,7 +2,7 @@
 
 `numpy.dot` in a kernel knows only beta = 0 and makes temporaries. This is a direct call of the ``sgemm`` and ``dgemm`` that
 SciPy ships (Dongarra et al., ACM TOMS 16(1), 1990). For the products of recurrent steps `rnnsim.core.gemm` is faster, because
-a BLAS packs the weights anew at every tick; this one is for large single products.
+a BLAS packs the weights again at every time step; this one is for large single products.
 
 BLAS brings threads of its own. In a parallel region, and wherever the same bits are wanted for any number of threads, hold
 `single_threaded` around the call of the kernel.

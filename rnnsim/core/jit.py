@@ -269,7 +269,7 @@ def jit_borrowed(function):
     """Like `jit_exact`, for a kernel that makes no arrays: references to those that it is given are not counted.
 
     Whenever a kernel takes an array out of a tuple its references are counted, by an instruction that locks the bus. That is
-    nothing beside a batch, and half the time of one tick of a small network.
+    nothing beside a batch, and half the time of one time step of a small network.
     """
     return _compile(function, EXACT, False, _nrt=False, forceinline=True)
 
@@ -321,15 +321,15 @@ _LINKED = {}  # linker name: (module, function, argument types) of every kernel 
 
 
 def linked(kernel):
-    """A kernel as other kernels call it when it shall not be compiled again into each of them, but only linked.
+    """A kernel that other kernels call through the linker, instead of inlining it into each caller.
 
-    A kernel that calls another one carries a copy of it, optimised again: in the serial driver, in the parallel one and in
-    its region. For a large kernel that is seconds of compile time for nothing. ::
+    A kernel that calls another one contains a copy of it, optimised again: in the serial driver, in the parallel one and in
+    its parallel region. For a large kernel that costs seconds of compile time. ::
 
         @jit_exact
-        def walk(...): ...
+        def unroll(...): ...
 
-        _walk = linked(walk)        # for use in kernels; `walk` itself stays what Python calls
+        _unroll = linked(unroll)        # for use in kernels; Python calls `unroll` itself
     """
     if not ENABLED:
         return kernel
@@ -429,7 +429,7 @@ def pointer_call(count):
 def array_at():
     """``at(address, shape, dtype)`` for use in kernels: the C-contiguous array that begins at an address.
 
-    A kernel with many arrays spends more time on taking them from Python than on a small network's tick; the same arrays
+    A kernel with many arrays spends more time on taking them from Python than on a time step of a small network; the same arrays
     can be given as one table of addresses. Whoever makes the table keeps the arrays alive.
     """
     import numba

@@ -1,11 +1,4 @@
-"""Stacked recurrent layers with a readout.
-
-Layer k of any cell sees the outputs of layer k-1 (both directions side by side if bidirectional); the readout is linear::
-
-    y(t) = W_out h_last(t) + b_out
-
-Parameters are named as in PyTorch: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ...
-"""
+"""Stacked recurrent layers with a readout: the network around every cell."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -55,9 +48,23 @@ def _learned_states(cell):
 
 
 class Recurrent(SequenceNetwork):
-    """Stacked recurrent layers with a readout; the structure is at the top of the file.
+    """Stacked recurrent layers of one cell, with a readout.
+
+    With x(t) the input and h_k(t) the outputs of layer k, which the cell computes from its own inputs and its state::
+
+        h_1(t) = cell_1(x(t), state),   h_k(t) = cell_k(h_(k-1)(t), state),   y(t) = W_out h_last(t) + b_out
+
+    A bidirectional layer gives the outputs of its two directions side by side. The equations of a cell are in its class:
+    ``help(rs.cells.CELLS.load("gru"))``.
+
+    Parameters are named and shaped as in PyTorch: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ... of layer 0, then
+    ``weight_out`` (K, features) and ``bias_out`` (K). The flat vector `theta` holds them all; `layout` has their places.
 
     cell : a name of the registry, the place of a cell outside rnnsim or its class; `cell_options` are its options
+    n_inputs, n_outputs : numbers in an input and in an output vector; with tokens, how many symbols there are
+    tokens : inputs are whole numbers (T, B), not vectors (T, B, n_inputs)
+    dtype : "float32" or "float64"
+    rng : seed of the initial parameters (int, SeedSequence or Generator)
     hidden : units of a layer and direction
     layers : number of layers
     bidirectional : every layer has a second direction, from the end of the sequence to its start (Schuster & Paliwal 1997);
@@ -68,8 +75,7 @@ class Recurrent(SequenceNetwork):
     readout : "linear"; "units": the first units of the last layer are the outputs (Williams & Zipser 1989); "none": all its
         units are
 
-    The parameters are the flat vector `theta`; `layout` names its parts. Raises `RnnsimError` for unknown names and sizes
-    below 1.
+    Raises `RnnsimError` for unknown names and options, and for sizes below 1.
 
     >>> import numpy as np
     >>> net = Recurrent("gru", 3, 2, hidden=8, rng=1)
@@ -194,12 +200,12 @@ class Recurrent(SequenceNetwork):
 
     @property
     def state_size(self):
-        """Numbers that one sequence carries from tick to tick."""
+        """Numbers that one sequence carries from time step to time step."""
         return sum(len(cell.state_names) * self.hidden for _, _, _, cell in self._each())
 
     @property
     def cost_per_step(self):
-        """Multiply-adds of one tick of one sequence, forward."""
+        """Multiply-adds of one time step of one sequence, forward."""
         return sum(
             entry.size for entry in self.layout if entry.name.startswith("weight") and entry.name != "weight_embedding"
         )
@@ -239,7 +245,7 @@ class Recurrent(SequenceNetwork):
         return self._space.nbytes + sum(cell.space.nbytes for _, _, _, cell in self._each())
 
     def initial_state(self, batch: int) -> list[np.ndarray]:
-        """The state before the first tick: one array (k, B, H) a layer and direction."""
+        """The state before the first time step: one array (k, B, H) a layer and direction."""
         states = []
         for suffix, _, _, cell in self._each():
             state = np.zeros((len(cell.state_names), batch, self.hidden), self.dtype)
@@ -251,7 +257,7 @@ class Recurrent(SequenceNetwork):
         return states
 
     def state_after(self, time_steps: int) -> list[np.ndarray]:
-        """The state after so many ticks of the last pass, like `initial_state`; for networks that walk forward only."""
+        """See `SequenceNetwork.state_after`."""
         require(self.directions == 1, "bidirectional=True: the state in mid-sequence is not defined")
         return [np.stack(cell.state_after(time_steps)) for _, _, _, cell in self._each()]
 
@@ -296,7 +302,7 @@ class Recurrent(SequenceNetwork):
         return self._read(features), state, features
 
     def _walk(self, inputs, lengths, state, last=False):
-        """All layers; the readout's features (R, F), of every tick or of the last, and the final state."""
+        """All layers; the readout's features (R, F), of every time step or of the last one, and the final state."""
         steps, batch = inputs.shape[:2]
         state = self.initial_state(batch) if state is None else state
         self._check_state(state, batch)
@@ -390,7 +396,7 @@ class Recurrent(SequenceNetwork):
                 dy = d_layer[direction]
                 dx = None
                 if needs_input:
-                    # The buffer of dy is free for dx once the walk is done, unless another direction still needs it.
+                    # The buffer of dy is free for dx once the pass is done, unless another direction still needs it.
                     name = "dy" if self.directions == 1 and not self.skip else f"dx_{direction}"
                     dx = self._space.array(name, (steps, batch, cell.n_inputs))
                 cell.backward(dy, d_state, dx)

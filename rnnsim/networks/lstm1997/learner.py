@@ -1,14 +1,14 @@
-"""Online learning by the truncated rule of 1997: one sequence after the other, an update at every tick with an error.
+"""Online learning by the truncated rule of 1997: one sequence after the other, an update at every time step with an error.
 
 Hochreiter & Schmidhuber 1997, eqs 12-28; forget gates as in Gers, Schmidhuber & Cummins 2000, peepholes as in Gers, Schraudolph &
 Schmidhuber 2002. The rule is RTRL with only the direct term kept: of all that a weight has done to the states, what it did
-through ds_v(t)/ds_v(t-1) = phi_v(t). For a cell v and a source m with the value u_m(t) three partial derivatives are carried on::
+through ds_v(t)/ds_v(t-1) = phi_v(t). For a cell v and a source m with the value u_m(t) three eligibility traces are carried on::
 
     S_cell(t) = phi S_cell(t-1) + in g'(net_v) u_m        of s_v by the weight from m to the cell
     S_in(t)   = phi S_in(t-1)   + g(net_v) in' u_m        by that to the input gate
     S_phi(t)  = phi S_phi(t-1)  + s_v(t-1) phi' u_m       by that to the forget gate
 
-with phi = 1 and no S_phi where there are no forget gates. At a tick with targets d_k, with d_v = sum_k w_kv e_k::
+with phi = 1 and no S_phi where there are no forget gates. At a time step with targets d_k, with d_v = sum_k w_kv e_k::
 
     e_k     = f'(net_k) (d_k - y_k)                       outputs: half the squared error, as printed
     e_out_j = out' sum_v h(s_v) d_v                       output gate of a block, sum over its cells
@@ -18,9 +18,9 @@ with phi = 1 and no S_phi where there are no forget gates. At a tick with target
 
 A peephole is a source that only its block sees. Time and memory are of the order of the number of weights.
 
-An input that is zero costs nothing: its weights add nothing to a pre-activation, and its partial derivatives are only carried on,
-which without forget gates is no work. Only inputs that were not zero in this sequence have partial derivatives at all, so the
-cost of a tick with one-hot inputs does not grow with their number (unless there is momentum, which moves all weights).
+An input that is zero costs nothing: its weights add nothing to a pre-activation, and its eligibility traces are only carried on,
+which without forget gates is no work. Only inputs that were not zero in this sequence have eligibility traces at all, so the
+cost of a time step with one-hot inputs does not grow with their number (unless there is momentum, which moves all weights).
 """
 
 import copy
@@ -34,8 +34,8 @@ from rnnsim.core.registry import require
 from rnnsim.core.simd import item, put
 from rnnsim.core.threads import exclusive
 from rnnsim.core.workspace import Workspace
-from rnnsim.networks.lstm1997.traces import activate, carry_over, carry_partials, carry_peepholes
-from rnnsim.networks.lstm1997.unroll import take_inputs, tick
+from rnnsim.networks.lstm1997.traces import activate, advance_peephole_traces, advance_stretch, advance_traces
+from rnnsim.networks.lstm1997.unroll import take_inputs, time_step
 from rnnsim.networks.lstm1997.update import (
     DECAY,
     RATE,
@@ -53,15 +53,15 @@ _SILENT = -100.0  # weights into a cell that nothing enters
 
 @jit_borrowed
 def begin(learner, shape):
-    """A new sequence: states, outputs and partial derivatives are zero."""
-    fixed, lanes = shape.recurrent + 1, learner.partial.size // learner.known.size
-    learner.partial[: fixed * lanes] = 0
+    """A new sequence: states, outputs and eligibility traces are zero."""
+    fixed, lanes = shape.recurrent + 1, learner.traces.size // learner.known.size
+    learner.traces[: fixed * lanes] = 0
     for k in range(fixed, learner.place[0]):
         source = learner.active[k]
-        learner.partial[source * lanes : (source + 1) * lanes] = 0
+        learner.traces[source * lanes : (source + 1) * lanes] = 0
         learner.known[source] = 0
-    learner.peephole_partial[:] = 0
-    learner.tape[: shape.tick] = 0
+    learner.peephole_traces[:] = 0
+    learner.activations[: shape.time_step] = 0
     learner.place[0], learner.place[1] = fixed, 0
     if learner.velocity.size:  # momentum moves all weights
         for i in range(shape.inputs):
@@ -71,8 +71,8 @@ def begin(learner, shape):
 
 
 @jit_borrowed
-def give(learner, count, shape):
-    """The inputs of a tick that are not zero, to `present`; they have partial derivatives from now on."""
+def set_inputs(learner, count, shape):
+    """The inputs of a time step that are not zero, to `present`; they have eligibility traces from now on."""
     fixed = shape.recurrent + 1
     for k in range(count):
         source = item(learner.sources, fixed + k)
@@ -82,72 +82,72 @@ def give(learner, count, shape):
 
 
 @jit_borrowed
-def take_back(learner, count, shape):
+def clear_inputs(learner, count, shape):
     """They are zero again."""
     for k in range(count):
         put(learner.present, item(learner.sources, shape.recurrent + 1 + k), learner.present.dtype.type(0))
 
 
 @jit_borrowed
-def show(outputs, learner, place, b, shape):
-    """outputs[place, b] <- the outputs of a tick, if they are wanted."""
+def record_outputs(outputs, learner, place, b, shape):
+    """outputs[place, b] <- the outputs of a time step, if they are wanted."""
     for k in range(shape.outputs if outputs.size else 0):
         outputs[place, b, k] = learner.y[k]
 
 
 @jit_borrowed
-def walk(learner, lesson, b, wiring, shape):
-    """All ticks of a sequence, stretch after stretch; gives the number of inputs of the last tick that are not zero."""
+def unroll(learner, lesson, b, wiring, shape):
+    """All time steps of a sequence, stretch after stretch; gives the number of inputs of the last time step that are not zero."""
     fixed, count = shape.recurrent + 1, 0
-    steps, tape, inputs = lesson.lengths[b], learner.tape, learner.sources[fixed:]
+    steps, activations, inputs = lesson.lengths[b], learner.activations, learner.sources[fixed:]
     for start in range(0, steps, STRETCH):
-        ticks, last = min(STRETCH, steps - start), learner.place[1]
-        for i in range(shape.tick if last else 0):
-            tape[i] = tape[last + i]
-        for t in range(ticks):
+        time_steps, last = min(STRETCH, steps - start), learner.place[1]
+        for i in range(shape.time_step if last else 0):
+            activations[i] = activations[last + i]
+        for t in range(time_steps):
             count = take_inputs(inputs, learner.values, lesson.x, lesson.tokens, start + t, b, fixed)
-            before = t * shape.tick
-            now = before + shape.tick
-            tick(tape, now, before, learner.w, inputs, learner.values, count, wiring, shape)
-        learner.place[1] = ticks * shape.tick
-        carry_over(learner, lesson, start, ticks, b, wiring, shape)
+            before = t * shape.time_step
+            now = before + shape.time_step
+            time_step(activations, now, before, learner.w, inputs, learner.values, count, wiring, shape)
+        learner.place[1] = time_steps * shape.time_step
+        advance_stretch(learner, lesson, start, time_steps, b, wiring, shape)
     return count
 
 
-# -- sequences ------------------------------------------------------------------------------------------------------------------
+# -- sequences -----------------------------------------------------------------------------------------------------------------
 #
-# Two kernels, as a task needs one of them only. Both learn from all sequences of a lesson, one after the other: worst, mean,
-# ticks (B,) <- largest and mean error of every sequence, and its ticks; outputs (T or 1, B, K), or of size 0. With `going_on` the
-# first sequence continues what was before. They stop after a sequence that was not finite.
+# Two kernels, as a task needs only one of them. Both learn from all sequences of a lesson, one after the other: worst, mean,
+# time_steps (B,) <- largest and mean error of every sequence, and its time steps; outputs (T or 1, B, K), or of size 0. With
+# `going_on` the first sequence continues the last one. They stop after a sequence whose error is not finite.
 
 
 @jit_borrowed
-def learn_at_the_end(worst, mean, ticks, outputs, learner, lesson, going_on, wiring, shape):
-    """Where the last tick of a sequence alone has a target."""
+def learn_at_the_end(worst, mean, time_steps, outputs, learner, lesson, going_on, wiring, shape):
+    """Where the last time step of a sequence alone has a target."""
     rates = learner.rates
     for b in range(lesson.lengths.size):
         if b > 0 or not going_on:
             begin(learner, shape)
         steps = lesson.lengths[b]
-        ticks[b] = steps
+        time_steps[b] = steps
         if steps == 0:
             continue
-        count = walk(learner, lesson, b, wiring, shape)
+        count = unroll(learner, lesson, b, wiring, shape)
         now = learner.place[1]
         rates[RATE] *= rates[DECAY] ** (steps - 1)
         if lesson.weights.size == 0 or lesson.weights[0, b] != 0:
-            give(learner, count, shape)
-            worst[b], mean[b] = correct(learner, lesson, now, now - shape.tick, 0, b, count, wiring, shape)
-            take_back(learner, count, shape)
-            show(outputs, learner, 0, b, shape)
+            set_inputs(learner, count, shape)
+            worst[b], mean[b] = correct(learner, lesson, now, now - shape.time_step, 0, b, count, wiring, shape)
+            clear_inputs(learner, count, shape)
+            record_outputs(outputs, learner, 0, b, shape)
         rates[RATE] *= rates[DECAY]
         if not (mean[b] < np.inf):
             break
 
 
 @jit_borrowed
-def learn_on_the_way(worst, mean, ticks, outputs, learner, lesson, stop, going_on, wiring, shape):
-    """Where every tick has a target. A sequence ends after the first tick with an error of `stop` or more."""
+def learn_on_the_way(worst, mean, time_steps, outputs, learner, lesson, stop, going_on, wiring, shape):
+    """Where every time step has a target. A sequence ends after the first time step with an error of `stop` or more."""
     fixed = shape.recurrent + 1
     inputs = learner.sources[fixed:]
     for b in range(lesson.lengths.size):
@@ -156,23 +156,23 @@ def learn_on_the_way(worst, mean, ticks, outputs, learner, lesson, stop, going_o
         counted = 0
         for t in range(lesson.lengths[b]):
             before = learner.place[1]
-            now = 0 if before else shape.tick
+            now = 0 if before else shape.time_step
             learner.place[1] = now
             count = take_inputs(inputs, learner.values, lesson.x, lesson.tokens, t, b, fixed)
-            give(learner, count, shape)
-            tick(learner.tape, now, before, learner.w, inputs, learner.values, count, wiring, shape)
-            carry_partials(learner, now, before, count, wiring, shape)
+            set_inputs(learner, count, shape)
+            time_step(learner.activations, now, before, learner.w, inputs, learner.values, count, wiring, shape)
+            advance_traces(learner, now, before, count, wiring, shape)
             if shape.peepholes:
-                carry_peepholes(learner, now, before, wiring, shape)
+                advance_peephole_traces(learner, now, before, wiring, shape)
             if lesson.weights.size == 0 or lesson.weights[t, b] != 0:
                 largest, error = correct(learner, lesson, now, before, t, b, count, wiring, shape)
-                show(outputs, learner, t, b, shape)
+                record_outputs(outputs, learner, t, b, shape)
                 counted += 1
                 mean[b] += error
                 worst[b] = max(worst[b], largest)
-            take_back(learner, count, shape)
+            clear_inputs(learner, count, shape)
             learner.rates[RATE] *= learner.rates[DECAY]
-            ticks[b] = t + 1
+            time_steps[b] = t + 1
             if worst[b] >= stop:
                 break
         if counted:
@@ -220,10 +220,10 @@ class BlockLearner(Learner):
         sources, free = shape.recurrent + 1 + shape.inputs, self._biased()
         row = shape.kinds * shape.lanes  # of eligibility traces, those by a source
         sizes = dict(w=net.origin.size, velocity=net.origin.size if momentum else 0, rates=5)
-        sizes |= dict(tape=(STRETCH + 1) * shape.tick, factors=STRETCH * row)
-        sizes |= dict(partial=sources * row, present=sources, values=shape.inputs)
-        sizes |= dict(peephole_partial=2 * shape.size * shape.lanes, e=shape.columns, y=shape.columns)
-        sizes |= dict(d=shape.tick, change=shape.lanes, free=free.size)
+        sizes |= dict(activations=(STRETCH + 1) * shape.time_step, factors=STRETCH * row)
+        sizes |= dict(traces=sources * row, present=sources, values=shape.inputs)
+        sizes |= dict(peephole_traces=2 * shape.size * shape.lanes, e=shape.columns, y=shape.columns)
+        sizes |= dict(d=shape.time_step, change=shape.lanes, free=free.size)
         self._parts = LearnerArrays(
             sources=np.arange(sources),
             active=np.arange(sources),

@@ -5,7 +5,7 @@
     F. Gers, N. Schraudolph, J. Schmidhuber: Learning precise timing with LSTM recurrent networks. JMLR 3:115-143, 2002
 
 A block j has `size` cells v that share its gates. With f the logistic function and u(t) = [x(t); z(t-1); 1] what the hidden layer
-sees at tick t: the inputs, outputs z of the hidden layer a tick ago, the bias::
+sees at time step t: the inputs, outputs z of the hidden layer a time step ago, the bias::
 
     in_j(t)     = f(w_in_j . u(t) + p_in_j . s_j(t-1))             input gate
     phi_j(t)    = f(w_phi_j . u(t) + p_phi_j . s_j(t-1))           forget gate; 1 without
@@ -15,12 +15,12 @@ sees at tick t: the inputs, outputs z of the hidden layer a tick ago, the bias::
     y_i(t)      = f(w_i . u(t))                                    plain hidden unit
     y_k(t)      = f_k(w_k . [y_v(t); y_i(t); x(t); 1])             output unit; x(t) with `shortcut`
 
-The terms with p are peepholes: the gates of a block see the states of its own cells. Outputs see the cells of the same tick.
+The terms with p are peepholes: the gates of a block see the states of its own cells. Outputs see the cells of the same time step.
 
 Three ways to the gradient: `loss_and_gradient` goes back through everything. `gradient_by` is the rule of 1997: nothing
 goes back through z(t-1) and the peepholes, what stays is the way through s(t-1). That is RTRL with the direct term ds(t)/ds(t-1)
-only. `learner_by` gives a learner that carries its partial derivatives on as the paper does, and changes the weights at every
-tick with an error.
+only. `learner_by` gives a learner that carries its eligibility traces on as the paper does, and changes the weights at every
+time step with an error.
 
 Parameters: rows of weight matrices see [x; z], z in the order cells, input gates, forget gates, output gates, plain units.
 """
@@ -38,7 +38,7 @@ from rnnsim.core.rng import Seed
 from rnnsim.core.simd import width
 from rnnsim.core.threads import exclusive, get_threads, parallel_region
 from rnnsim.networks.interface import Forward, Gradient, SequenceNetwork, generator
-from rnnsim.networks.lstm1997 import unroll as walking
+from rnnsim.networks.lstm1997 import unroll
 
 _GATES = ("in", "forget", "out")
 _CHUNKS = 8  # gradients of so many parts of a batch are added up in the end, whatever the number of threads
@@ -129,7 +129,7 @@ class LSTM1997(SequenceNetwork):
         self.shape, self.wiring = self._wire()
         self._pack()
         self.theta[...] = self.drawn(rng)
-        self._walk = None
+        self._tape = None
 
     def _check_first_biases(self, gate, values):
         if values is None:
@@ -148,7 +148,7 @@ class LSTM1997(SequenceNetwork):
         return kinds + ([("plain", self.plain)] if self.plain else [])
 
     def _seen(self):
-        """(name, units) of the kinds that the hidden layer sees a tick later."""
+        """(name, units) of the kinds that the hidden layer sees a time step later."""
         if self.sees == "inputs":
             return []
         return [kind for kind in self._kinds() if self.sees == "all" or not kind[0].endswith("_gate")]
@@ -197,7 +197,7 @@ class LSTM1997(SequenceNetwork):
         hidden_end = (recurrent + 1 + self.n_inputs) * row
         self._places = places
         self._spread = {kind: self.size if kind.endswith("_gate") else 1 for kind, _ in self._kinds()}
-        shape = walking.Shape(
+        shape = unroll.Shape(
             inputs=self.n_inputs,
             recurrent=recurrent,
             cells=self.hidden,
@@ -212,7 +212,7 @@ class LSTM1997(SequenceNetwork):
             s=row,
             h=row + lanes,
             y=row + 2 * lanes,
-            tick=row + 3 * lanes,
+            time_step=row + 3 * lanes,
             peepholes=hidden_end if self.peepholes else 0,
             readout=hidden_end + (3 * self.size * lanes if self.peepholes else 0),
             columns=padded(self.n_outputs),
@@ -225,9 +225,9 @@ class LSTM1997(SequenceNetwork):
             start = shape.y if kind == "cell" else places[kind]
             seen += [start + unit * self._spread[kind] for unit in range(units)]
         cells = np.minimum(np.arange(lanes), self.hidden - 1)
-        mates = [cells // self.size * self.size + u for u in range(self.size)]
-        curves = [walking.curve_numbers(name, self.dtype) for name in (self.g, self.h, self.output)]
-        wiring = walking.Wiring(np.array(seen, np.int64), np.concatenate(mates), np.concatenate(curves))
+        block_cells = [cells // self.size * self.size + u for u in range(self.size)]
+        curves = [unroll.curve_numbers(name, self.dtype) for name in (self.g, self.h, self.output)]
+        wiring = unroll.Wiring(np.array(seen, np.int64), np.concatenate(block_cells), np.concatenate(curves))
         return shape, wiring
 
     def _pack(self):
@@ -271,12 +271,12 @@ class LSTM1997(SequenceNetwork):
 
     @property
     def state_size(self):
-        """Numbers that one sequence carries from tick to tick."""
+        """Numbers that one sequence carries from time step to time step."""
         return self.hidden + self.shape.recurrent
 
     @property
     def cost_per_step(self):
-        """Multiply-adds of one tick of one sequence, forward."""
+        """Multiply-adds of one time step of one sequence, forward."""
         return sum(entry.size for entry in self.layout if not entry.name.startswith("bias"))
 
     @property
@@ -285,7 +285,7 @@ class LSTM1997(SequenceNetwork):
         return tuple(self._traces())
 
     def _traces(self):
-        """{name: (place on the tape, numbers, distance between them)}."""
+        """{name: (place on the activations, numbers, distance between them)}."""
         s = self.shape
         places = {"in": s.lanes, "forget": s.forget, "out": s.out}
         traces = {gate: (places[gate], self.blocks, self.size) for gate in self.gates}
@@ -293,26 +293,26 @@ class LSTM1997(SequenceNetwork):
         return traces | ({"plain": (s.hidden, self.plain, 1)} if self.plain else {})
 
     def initial_state(self, batch: int) -> list[np.ndarray]:
-        """The state before the first tick, zero: states s (1, B, cells) and outputs z (1, B, those that are seen)."""
+        """The state before the first time step, zero: states s (1, B, cells) and outputs z (1, B, those that are seen)."""
         return [np.zeros((1, batch, count), self.dtype) for count in (self.hidden, self.shape.recurrent)]
 
     def state_after(self, time_steps: int) -> list[np.ndarray]:
-        """The state after so many ticks of the last pass."""
-        rows = np.minimum(time_steps, self._walk.lengths)
-        found = self._tape()[np.arange(rows.size), rows]
+        """The state after so many time steps of the last pass."""
+        rows = np.minimum(time_steps, self._tape.lengths)
+        found = self._activations()[np.arange(rows.size), rows]
         s = self.shape
         return [found[None, :, s.s : s.s + self.hidden].copy(), found[None, :, self.wiring.seen]]
 
     def not_finite(self):
         """Tick and name of the first number of the last forward pass that is not finite, or None."""
-        if self._walk is None:
+        if self._tape is None:
             return None
-        tape = self._tape()
-        for b, length in enumerate(self._walk.lengths):
+        activations = self._activations()
+        for b, length in enumerate(self._tape.lengths):
             for t in range(length):
                 for name, (place, count, step) in self._traces().items():
-                    if not np.isfinite(tape[b, t + 1, place : place + count * step : step]).all():
-                        return f"{name} is not finite at tick {t} of sequence {b}"
+                    if not np.isfinite(activations[b, t + 1, place : place + count * step : step]).all():
+                        return f"{name} is not finite at time step {t} of sequence {b}"
         return None
 
     # -- the passes -------------------------------------------------------------------------------------------------------------
@@ -360,19 +360,19 @@ class LSTM1997(SequenceNetwork):
         outputs, state = self._forward(inputs, lengths, state, loss.when == "last")
         return outputs, state, None
 
-    def _tape(self):
-        """(B, T + 1, numbers of a tick) of the last pass."""
-        steps, batch = self._walk.x.shape[:2]
-        return self._walk.tape.reshape(batch, steps + 1, -1)
+    def _activations(self):
+        """(B, T + 1, numbers of a time step) of the last pass."""
+        steps, batch = self._tape.x.shape[:2]
+        return self._tape.activations.reshape(batch, steps + 1, -1)
 
     def _forward(self, inputs, lengths, state, last):
-        """Outputs (T, B, K), or (B, K) of the last ticks, zero beyond a sequence's end; and the final state."""
+        """Outputs (T, B, K), or (B, K) of the last time steps, zero beyond a sequence's end; and the final state."""
         steps, batch = inputs.shape[:2]
         if state is not None:
             self._check_state(state, batch)
         array, s, kind = self._space.array, self.shape, self.dtype
-        tape = array("tape", (batch * (steps + 1) * s.tick,))
-        before = tape.reshape(batch, steps + 1, -1)[:, 0]
+        activations = array("activations", (batch * (steps + 1) * s.time_step,))
+        before = activations.reshape(batch, steps + 1, -1)[:, 0]
         before[...] = 0
         if state is not None:
             before[:, s.s : s.s + self.hidden] = state[0][0]
@@ -380,15 +380,15 @@ class LSTM1997(SequenceNetwork):
         x = np.zeros((steps, batch, 0), kind) if self.tokens else inputs
         tokens = np.ascontiguousarray(inputs, np.int32) if self.tokens else np.zeros((0, 0), np.int32)
         counts = lengths if lengths.size else np.full(batch, steps)
-        self._walk = walking.Walk(x, tokens, counts, tape, self.packed(self.theta))
+        self._tape = unroll.Tape(x, tokens, counts, activations, self.packed(self.theta))
         outputs = array("outputs", (1 if last else steps, batch, s.outputs))
         outputs[...] = 0
         self._last = last
         if self._threads(steps, batch) == 1:
-            walking.forward_rows(self._walk, outputs, last, self.wiring, s, 0, batch)
+            unroll.forward_rows(self._tape, outputs, last, self.wiring, s, 0, batch)
         else:
             with parallel_region:
-                walking.forward_parallel(self._walk, outputs, last, self.wiring, s, min(batch, _CHUNKS))
+                unroll.forward_parallel(self._tape, outputs, last, self.wiring, s, min(batch, _CHUNKS))
         return outputs[0] if last else outputs, self.state_after(steps)
 
     def _threads(self, steps, batch):
@@ -396,8 +396,8 @@ class LSTM1997(SequenceNetwork):
         return min(get_threads(), batch) if enough else 1
 
     def _backward(self, d_outputs, features, learn_state, exact=True):
-        walk, s = self._walk, self.shape
-        steps, batch = walk.x.shape[:2]
+        tape, s = self._tape, self.shape
+        steps, batch = tape.x.shape[:2]
         shape = (1 if self._last else steps, batch, s.outputs)
         outputs, d_outputs = self._space.array("outputs", shape), d_outputs.reshape(shape)
         chunks = min(batch, _CHUNKS)
@@ -406,18 +406,16 @@ class LSTM1997(SequenceNetwork):
         if self._threads(steps, batch) == 1:
             for k in range(chunks):
                 lo, hi = batch * k // chunks, batch * (k + 1) // chunks
-                walking.backward_rows(gradients[k], walk, outputs, d_outputs, self._last, self.wiring, s, exact, lo, hi)
+                unroll.backward_rows(gradients[k], tape, outputs, d_outputs, self._last, self.wiring, s, exact, lo, hi)
         else:
             with parallel_region:
-                walking.backward_parallel(
-                    gradients, walk, outputs, d_outputs, self._last, self.wiring, s, exact, chunks
-                )
+                unroll.backward_parallel(gradients, tape, outputs, d_outputs, self._last, self.wiring, s, exact, chunks)
         self.gradient += gradients[:, self.slot].sum(axis=0)
 
     def _records(self, record, lengths):
-        tape = self._tape()[:, 1:].swapaxes(0, 1)
+        activations = self._activations()[:, 1:].swapaxes(0, 1)
         traces = {
-            name: tape[..., place : place + count * step : step]
+            name: activations[..., place : place + count * step : step]
             for name, (place, count, step) in self._traces().items()
         }
         return self._recorded(traces, record, {"gates": lambda name: True}, lengths)

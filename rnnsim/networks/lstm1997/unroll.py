@@ -1,16 +1,16 @@
-"""One tick of the memory blocks of `rnnsim.networks.lstm1997.network`, the walk over a sequence, and the way back through time.
+"""The memory blocks of `rnnsim.networks.lstm1997.network`: one time step, the pass over a sequence, and back through time.
 
 All weights lie in one packed vector whose rows are whole vector registers, cell by cell::
 
-    W   a row a source: the outputs of the tick before (`recurrent` of them), the bias, the inputs; in a row stand the weights
-        from that source to [cell inputs | input gates | forget gates | output gates | plain units], a section each
+    W   a row a source: the outputs of the time step before (`recurrent` of them), the bias, the inputs; a row holds the
+        weights from that source to [cell inputs | input gates | forget gates | output gates | plain units], a section each
     P   peephole weights of input, forget and output gates: a row for the first, second, ... cell of a block
     U   a row a source of the outputs: cells, plain units, the bias, and with a shortcut the inputs
 
 The gates that the cells of a block share stand once a cell, with equal weights: lane v of every section belongs to cell v, so
-a tick is a straight line of vector operations. What is learnt about a gate stands in the lane of the block's first cell.
+a time step is a straight line of vector operations. What is learned about a gate stands in the lane of the block's first cell.
 
-The tape holds a row a tick: [g | in | forget | out | plain | s | h(s) | y], row 0 the state before the first tick.
+The activations have a row a time step: [g | in | forget | out | plain | s | h(s) | y], row 0 is the state before the first.
 """
 
 from typing import NamedTuple
@@ -31,7 +31,7 @@ class Shape(NamedTuple):
     """Sizes, places in a row, and the run-time switches (a place of 0: the network has none of it)."""
 
     inputs: int
-    recurrent: int  # outputs of the hidden layer that it sees a tick later
+    recurrent: int  # outputs of the hidden layer that it sees a time step later
     cells: int
     size: int  # cells of a block
     plain: int
@@ -41,23 +41,25 @@ class Shape(NamedTuple):
     out: int  # output gates
     hidden: int  # plain units
     row: int  # numbers in a row of W
-    s: int  # where states, h(s) and outputs of the cells stand on the tape
+    s: int  # where states, h(s) and outputs of the cells stand on the activations
     h: int
     y: int
-    tick: int  # numbers of a tick on the tape
+    time_step: int  # numbers of a time step on the activations
     peepholes: int  # where P begins in the packed vector
     readout: int  # where U begins
     columns: int  # outputs, filled up to whole vectors
     shortcut: int  # 1 if the outputs see the inputs
     output_bias: int  # 1 if they have a bias
-    kinds: int  # of partial derivatives of a state: by weights to cell and input gate, and to the forget gate if there is one
+    kinds: int  # of eligibility traces of a state: by weights to cell and input gate, and to the forget gate if there is one
 
 
 class Wiring(NamedTuple):
-    """What connects the parts: the same for all ticks and learners."""
+    """What connects the parts: the same for all time steps and learners."""
 
-    seen: np.ndarray  # (recurrent,) place on the tape of every output that the hidden layer sees a tick later
-    mates: np.ndarray  # (size * lanes,) the first, second, ... cell of the block of every cell
+    seen: (
+        np.ndarray
+    )  # (recurrent,) place on the activations of every output that the hidden layer sees a time step later
+    block_cells: np.ndarray  # (size * lanes,) the first, second, ... cell of the block of every cell
     curves: np.ndarray  # (15,) g, h and the outputs' function, five numbers each: see `curve`
 
 
@@ -89,7 +91,7 @@ def curve_slope(y, c, k):
     return f * (c[k + 1] - f) * c[k + 4] + c[k]
 
 
-# -- one tick -------------------------------------------------------------------------------------------------------------------
+# -- one time step -------------------------------------------------------------------------------------------------------------
 
 
 @jit_borrowed
@@ -124,149 +126,154 @@ def all_zero(x, start, end):
 
 
 @jit_borrowed
-def mates_of(tape, states, at, wiring, shape):
+def block_states(activations, states, at, wiring, shape):
     """The states that the peephole weights from place `at` of (size, lanes) on see, a vector."""
     if shape.size == 1:
-        return load(tape, states + at, mask(_ALL))
-    return gather(tape, states, wiring.mates, at)
+        return load(activations, states + at, mask(_ALL))
+    return gather(activations, states, wiring.block_cells, at)
 
 
 @jit_borrowed
-def through_peepholes(z, tape, states, w, kind, j, wiring, shape):
+def through_peepholes(z, activations, states, w, kind, j, wiring, shape):
     """The vector z of pre-activations of gates, and peephole weights times the states of their block added to it."""
     for cell in range(shape.size):
         at = cell * shape.lanes + j
         weights = load(w, shape.peepholes + kind * shape.size * shape.lanes + at, mask(_ALL))
-        z = z + weights * mates_of(tape, states, at, wiring, shape)
+        z = z + weights * block_states(activations, states, at, wiring, shape)
     return z
 
 
 @jit_borrowed
 def with_source(g, gate, forget, out, w, at, value, shape):
-    """The four sums of `open_states`, and what a source adds to them, whose weights begin at place `at`."""
-    live = mask(_ALL)
-    g, gate = g + load(w, at, live) * value, gate + load(w, at + shape.lanes, live) * value
-    return g, gate, forget + load(w, at + shape.forget, live) * value, out + load(w, at + shape.out, live) * value
+    """The four sums of `cell_states`, and what a source adds to them, whose weights begin at place `at`."""
+    active = mask(_ALL)
+    g, gate = g + load(w, at, active) * value, gate + load(w, at + shape.lanes, active) * value
+    return g, gate, forget + load(w, at + shape.forget, active) * value, out + load(w, at + shape.out, active) * value
 
 
 @jit_borrowed
-def open_states(tape, now, before, w, j, sources, values, count, wiring, shape):
-    """Gates and states of the cells from lane j on, to row `now` of the tape; of output gates the pre-activations.
+def cell_states(activations, now, before, w, j, sources, values, count, wiring, shape):
+    """Gates and states of the cells from lane j on, to row `now` of the activations; of output gates the pre-activations.
 
     The kinds of units are added up beside each other: one alone waits for every sum. A network without forget or output gates
     adds up its cell inputs in their place, and nobody looks.
     """
-    live, n, row, seen = mask(_ALL), shape.lanes, shape.row, wiring.seen
+    active, n, row, seen = mask(_ALL), shape.lanes, shape.row, wiring.seen
     at = seen.size * row + j
-    sums = load(w, at, live), load(w, at + n, live), load(w, at + shape.forget, live), load(w, at + shape.out, live)
+    sums = (
+        load(w, at, active),
+        load(w, at + n, active),
+        load(w, at + shape.forget, active),
+        load(w, at + shape.out, active),
+    )
     for k in range(count):
         sums = with_source(*sums, w, item(sources, k) * row + j, item(values, k), shape)
-    for k in range(seen.size - 1, -1, -1):  # cells last: their outputs are what a tick waits for
-        sums = with_source(*sums, w, k * row + j, item(tape, before + item(seen, k)), shape)
+    for k in range(seen.size - 1, -1, -1):  # cells last: their outputs are what a time step waits for
+        sums = with_source(*sums, w, k * row + j, item(activations, before + item(seen, k)), shape)
     g, gate, forget, out = sums
     states = before + shape.s
     if shape.peepholes:
-        gate = through_peepholes(gate, tape, states, w, 0, j, wiring, shape)
+        gate = through_peepholes(gate, activations, states, w, 0, j, wiring, shape)
         if shape.forget:
-            forget = through_peepholes(forget, tape, states, w, 1, j, wiring, shape)
-    s, g, gate = load(tape, states + j, live), curve(g, wiring.curves, G), sigmoid(gate)
+            forget = through_peepholes(forget, activations, states, w, 1, j, wiring, shape)
+    s, g, gate = load(activations, states + j, active), curve(g, wiring.curves, G), sigmoid(gate)
     if shape.forget:
         forget = sigmoid(forget)
-        store(tape, now + shape.forget + j, live, forget)
+        store(activations, now + shape.forget + j, active, forget)
         s = s * forget
-    store(tape, now + shape.s + j, live, s + gate * g)
-    store(tape, now + j, live, g)
-    store(tape, now + n + j, live, gate)
+    store(activations, now + shape.s + j, active, s + gate * g)
+    store(activations, now + j, active, g)
+    store(activations, now + n + j, active, gate)
     if shape.out:
-        store(tape, now + shape.out + j, live, out)
+        store(activations, now + shape.out + j, active, out)
 
 
 @jit_borrowed
-def let_out(tape, now, w, j, wiring, shape):
-    """Output gates, h(s) and outputs of the cells from lane j on, once all states of the tick are there."""
-    live = mask(_ALL)
-    h = curve(load(tape, now + shape.s + j, live), wiring.curves, H)
-    store(tape, now + shape.h + j, live, h)
+def cell_outputs(activations, now, w, j, wiring, shape):
+    """Output gates, h(s) and outputs of the cells from lane j on, once all states of the time step are there."""
+    active = mask(_ALL)
+    h = curve(load(activations, now + shape.s + j, active), wiring.curves, H)
+    store(activations, now + shape.h + j, active, h)
     if shape.out:
-        gate = load(tape, now + shape.out + j, live)
+        gate = load(activations, now + shape.out + j, active)
         if shape.peepholes:
-            gate = through_peepholes(gate, tape, now + shape.s, w, 2, j, wiring, shape)
+            gate = through_peepholes(gate, activations, now + shape.s, w, 2, j, wiring, shape)
         gate = sigmoid(gate)
-        store(tape, now + shape.out + j, live, gate)
+        store(activations, now + shape.out + j, active, gate)
         h = h * gate
-    store(tape, now + shape.y + j, live, h)
+    store(activations, now + shape.y + j, active, h)
 
 
 @jit_borrowed
-def fire(tape, now, before, w, j, sources, values, count, wiring, shape):
+def plain_units(activations, now, before, w, j, sources, values, count, wiring, shape):
     """Plain units, at place j of a row."""
-    live, row, seen = mask(_ALL), shape.row, wiring.seen
-    z = load(w, seen.size * row + j, live)
+    active, row, seen = mask(_ALL), shape.row, wiring.seen
+    z = load(w, seen.size * row + j, active)
     for k in range(count):
-        z = z + load(w, item(sources, k) * row + j, live) * item(values, k)
+        z = z + load(w, item(sources, k) * row + j, active) * item(values, k)
     for k in range(seen.size):
-        z = z + load(w, k * row + j, live) * item(tape, before + item(seen, k))
-    store(tape, now + j, live, sigmoid(z))
+        z = z + load(w, k * row + j, active) * item(activations, before + item(seen, k))
+    store(activations, now + j, active, sigmoid(z))
 
 
 @jit_borrowed
-def tick(tape, now, before, w, sources, values, count, wiring, shape):
-    """The hidden layer of one tick: row `now` of the tape from the sources and the states in row `before`."""
-    for j in range(0, shape.lanes, width(tape)):
-        open_states(tape, now, before, w, j, sources, values, count, wiring, shape)
-    for j in range(0, shape.lanes, width(tape)):
-        let_out(tape, now, w, j, wiring, shape)
+def time_step(activations, now, before, w, sources, values, count, wiring, shape):
+    """The hidden layer of one time step: row `now` of the activations from the sources and the states in row `before`."""
+    for j in range(0, shape.lanes, width(activations)):
+        cell_states(activations, now, before, w, j, sources, values, count, wiring, shape)
+    for j in range(0, shape.lanes, width(activations)):
+        cell_outputs(activations, now, w, j, wiring, shape)
     if shape.hidden:
-        for j in range(shape.hidden, shape.row, width(tape)):
-            fire(tape, now, before, w, j, sources, values, count, wiring, shape)
+        for j in range(shape.hidden, shape.row, width(activations)):
+            plain_units(activations, now, before, w, j, sources, values, count, wiring, shape)
 
 
 @jit_borrowed
-def read(outputs, tape, now, w, sources, values, count, wiring, shape):
-    """The outputs (columns) of one tick."""
-    live, columns, at = mask(_ALL), shape.columns, shape.readout
+def read(outputs, activations, now, w, sources, values, count, wiring, shape):
+    """The outputs (columns) of one time step."""
+    active, columns, at = mask(_ALL), shape.columns, shape.readout
     bias = at + (shape.cells + shape.plain) * columns
     for j in range(0, columns, width(w)):
-        z = load(w, bias + j, live)
+        z = load(w, bias + j, active)
         for v in range(shape.cells):
-            z = z + load(w, at + v * columns + j, live) * item(tape, now + shape.y + v)
+            z = z + load(w, at + v * columns + j, active) * item(activations, now + shape.y + v)
         for p in range(shape.plain):
-            z = z + load(w, at + (shape.cells + p) * columns + j, live) * item(tape, now + shape.hidden + p)
+            z = z + load(w, at + (shape.cells + p) * columns + j, active) * item(activations, now + shape.hidden + p)
         if shape.shortcut:
             for k in range(count):
-                z = z + load(w, bias + (item(sources, k) - shape.recurrent) * columns + j, live) * item(values, k)
-        store(outputs, j, live, curve(z, wiring.curves, OUTPUT))
+                z = z + load(w, bias + (item(sources, k) - shape.recurrent) * columns + j, active) * item(values, k)
+        store(outputs, j, active, curve(z, wiring.curves, OUTPUT))
 
 
-# -- a sequence forward ---------------------------------------------------------------------------------------------------------
+# -- a sequence forward --------------------------------------------------------------------------------------------------------
 
 
-class Walk(NamedTuple):
+class Tape(NamedTuple):
     """The arrays of a batch."""
 
     x: np.ndarray  # (T, B, n), or (T, B, 0) with tokens
     tokens: np.ndarray  # (T, B), or (0, 0)
     lengths: np.ndarray  # (B,)
-    tape: np.ndarray  # (B * (T + 1) * tick,)
+    activations: np.ndarray  # (B * (T + 1) * time step,)
     w: np.ndarray  # the packed weights
 
 
 @jit_exact
-def forward_rows(walk, outputs, last, wiring, shape, lo, hi):
-    """All ticks of the sequences lo..hi; outputs (T, B, K), or (1, B, K) if only the last tick is read."""
-    steps, fixed = walk.x.shape[0], shape.recurrent + 1
+def forward_rows(tape, outputs, last, wiring, shape, lo, hi):
+    """All time steps of the sequences lo..hi; outputs (T, B, K), or (1, B, K) if only the last time step is read."""
+    steps, fixed = tape.x.shape[0], shape.recurrent + 1
     sources = np.zeros(shape.inputs, np.int64)
-    values = np.zeros(shape.inputs, walk.w.dtype)
-    row = np.zeros(shape.columns, walk.w.dtype)
+    values = np.zeros(shape.inputs, tape.w.dtype)
+    row = np.zeros(shape.columns, tape.w.dtype)
     for b in range(lo, hi):
-        start = b * (steps + 1) * shape.tick
-        for t in range(walk.lengths[b]):
-            before = start + t * shape.tick
-            now = before + shape.tick
-            count = take_inputs(sources, values, walk.x, walk.tokens, t, b, fixed)
-            tick(walk.tape, now, before, walk.w, sources, values, count, wiring, shape)
-            if not last or t == walk.lengths[b] - 1:
-                read(row, walk.tape, now, walk.w, sources, values, count, wiring, shape)
+        start = b * (steps + 1) * shape.time_step
+        for t in range(tape.lengths[b]):
+            before = start + t * shape.time_step
+            now = before + shape.time_step
+            count = take_inputs(sources, values, tape.x, tape.tokens, t, b, fixed)
+            time_step(tape.activations, now, before, tape.w, sources, values, count, wiring, shape)
+            if not last or t == tape.lengths[b] - 1:
+                read(row, tape.activations, now, tape.w, sources, values, count, wiring, shape)
                 for k in range(shape.outputs):
                     outputs[0 if last else t, b, k] = row[k]
 
@@ -275,45 +282,45 @@ _forward = linked(forward_rows)
 
 
 @jit_parallel
-def forward_parallel(walk, outputs, last, wiring, shape, tasks):
+def forward_parallel(tape, outputs, last, wiring, shape, chunks):
     """`forward_rows` of all sequences in `tasks` blocks side by side; outputs (T, B, K), or (1, B, K) with `last`."""
-    batch = walk.x.shape[1]
-    for task in numba.prange(tasks):
-        _forward(walk, outputs, last, wiring, shape, batch * task // tasks, batch * (task + 1) // tasks)
+    batch = tape.x.shape[1]
+    for chunk in numba.prange(chunks):
+        _forward(tape, outputs, last, wiring, shape, batch * chunk // chunks, batch * (chunk + 1) // chunks)
 
 
-# -- and backward ---------------------------------------------------------------------------------------------------------------
+# -- and backward --------------------------------------------------------------------------------------------------------------
 
 
 @jit_borrowed
 def add_scaled(out, place, x, start, size, factor):
     """out[place:place + size] += factor x[start:start + size]; whole vectors."""
-    live = mask(_ALL)
+    active = mask(_ALL)
     for j in range(0, size, width(out)):
-        store(out, place + j, live, load(out, place + j, live) + load(x, start + j, live) * factor)
+        store(out, place + j, active, load(out, place + j, active) + load(x, start + j, active) * factor)
 
 
 @jit_borrowed
 def dot(x, place, y, start, size):
     """The sum of products of two rows of whole vectors."""
-    live = mask(_ALL)
+    active = mask(_ALL)
     found = broadcast(x, 0.0)
     for j in range(0, size, width(x)):
-        found = found + load(x, place + j, live) * load(y, start + j, live)
+        found = found + load(x, place + j, active) * load(y, start + j, active)
     return reduce_add(found)
 
 
 @jit_borrowed
-def read_backward(gradient, d, e, tape, now, w, sources, values, count, shape):
-    """From e (columns), the gradient of the outputs' pre-activations: to U, and to d, the gradient of a row of the tape."""
+def read_backward(gradient, d, e, activations, now, w, sources, values, count, shape):
+    """From e (columns), the gradient of the outputs' pre-activations: to U, and to d, that of a row of the activations."""
     columns, at = shape.columns, shape.readout
     for v in range(shape.cells):
         d[shape.y + v] += dot(w, at + v * columns, e, 0, columns)
-        add_scaled(gradient, at + v * columns, e, 0, columns, tape[now + shape.y + v])
+        add_scaled(gradient, at + v * columns, e, 0, columns, activations[now + shape.y + v])
     for p in range(shape.plain):
         place = at + (shape.cells + p) * columns
         d[shape.hidden + p] += dot(w, place, e, 0, columns)
-        add_scaled(gradient, place, e, 0, columns, tape[now + shape.hidden + p])
+        add_scaled(gradient, place, e, 0, columns, activations[now + shape.hidden + p])
     bias = at + (shape.cells + shape.plain) * columns
     add_scaled(gradient, bias, e, 0, columns, e.dtype.type(1))
     if shape.shortcut:
@@ -322,104 +329,104 @@ def read_backward(gradient, d, e, tape, now, w, sources, values, count, shape):
 
 
 @jit_borrowed
-def peepholes_backward(gradient, d, z, gates, tape, states, w, place, wiring, shape, exact):
+def peepholes_backward(gradient, d, z, gates, activations, states, w, place, wiring, shape, exact):
     """From z, the gradient of gates' pre-activations: to P, and if `exact` to the states that the gates see."""
     for u in range(shape.size):
         for v in range(0, shape.cells, shape.size):
             lane = u * shape.lanes + v
-            state = wiring.mates[lane]
-            gradient[place + lane] += z[gates + v] * tape[states + state]
+            state = wiring.block_cells[lane]
+            gradient[place + lane] += z[gates + v] * activations[states + state]
             if exact:
                 d[shape.s + state] += z[gates + v] * w[place + lane]
 
 
 @jit_borrowed
-def close_gates(z, d, tape, now, gates, shape):
+def gate_errors(z, d, activations, now, gates, shape):
     """z of gates, in the lane of their first cell, from the gradient d of what they let through."""
     for v in range(0, shape.cells, shape.size):
-        gate = tape[now + gates + v]
+        gate = activations[now + gates + v]
         z[gates + v] = d[gates + v] * gate * (1 - gate)
 
 
 @jit_borrowed
-def tick_backward(gradient, d, z, tape, now, before, w, wiring, shape, exact):
+def time_step_backward(gradient, d, z, activations, now, before, w, wiring, shape, exact):
     """From d, the gradient of row `now`: z (row), the gradient of its pre-activations; d[s] becomes that of the states before."""
     curves, n, kind = wiring.curves, shape.lanes, shape.size * shape.lanes
     for v in range(shape.cells):
-        h, dy, leader = tape[now + shape.h + v], d[shape.y + v], wiring.mates[v]
+        h, dy, leader = activations[now + shape.h + v], d[shape.y + v], wiring.block_cells[v]
         if shape.out:
             d[shape.out + leader] += h * dy
-            dy *= tape[now + shape.out + v]
+            dy *= activations[now + shape.out + v]
         d[shape.s + v] += dy * curve_slope(h, curves, H)
     if shape.out:
-        close_gates(z, d, tape, now, shape.out, shape)
+        gate_errors(z, d, activations, now, shape.out, shape)
         if shape.peepholes:
             place, states = shape.peepholes + 2 * kind, now + shape.s
-            peepholes_backward(gradient, d, z, shape.out, tape, states, w, place, wiring, shape, exact)
+            peepholes_backward(gradient, d, z, shape.out, activations, states, w, place, wiring, shape, exact)
     for v in range(shape.cells):
-        g, ds, leader = tape[now + v], d[shape.s + v], wiring.mates[v]
-        z[v] = ds * tape[now + n + v] * curve_slope(g, curves, G)
+        g, ds, leader = activations[now + v], d[shape.s + v], wiring.block_cells[v]
+        z[v] = ds * activations[now + n + v] * curve_slope(g, curves, G)
         d[n + leader] += g * ds
         if shape.forget:
-            d[shape.forget + leader] += tape[before + shape.s + v] * ds
-            d[shape.s + v] = ds * tape[now + shape.forget + v]
-    close_gates(z, d, tape, now, n, shape)
+            d[shape.forget + leader] += activations[before + shape.s + v] * ds
+            d[shape.s + v] = ds * activations[now + shape.forget + v]
+    gate_errors(z, d, activations, now, n, shape)
     if shape.forget:
-        close_gates(z, d, tape, now, shape.forget, shape)
+        gate_errors(z, d, activations, now, shape.forget, shape)
     if shape.peepholes:
         states = before + shape.s
-        peepholes_backward(gradient, d, z, n, tape, states, w, shape.peepholes, wiring, shape, exact)
+        peepholes_backward(gradient, d, z, n, activations, states, w, shape.peepholes, wiring, shape, exact)
         if shape.forget:
             place = shape.peepholes + kind
-            peepholes_backward(gradient, d, z, shape.forget, tape, states, w, place, wiring, shape, exact)
+            peepholes_backward(gradient, d, z, shape.forget, activations, states, w, place, wiring, shape, exact)
     for p in range(shape.plain):
-        value = tape[now + shape.hidden + p]
+        value = activations[now + shape.hidden + p]
         z[shape.hidden + p] = d[shape.hidden + p] * value * (1 - value)
 
 
 @jit_exact
-def backward_rows(gradient, walk, outputs, d_outputs, last, wiring, shape, exact, lo, hi):
-    """All ticks of the sequences lo..hi backwards; the packed gradient (packed size,) accumulates.
+def backward_rows(gradient, tape, outputs, d_outputs, last, wiring, shape, exact, lo, hi):
+    """All time steps of the sequences lo..hi backwards; the packed gradient (packed size,) accumulates.
 
     With `exact` the gradient is the full one. Without, nothing flows back through outputs into gates and cell inputs of the
-    next tick: the truncated rule of 1997.
+    next time step: the truncated rule of 1997.
     """
-    steps, fixed, kind = walk.x.shape[0], shape.recurrent + 1, walk.w.dtype
+    steps, fixed, kind = tape.x.shape[0], shape.recurrent + 1, tape.w.dtype
     sources = np.zeros(shape.inputs, np.int64)
     values = np.zeros(shape.inputs, kind)
-    e, d, z = np.zeros(shape.columns, kind), np.zeros(shape.tick, kind), np.zeros(shape.row, kind)
+    e, d, z = np.zeros(shape.columns, kind), np.zeros(shape.time_step, kind), np.zeros(shape.row, kind)
     for b in range(lo, hi):
-        start = b * (steps + 1) * shape.tick
+        start = b * (steps + 1) * shape.time_step
         d[:] = 0
-        for t in range(walk.lengths[b] - 1, -1, -1):
-            before = start + t * shape.tick
-            now = before + shape.tick
-            count = take_inputs(sources, values, walk.x, walk.tokens, t, b, fixed)
-            if not last or t == walk.lengths[b] - 1:
+        for t in range(tape.lengths[b] - 1, -1, -1):
+            before = start + t * shape.time_step
+            now = before + shape.time_step
+            count = take_inputs(sources, values, tape.x, tape.tokens, t, b, fixed)
+            if not last or t == tape.lengths[b] - 1:
                 for k in range(shape.outputs):
                     place = 0 if last else t
                     e[k] = d_outputs[place, b, k] * curve_slope(outputs[place, b, k], wiring.curves, OUTPUT)
-                read_backward(gradient, d, e, walk.tape, now, walk.w, sources, values, count, shape)
-            tick_backward(gradient, d, z, walk.tape, now, before, walk.w, wiring, shape, exact)
+                read_backward(gradient, d, e, tape.activations, now, tape.w, sources, values, count, shape)
+            time_step_backward(gradient, d, z, tape.activations, now, before, tape.w, wiring, shape, exact)
             for k in range(count):
                 add_scaled(gradient, sources[k] * shape.row, z, 0, shape.row, values[k])
             for k in range(shape.recurrent):
-                add_scaled(gradient, k * shape.row, z, 0, shape.row, walk.tape[before + wiring.seen[k]])
+                add_scaled(gradient, k * shape.row, z, 0, shape.row, tape.activations[before + wiring.seen[k]])
             add_scaled(gradient, shape.recurrent * shape.row, z, 0, shape.row, z.dtype.type(1))
             d[: shape.s] = 0
             d[shape.h :] = 0
             if exact:
                 for k in range(shape.recurrent):
-                    d[wiring.seen[k]] += dot(walk.w, k * shape.row, z, 0, shape.row)
+                    d[wiring.seen[k]] += dot(tape.w, k * shape.row, z, 0, shape.row)
 
 
 _backward = linked(backward_rows)
 
 
 @jit_parallel
-def backward_parallel(gradients, walk, outputs, d_outputs, last, wiring, shape, exact, tasks):
+def backward_parallel(gradients, tape, outputs, d_outputs, last, wiring, shape, exact, chunks):
     """Every task has a gradient of its own: gradients (tasks, packed size)."""
-    batch = walk.x.shape[1]
-    for task in numba.prange(tasks):
-        lo, hi = batch * task // tasks, batch * (task + 1) // tasks
-        _backward(gradients[task], walk, outputs, d_outputs, last, wiring, shape, exact, lo, hi)
+    batch = tape.x.shape[1]
+    for chunk in numba.prange(chunks):
+        lo, hi = batch * chunk // chunks, batch * (chunk + 1) // chunks
+        _backward(gradients[chunk], tape, outputs, d_outputs, last, wiring, shape, exact, lo, hi)

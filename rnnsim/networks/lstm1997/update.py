@@ -1,4 +1,4 @@
-"""One step of all weights at a tick that counts: the part of `rnnsim.networks.lstm1997.learner` that needs targets.
+"""One step of all weights at a time step that counts: the part of `rnnsim.networks.lstm1997.learner` that needs targets.
 
 The equations stand at the top of that file. Errors are multiplied by the learning rate where they begin, at the outputs, so that
 everything that follows from them is a change already. They are vectors, a lane a cell, and stay so: a vector that is put together
@@ -11,10 +11,10 @@ import numpy as np
 
 from rnnsim.core.jit import jit_borrowed
 from rnnsim.core.simd import broadcast, insert, item, load, mask, put, store, width, xor_lanes
-from rnnsim.networks.lstm1997.unroll import _ALL, OUTPUT, H, curve_slope, dot, mates_of, read
+from rnnsim.networks.lstm1997.unroll import _ALL, OUTPUT, H, block_states, curve_slope, dot, read
 
 RATE, START, DECAY, SEQUENCE_DECAY, MOMENTUM = range(5)  # places in `LearnerArrays.rates`
-STRETCH = 64  # ticks on the tape where only the last one of a sequence counts; they fit into a first cache
+STRETCH = 64  # time steps on the activations where only the last one of a sequence counts; they fit into a first cache
 
 
 class LearnerArrays(NamedTuple):
@@ -23,27 +23,31 @@ class LearnerArrays(NamedTuple):
     w: np.ndarray  # the packed weights
     velocity: np.ndarray  # the last step of every weight; (0,) without momentum
     rates: np.ndarray  # (5,)
-    tape: np.ndarray  # a row a tick: two of them in turn, now and before, or those of a stretch after the one before it
-    factors: np.ndarray  # of a stretch, a row a tick: what a source's value is multiplied by in its partial derivatives
-    partial: np.ndarray  # a row a source, lanes of S_cell, S_in, S_phi
-    peephole_partial: np.ndarray  # (2, size, lanes) of the peepholes of input and forget gates
+    activations: (
+        np.ndarray
+    )  # a row a time step: two of them in turn, now and before, or those of a stretch after the one before it
+    factors: (
+        np.ndarray
+    )  # of a stretch, a row a time step: what a source's value is multiplied by in its eligibility traces
+    traces: np.ndarray  # a row a source, lanes of S_cell, S_in, S_phi
+    peephole_traces: np.ndarray  # (2, size, lanes) of the peepholes of input and forget gates
     free: np.ndarray  # (row,) 1 where a unit has a bias, else 0; (0,) if all have one
     # Rows of W, those that are always there (recurrent, bias) before inputs:
-    sources: np.ndarray  # and inputs that are not zero at this tick,
+    sources: np.ndarray  # and inputs that are not zero at this time step,
     values: np.ndarray  # what those are
     active: np.ndarray  # and inputs that were not zero in this sequence
     known: np.ndarray  # 1 for every input's row that is among them
-    present: np.ndarray  # the value of every row at this tick
-    place: np.ndarray  # (2,) number of active rows, and where on the tape the last tick is
+    present: np.ndarray  # the value of every row at this time step
+    place: np.ndarray  # (2,) number of active rows, and where on the activations the last time step is
     y: np.ndarray  # (columns,) outputs
     # Errors times the learning rate:
     e: np.ndarray  # (columns,) of outputs
-    d: np.ndarray  # (tick,) of states, output gates and plain units, where a tick has them on the tape
+    d: np.ndarray  # (time step,) of states, output gates and plain units, where a time step has them on the activations
     change: np.ndarray  # (lanes,) scratch
 
 
 class Lesson(NamedTuple):
-    """Sequences to learn from, (T or 1, B, K) targets; (0, 0) weights if all ticks count."""
+    """Sequences to learn from, (T or 1, B, K) targets; (0, 0) weights if all time steps count."""
 
     x: np.ndarray
     tokens: np.ndarray
@@ -52,21 +56,21 @@ class Lesson(NamedTuple):
     weights: np.ndarray
 
 
-# -- errors ---------------------------------------------------------------------------------------------------------------------
+# -- errors --------------------------------------------------------------------------------------------------------------------
 
 
 @jit_borrowed
-def judge(learner, lesson, place, b, wiring, shape):
-    """e <- errors of the outputs of a tick; gives the largest and the mean distance between output and target."""
+def output_errors(learner, lesson, place, b, wiring, shape):
+    """e <- errors of the outputs of a time step; gives the largest and the mean distance between output and target."""
     e, worst, mean = learner.e, 0.0, 0.0
     rate = learner.rates[RATE]
     if lesson.weights.size:
         rate = rate * lesson.weights[place, b]
     targets = lesson.targets[place, b]
     for j in range(0, shape.columns, width(e)):
-        live = mask(shape.outputs - j)
-        y = load(learner.y, j, live)
-        off = load(targets, j, live) - y
+        active = mask(shape.outputs - j)
+        y = load(learner.y, j, active)
+        off = load(targets, j, active) - y
         store(e, j, mask(_ALL), off * curve_slope(y, wiring.curves, OUTPUT) * rate)
     for k in range(shape.outputs):
         off = abs(targets[k] - learner.y[k])
@@ -108,19 +112,26 @@ def sum_blocks(x, start, cells, size):
 @jit_borrowed
 def to_hidden(learner, now, wiring, shape):
     """d <- errors of states, output gates and plain units; needs the weights before they change."""
-    w, tape, d, e, columns, live = learner.w, learner.tape, learner.d, learner.e, shape.columns, mask(_ALL)
+    w, activations, d, e, columns, active = (
+        learner.w,
+        learner.activations,
+        learner.d,
+        learner.e,
+        shape.columns,
+        mask(_ALL),
+    )
     whole = in_one_vector(d, shape.size)
     for j in range(0, shape.lanes, width(d)):
         below = broadcast(d, 0.0)
         for v in range(j, min(j + width(d), shape.cells)):
             below = insert(below, v - j, dot(w, shape.readout + v * columns, e, 0, columns))
-        h = load(tape, now + shape.h + j, live)
+        h = load(activations, now + shape.h + j, active)
         state = below * curve_slope(h, wiring.curves, H)
         if shape.out:
-            gate = load(tape, now + shape.out + j, live)
+            gate = load(activations, now + shape.out + j, active)
             state = state * gate
-            store(d, shape.out + j, live, block_sums(below * h * (gate - gate * gate), shape.size if whole else 1))
-        store(d, shape.s + j, live, state)
+            store(d, shape.out + j, active, block_sums(below * h * (gate - gate * gate), shape.size if whole else 1))
+        store(d, shape.s + j, active, state)
     if shape.out and not whole:
         sum_blocks(d, shape.out, shape.cells, shape.size)
     start = shape.readout + shape.cells * columns
@@ -128,74 +139,74 @@ def to_hidden(learner, now, wiring, shape):
         below = broadcast(d, 0.0)
         for p in range(j, min(j + width(d), shape.plain)):
             below = insert(below, p - j, dot(w, start + p * columns, e, 0, columns))
-        y = load(tape, now + shape.hidden + j, live)
-        store(d, shape.hidden + j, live, below * (y - y * y))
+        y = load(activations, now + shape.hidden + j, active)
+        store(d, shape.hidden + j, active, below * (y - y * y))
 
 
-# -- changes --------------------------------------------------------------------------------------------------------------------
+# -- changes -------------------------------------------------------------------------------------------------------------------
 
 
 @jit_borrowed
-def descend(learner, place, step):
+def add_change(learner, place, step):
     """The packed weights from `place` on take the step, a vector."""
-    w, velocity, live = learner.w, learner.velocity, mask(_ALL)
+    w, velocity, active = learner.w, learner.velocity, mask(_ALL)
     if velocity.size:
-        step = step + load(velocity, place, live) * learner.rates[MOMENTUM]
-        store(velocity, place, live, step)
-    store(w, place, live, load(w, place, live) + step)
+        step = step + load(velocity, place, active) * learner.rates[MOMENTUM]
+        store(velocity, place, active, step)
+    store(w, place, active, load(w, place, active) + step)
 
 
 @jit_borrowed
 def change_readout(learner, now, count, shape):
     """One step of the weights of the outputs."""
-    columns, tape, fixed = shape.columns, learner.tape, shape.recurrent + 1
-    for j in range(0, columns, width(tape)):
+    columns, activations, fixed = shape.columns, learner.activations, shape.recurrent + 1
+    for j in range(0, columns, width(activations)):
         e, at = load(learner.e, j, mask(_ALL)), shape.readout + j
         for v in range(shape.cells):
-            descend(learner, at + v * columns, e * item(tape, now + shape.y + v))
+            add_change(learner, at + v * columns, e * item(activations, now + shape.y + v))
         at += shape.cells * columns
         for p in range(shape.plain):
-            descend(learner, at + p * columns, e * item(tape, now + shape.hidden + p))
+            add_change(learner, at + p * columns, e * item(activations, now + shape.hidden + p))
         at += shape.plain * columns
         if shape.output_bias:
-            descend(learner, at, e)
+            add_change(learner, at, e)
         if shape.shortcut:
             everything = learner.velocity.size > 0
             rows = learner.active if everything else learner.sources
             for k in range(fixed, learner.place[0] if everything else fixed + count):
-                descend(learner, at + (rows[k] - shape.recurrent) * columns, e * learner.present[rows[k]])
+                add_change(learner, at + (rows[k] - shape.recurrent) * columns, e * learner.present[rows[k]])
 
 
 @jit_borrowed
 def change_hidden(learner, shape):
     """One step of the weights of the hidden layer, source after source."""
-    partial, d, live = learner.partial, learner.d, mask(_ALL)
+    traces, d, active = learner.traces, learner.d, mask(_ALL)
     n, row, kinds = shape.lanes, shape.row, shape.kinds
     whole = in_one_vector(d, shape.size)
     for j in range(0, n, width(d)):
-        state, out = load(d, shape.s + j, live), load(d, shape.out + j, live)
+        state, out = load(d, shape.s + j, active), load(d, shape.out + j, active)
         for k in range(learner.place[0]):
             source = item(learner.active, k)
             at, place = source * kinds * n + j, source * row + j
-            descend(learner, place, state * load(partial, at, live))
+            add_change(learner, place, state * load(traces, at, active))
             if whole:
-                descend(learner, place + n, block_sums(state * load(partial, at + n, live), shape.size))
+                add_change(learner, place + n, block_sums(state * load(traces, at + n, active), shape.size))
                 if shape.forget:
-                    by_forget = state * load(partial, at + 2 * n, live)
-                    descend(learner, place + shape.forget, block_sums(by_forget, shape.size))
+                    by_forget = state * load(traces, at + 2 * n, active)
+                    add_change(learner, place + shape.forget, block_sums(by_forget, shape.size))
             if shape.out:
-                descend(learner, place + shape.out, out * item(learner.present, source))
+                add_change(learner, place + shape.out, out * item(learner.present, source))
     if not whole:
         change_long_blocks(learner, shape)
     for j in range(shape.hidden, row if shape.hidden else 0, width(d)):
-        plain = load(d, j, live)
+        plain = load(d, j, active)
         for k in range(learner.place[0]):
             source = item(learner.active, k)
-            descend(learner, source * row + j, plain * item(learner.present, source))
+            add_change(learner, source * row + j, plain * item(learner.present, source))
     if learner.free.size:  # biases that do not exist stay zero
         for j in range(0, row, width(d)):
             place = shape.recurrent * row + j
-            store(learner.w, place, live, load(learner.w, place, live) * load(learner.free, j, live))
+            store(learner.w, place, active, load(learner.w, place, active) * load(learner.free, j, active))
 
 
 @jit_borrowed
@@ -204,53 +215,53 @@ def change_long_blocks(learner, shape):
     n, kinds = shape.lanes, shape.kinds
     for k in range(learner.place[0]):
         source = item(learner.active, k)
-        change_shared(learner, source * shape.row + n, learner.partial, source * kinds * n + n, shape)
+        change_shared(learner, source * shape.row + n, learner.traces, source * kinds * n + n, shape)
         if shape.forget:
             place = source * shape.row + shape.forget
-            change_shared(learner, place, learner.partial, source * kinds * n + 2 * n, shape)
+            change_shared(learner, place, learner.traces, source * kinds * n + 2 * n, shape)
 
 
 @jit_borrowed
-def change_shared(learner, place, partial, at, shape):
+def change_shared(learner, place, traces, at, shape):
     """One step of the weights from `place` on, a lane a cell, which the cells of a block share."""
-    change, d, live, n = learner.change, learner.d, mask(_ALL), shape.lanes
+    change, d, active, n = learner.change, learner.d, mask(_ALL), shape.lanes
     for j in range(0, n, width(d)):
-        store(change, j, live, load(d, shape.s + j, live) * load(partial, at + j, live))
+        store(change, j, active, load(d, shape.s + j, active) * load(traces, at + j, active))
     sum_blocks(change, 0, shape.cells, shape.size)
     for j in range(0, n, width(d)):
-        descend(learner, place + j, load(change, j, live))
+        add_change(learner, place + j, load(change, j, active))
 
 
 @jit_borrowed
 def change_peepholes(learner, now, wiring, shape):
     """One step of the peephole weights."""
-    d, partial, live, n = learner.d, learner.peephole_partial, mask(_ALL), shape.lanes
+    d, traces, active, n = learner.d, learner.peephole_traces, mask(_ALL), shape.lanes
     whole, kind = in_one_vector(d, shape.size), shape.size * shape.lanes
     for at in range(0, kind, width(d)):
         j, place = at % n, shape.peepholes + at
         if whole:
-            state = load(d, shape.s + j, live)
-            descend(learner, place, block_sums(state * load(partial, at, live), shape.size))
+            state = load(d, shape.s + j, active)
+            add_change(learner, place, block_sums(state * load(traces, at, active), shape.size))
             if shape.forget:
-                descend(learner, place + kind, block_sums(state * load(partial, at + kind, live), shape.size))
+                add_change(learner, place + kind, block_sums(state * load(traces, at + kind, active), shape.size))
         if shape.out:
-            seen = mates_of(learner.tape, now + shape.s, at, wiring, shape)
-            descend(learner, place + 2 * kind, load(d, shape.out + j, live) * seen)
+            seen = block_states(learner.activations, now + shape.s, at, wiring, shape)
+            add_change(learner, place + 2 * kind, load(d, shape.out + j, active) * seen)
     if not whole:
         for at in range(0, kind, n):
-            change_shared(learner, shape.peepholes + at, partial, at, shape)
+            change_shared(learner, shape.peepholes + at, traces, at, shape)
             if shape.forget:
-                change_shared(learner, shape.peepholes + kind + at, partial, kind + at, shape)
+                change_shared(learner, shape.peepholes + kind + at, traces, kind + at, shape)
 
 
 @jit_borrowed
 def correct(learner, lesson, now, before, place, b, count, wiring, shape):
-    """Outputs of a tick that counts, and one step of all weights; gives the largest and the mean error."""
+    """Outputs of a time step that counts, and one step of all weights; gives the largest and the mean error."""
     for k in range(shape.recurrent):
-        put(learner.present, k, item(learner.tape, before + item(wiring.seen, k)))
+        put(learner.present, k, item(learner.activations, before + item(wiring.seen, k)))
     inputs = learner.sources[shape.recurrent + 1 :]
-    read(learner.y, learner.tape, now, learner.w, inputs, learner.values, count, wiring, shape)
-    found = judge(learner, lesson, place, b, wiring, shape)
+    read(learner.y, learner.activations, now, learner.w, inputs, learner.values, count, wiring, shape)
+    found = output_errors(learner, lesson, place, b, wiring, shape)
     to_hidden(learner, now, wiring, shape)
     change_readout(learner, now, count, shape)
     change_hidden(learner, shape)
