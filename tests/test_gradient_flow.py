@@ -139,7 +139,7 @@ def test_command(tmp_path, capsys, monkeypatch):
     assert not code and "vanish" in out
     for arguments, message in {
         ("gruu",): "unknown run or network 'gruu'; did you mean 'gru'",
-        ("rnn", "rnn"): "a network is named twice",
+        ("rnn", "rnn"): "rnn: given twice",
         ("rnn", "-o", "hiden=3"): "unknown option 'hiden'; did you mean 'hidden'",
         ("rnn", "--scale", "0"): "--scale 0: expected a number above 0",
         ("rnn", "--length", "20"): "a sequence of 20 time steps",

@@ -11,7 +11,7 @@ from rnnsim.core.threads import get_threads, set_threads
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
 from rnnsim.networks import from_config
-from rnnsim.networks.candidates import DrawnCandidates, draw_theta, evaluated_one_by_one, tested_one_by_one
+from rnnsim.networks.candidates import DrawnCandidates, count_right_one_by_one, draw_theta, evaluated_one_by_one
 from rnnsim.networks.recurrent_candidates import BLOCK, serves
 from rnnsim.optimizers import SGD
 from rnnsim.tasks import TASKS
@@ -110,7 +110,7 @@ def test_kernel_and_forward_pass_agree(name):
     count = 100
     drawn = candidates(net, key, 0, count, made.weight_range)
     right, _ = net.test_many(drawn, batch, task.loss, task)
-    one, _ = tested_one_by_one(net, drawn, batch, task.loss, task)
+    one, _ = count_right_one_by_one(net, drawn, batch, task.loss, task)
     assert one.tolist() == right[: len(one)].tolist() and (len(one) == count or one[-1] == batch.size)
     first = network(name)
     draw_theta(first.theta, everything(first), key, 7, made.weight_range)

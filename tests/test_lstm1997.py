@@ -505,9 +505,8 @@ def test_wrong_training():
         build("lstm1997", 1, 1),
         task=Latch(loss="bernoulli"),
     )
-    refused(
-        "schedule=per-sequence:0.9: only a network that learns at every time step", build("gru", 2, 1), optimizer=SGD(0.1, schedule="per-sequence:0.9")
-    )
+    words = "schedule=per-sequence:0.9: only a network that learns at every time step"
+    refused(words, build("gru", 2, 1), optimizer=SGD(0.1, schedule="per-sequence:0.9"))
     refused(
         "stop_error: sequences that end with an error need", build("gru", 7, 7), task=ContinualReber(stop_error=0.5)
     )

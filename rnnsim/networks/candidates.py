@@ -82,7 +82,7 @@ def evaluated_one_by_one(net, candidates, batch, loss):
     return losses
 
 
-def tested_one_by_one(net, candidates, batch, loss, judge):
+def count_right_one_by_one(net, candidates, batch, loss, judge):
     """`Network.test_many` by one candidate after the other, on ever larger pieces of the batch, up to one that has all right.
 
     judge : as of `Network.test_many`

@@ -18,7 +18,7 @@ from rnnsim.core.registry import require
 from rnnsim.core.threads import exclusive
 from rnnsim.core.workspace import Workspace
 from rnnsim.errors import RnnsimError, unknown
-from rnnsim.networks.candidates import Tested, evaluated_one_by_one, tested_one_by_one
+from rnnsim.networks.candidates import Tested, count_right_one_by_one, evaluated_one_by_one
 
 if TYPE_CHECKING:
     from rnnsim.core.learner import Learner
@@ -139,7 +139,7 @@ class Network(ABC):
 
         It may end with the first candidate that has all of them right. One parallel kernel where the network has one.
         """
-        return tested_one_by_one(self, candidates, batch, loss, judge)
+        return count_right_one_by_one(self, candidates, batch, loss, judge)
 
     def gradient_by(self, rule: str, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None) -> Gradient:
         """The `Gradient` of a batch by a rule of `procedures`."""
