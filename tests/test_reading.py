@@ -580,7 +580,7 @@ def test_results_of_another_type_than_expected(tmp_path):
         ([{"arm": "a", "seed": 1, "status": "failed"}], "record 1 has no message"),
     ):
         (tmp_path / "results.json").write_text(json.dumps({**given, "records": records}))
-        refuses(message, Store(tmp_path).begin, "x", False, {})
+        refuses(message, Store(tmp_path).begin, "x", False, {}, {})
 
 
 # -- mutations ---------------------------------------------------------------------------------------------------------
@@ -650,7 +650,7 @@ def metrics_in(path):
 
 
 def results_in(path):
-    Store(path.parent).begin("x", False, {"a": {"steps": 3}})
+    Store(path.parent).begin("x", False, {"a": {"steps": 3}}, {"a": 1})
     return json.loads(path.read_text())["settings"]
 
 

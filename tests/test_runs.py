@@ -383,7 +383,7 @@ def test_initial_values_that_nothing_reads_are_left_out(tmp_path):
     arrays = dict(net.layout.views(net.theta)) | {f"h0_l{layer}": np.ones(4, np.float32) for layer in (0, 1)}
     metadata = {"format": checkpoint.FORMAT, "network": json.dumps(net.config), "progress": "{}", "states": "-1"}
     path = tmp_path / "w.safetensors"
-    path.write_bytes(save(arrays, metadata | {"digest": checkpoint._digest(arrays)}))
+    path.write_bytes(save(arrays, metadata | {"digest": checkpoint._digest(arrays, metadata)}))
     np.testing.assert_array_equal(load_weights(path).theta, net.theta)
     other = build("elstm", 3, 2, {"hidden": 4, "layers": 2})
     refused("another network", lambda: checkpoint.restore(other, checkpoint.load(path), path))
