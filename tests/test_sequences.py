@@ -255,3 +255,11 @@ def test_the_weights_of_an_earlier_run_can_be_read_but_not_resumed(tmp_path):
     assert load_weights(tmp_path / "a").n_parameters == 93
     with pytest.raises(RnnsimError, match="it can be evaluated and plotted, but not resumed"):
         trained(ADDING, out=tmp_path / "a", resume=True)
+
+
+def test_options_of_earlier_versions_say_where_they_went():
+    with pytest.raises(
+        RnnsimError, match="online.decay: options online.. are gone since version 0.2; learning_rate"
+    ) as error:
+        configuration.with_options(ADDING, {"online.decay": "0.9"})
+    assert "\n" not in str(error.value)

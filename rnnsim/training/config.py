@@ -138,6 +138,8 @@ def with_options(config, options):
     known = {part: options_of(part, name) for part, name in names.items()}
     for key, value in options.items():
         part, dot, inner = key.partition(".")
+        if dot and part == "online":
+            raise RnnsimError(f"{key}: {earlier.ONLINE_IS_GONE}")
         if dot and part in PARTS:
             if part not in names:
                 raise RnnsimError(f"{key}: no {part} is named")
