@@ -15,8 +15,9 @@ from rnnsim.core.registry import convert
 from rnnsim.errors import RnnsimError, unknown
 
 ONLINE_IS_GONE = (
-    "options online.* are gone since version 0.2; learning_rate (half of it) and momentum are options of the optimizer, decays of its "
-    "schedule, wait of the rule truncated with every=1, stop_error and stream_length of the task, tests are --test"
+    "options online.* are gone since version 0.2; learning_rate (half of it) and momentum are options of the optimizer, "
+    "decays of its schedule, wait of the rule truncated with every=1, stop_error and stream_length of the task, "
+    "tests are --test"
 )
 _ONLINE = {
     "learning_rate": float,
