@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from rnnsim.core.losses import Loss
 
 
+def fill_arrays(mine, stored, mismatch):
+    """Copy stored arrays into those of the same names; nothing is copied unless all of them fit.
+
+    mine, stored : ``{name: array}``; `stored` may hold more
+    mismatch : begin of the message of the `RnnsimError` that is raised for an array that is missing or of another shape or type
+    """
+    for name, array in mine.items():
+        given = stored.get(name)
+        if given is None or given.shape != array.shape or given.dtype != array.dtype:
+            raise RnnsimError(f"{mismatch}: its array '{name}' does not fit")
+    for name, array in mine.items():
+        array[...] = stored[name]
+
+
 class NotFinite(RnnsimError):
     """NaN or infinity in the loss, the gradient or the weights.
 

@@ -72,7 +72,7 @@ def absolute(name):
 def title(name):
     """A name for titles and folders: without the path or the module.
 
-    >>> title("/home/me/mytask.py:MyTask"), title("gru")
+    >>> title("./mytask.py:MyTask"), title("gru")
     ('MyTask', 'gru')
     """
     return name.rpartition(":")[2] if is_place(name) else name

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from rnnsim.core.learner import Learner, NotFinite
+from rnnsim.core.learner import Learner, NotFinite, fill_arrays
 from rnnsim.core.registry import require
 from rnnsim.core.vmath import all_finite
 from rnnsim.learning.interface import Apply
@@ -91,11 +91,7 @@ class BatchLearner(Learner):
     def restore(self, stored, path):
         """See `rnnsim.core.learner.Learner.restore`."""
         np.copyto(self.theta, self.net.theta)
-        for name, array in self.optimizer_state.items():
-            given = stored.optimizer.get(name)
-            fits = given is not None and given.shape == array.shape and given.dtype == array.dtype
-            require(fits, f"{path} holds another run: its array '{name}' does not fit")
-            array[...] = given
+        fill_arrays(self.optimizer_state, stored.optimizer, f"{path} holds another run")
         self.state, self.memory = stored.state, stored.memory or None
         self.updates, self.batches = stored.progress["updates"], stored.progress["step"]
 

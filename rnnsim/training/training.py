@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from rnnsim.core.learner import fill_arrays
 from rnnsim.core.registry import require
 from rnnsim.tasks.interface import Criterion
 from rnnsim.training import testing
@@ -261,11 +262,8 @@ class Training(Drivable):
             f"{path} comes from a version before 0.2, which kept what the rule carries on elsewhere: it cannot be resumed",
         )
         self.learner.restore(stored, path)
-        for name, array in {"correct": self.window.correct, "error": self.window.error}.items():
-            given = stored.window.get(name)
-            fits = given is not None and given.shape == array.shape and given.dtype == array.dtype
-            require(fits, f"{path} holds another run: its array '{name}' does not fit")
-            array[...] = given
+        window = {"correct": self.window.correct, "error": self.window.error}
+        fill_arrays(window, stored.window, f"{path} holds another run")
         for name in _NUMBERS:
             setattr(self, name, stored.progress[name])
         for name, default in _LATER_NUMBERS.items():

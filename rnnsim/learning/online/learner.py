@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from rnnsim.core.batch import Sequences
 from rnnsim.core.checkpoint import Checkpoint
-from rnnsim.core.learner import Learner, LearnResult
+from rnnsim.core.learner import Learner, LearnResult, fill_arrays
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import Seed, seed_of
@@ -369,13 +369,7 @@ class OnlineLearner(Learner):
     @exclusive
     def continue_from(self, arrays, numbers, where=""):
         """Continue from the arrays and numbers of another learner's `parts`. Raises `RnnsimError` if they do not fit."""
-        mine = self.parts()["optimizer"]
-        for name, array in mine.items():
-            given = arrays.get(name)
-            fits = given is not None and given.shape == array.shape and given.dtype == array.dtype
-            require(fits, f"{where}this is another learner: its array '{name}' does not fit")
-        for name, array in mine.items():
-            array[...] = arrays[name]
+        fill_arrays(self.parts()["optimizer"], arrays, f"{where}this is another learner")
         self.items, self.updates, self._pending = (int(numbers[key]) for key in ("items", "updates", "pending"))
         self.loss = float(numbers["loss"])
 

@@ -29,7 +29,7 @@ import threading
 import numpy as np
 
 from rnnsim.core.jit import jit_borrowed
-from rnnsim.core.learner import Learner, LearnResult, NotFinite
+from rnnsim.core.learner import Learner, LearnResult, NotFinite, fill_arrays
 from rnnsim.core.registry import require
 from rnnsim.core.simd import item, put
 from rnnsim.core.threads import exclusive
@@ -357,12 +357,7 @@ class BlockLearner(Learner):
 
     def restore(self, stored, path):
         """See `rnnsim.core.learner.Learner.restore`."""
-        mine = self.parts(True)["optimizer"]
-        for name, array in mine.items():
-            given = stored.optimizer.get(name)
-            fits = given is not None and given.shape == array.shape and given.dtype == array.dtype
-            require(fits, f"{path} holds another run: its array '{name}' does not fit")
-            array[...] = given
+        fill_arrays(self.parts(True)["optimizer"], stored.optimizer, f"{path} holds another run")
         self.updates, self.sequences = stored.progress["updates"], stored.progress["learned"]
 
     def _inputs(self, batch):
