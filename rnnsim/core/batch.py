@@ -49,6 +49,17 @@ class Batch(abc.ABC):
             return float(self.size)
         return float(len(self.targets) if self.weights is None else np.sum(self.weights, dtype=np.float64))
 
+    def every(self, right: np.ndarray) -> np.ndarray:
+        """(B,) bool: the examples all of whose counted outputs are right; `right` has an entry an output of theirs.
+
+        Only batches whose examples have several targets each need it, and `mean`.
+        """
+        raise NotImplementedError
+
+    def mean(self, errors: np.ndarray) -> np.ndarray:
+        """(B,) float64: the mean error of the counted outputs of every example; `errors` has an entry an output."""
+        raise NotImplementedError
+
 
 @dataclass(slots=True)
 class Sequences(Batch):
@@ -110,6 +121,15 @@ class Sequences(Batch):
         if self.lengths is not None:
             weights = weights * (np.arange(self.time_steps)[:, None] < self.lengths)
         return float(weights.sum())
+
+    def every(self, right: np.ndarray) -> np.ndarray:
+        """See `Batch.every`; `right` is (T, B)."""
+        return (right | (self.counted() == 0)).all(axis=0)
+
+    def mean(self, errors: np.ndarray) -> np.ndarray:
+        """See `Batch.mean`; `errors` is (T, B)."""
+        counted = self.counted() != 0
+        return np.where(counted, errors, 0).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
 
     def take(self, which: slice | np.ndarray) -> "Sequences":
         """See `Batch.take`; T becomes the longest length among these sequences."""

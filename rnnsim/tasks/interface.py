@@ -175,9 +175,7 @@ class Task(abc.ABC):
             right = predictions.argmax(axis=-1) == targets
         else:
             right = (np.abs(predictions - targets) < self.tolerance).all(axis=-1)
-        if self.loss.when == "last":
-            return right
-        return (right | (batch.counted() == 0)).all(axis=0)
+        return right if self.loss.when == "last" else batch.every(right)
 
     def error(self, outputs: np.ndarray, batch: Any) -> np.ndarray | None:
         """(B,) float64: mean absolute error of the counted outputs; for softmax, mean probability of the wrong classes.
@@ -191,10 +189,7 @@ class Task(abc.ABC):
             errors = 1 - (predictions * targets).sum(axis=-1, dtype=np.float64)
         else:
             errors = 1 - np.take_along_axis(predictions, targets[..., None], -1)[..., 0].astype(np.float64)
-        if self.loss.when == "last":
-            return errors
-        counted = batch.counted() != 0
-        return np.where(counted, errors, 0).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
+        return errors if self.loss.when == "last" else batch.mean(errors)
 
     @classmethod
     def inherits(cls, *names: str) -> bool:
