@@ -38,6 +38,13 @@ class Batch(abc.ABC):
         which : a slice, or an array of indices
         """
 
+    @classmethod
+    def random(
+        cls, rng: np.random.Generator, size: int, n_inputs: int, n_outputs: int, loss: "Loss", tokens: bool = False
+    ) -> Self:
+        """A small random batch for a network with so many inputs and outputs, to check its gradient by."""
+        raise NotImplementedError
+
     @property
     def work(self) -> int:
         """The cost of reading the batch: the time steps of all sequences; for other examples, their number."""
@@ -86,6 +93,17 @@ class Sequences(Batch):
     def size(self) -> int:
         """The number of sequences."""
         return np.shape(self.inputs)[1]
+
+    @classmethod
+    def random(
+        cls, rng: np.random.Generator, size: int, n_inputs: int, n_outputs: int, loss: "Loss", tokens: bool = False
+    ) -> "Sequences":
+        """See `Batch.random`: sequences of up to 7 time steps, one of them of all 7."""
+        steps = 7
+        inputs = rng.integers(0, n_inputs, (steps, size)) if tokens else rng.normal(size=(steps, size, n_inputs))
+        rows = (steps, size) if loss.when == "every" else (size,)
+        lengths = np.maximum(1, steps - np.array([0, 1, 3, 2])[np.arange(size) % 4])
+        return cls(inputs, loss.random_targets(rng, rows, n_outputs), lengths=lengths)
 
     @property
     def time_steps(self) -> int:
