@@ -28,7 +28,7 @@ def combinations(name):
     """The option dicts that --all checks for one network.
 
     All `rnnsim.core.options.variants` of the cell on a plain network; then every combination of the network's choices on two
-    layers with the cell as it is by default, and tokens with and without embedding; then the network's own ``examples``.
+    layers with the cell as it is by default, and tokens with and without embedding; then the network's own ``tested_options``.
     """
     from rnnsim.core import options
     from rnnsim.networks import options_of, parts
@@ -44,7 +44,7 @@ def combinations(name):
     if "embedding" in outer:
         for size, skip, bidirectional in itertools.product((0, 3), (False, True), (False, True)):
             yield {"layers": 2, "tokens": True, "embedding": size, "skip": skip, "bidirectional": bidirectional}
-    yield from getattr(cls, "examples", ())
+    yield from getattr(cls, "tested_options", ())
 
 
 def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="bptt"):

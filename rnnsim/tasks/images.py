@@ -146,6 +146,8 @@ class MNISTPixels(ImageTask):
     ((784, 3, 1), 1.0, (3,))
     """
 
+    tested_options = ({}, dict(permuted=True, validation=7))
+
     def __init__(self, path: str | None = None, permuted: bool = False, validation: int = 0):
         from rnnsim.data.mnist import CLASSES, mnist
 
