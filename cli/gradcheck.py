@@ -15,7 +15,7 @@ import itertools
 import click
 
 from rnnsim.errors import RnnsimError
-from rnnsim_cli.console import as_json, pairs, report, table
+from rnnsim_cli.console import as_json, key_values, pairs, report, table
 
 STEP = 1e-5
 TIME_STEPS, ROWS = 6, 3
@@ -168,14 +168,7 @@ def _relative(a, b, least=0.0):
 
 @click.command("gradcheck", short_help="Check gradients by finite differences.")
 @click.argument("name", metavar="NETWORK", required=False)
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the network; also inputs=, outputs=, tokens=.",
-)
+@key_values("An option of the network; also inputs=, outputs=, tokens=.")
 @click.option("--all", "everything", is_flag=True, help="Check every network with every combination of its choices.")
 @click.option("--rule", default="bptt", show_default=True, help="Rule that computes the gradient, such as rtrl.")
 @click.option(

@@ -536,16 +536,16 @@ WRONG = {
     "got int": lambda: plain().forward(X, state=5),
     "when=end: expected one of every, last": lambda: plain().forward(X, when="end"),
     "unknown trace 'g'": lambda: plain().forward(X, record=["g"]),
-    "theta: expected 62 numbers in one vector, got shape (3,)": lambda: plain().loss_and_gradient(
+    "theta: expected numbers of shape (62,), got shape (3,)": lambda: plain().loss_and_gradient(
         Sequences(X, np.zeros((T, B, K))), LOSSES[0], theta=np.zeros(3)
     ),
-    "theta: expected 62 numbers in one vector, got shape (1, 62)": lambda: setattr(plain(), "theta", np.zeros((1, 62))),
-    "theta: expected 62 numbers in one vector, got shape ()": lambda: setattr(plain(), "theta", 0.0),
-    "theta: expected real numbers, got complex128": lambda: setattr(plain(), "theta", np.zeros(62, complex)),
-    "theta: expected real numbers, got <U1": lambda: setattr(plain(), "theta", ["a"] * 62),
-    "theta: expected real numbers, got object": lambda: setattr(plain(), "theta", [None] * 62),
+    "theta: expected numbers of shape (62,), got shape (1, 62)": lambda: setattr(plain(), "theta", np.zeros((1, 62))),
+    "theta: expected numbers of shape (62,), got shape ()": lambda: setattr(plain(), "theta", 0.0),
+    "theta: expected numbers, got complex128": lambda: setattr(plain(), "theta", np.zeros(62, complex)),
+    "theta: expected numbers, got <U1": lambda: setattr(plain(), "theta", ["a"] * 62),
+    "theta: expected numbers, got object": lambda: setattr(plain(), "theta", [None] * 62),
     "theta: expected an array, got rows": lambda: setattr(plain(), "theta", [[1], [2, 3]]),
-    "gradient: expected 62 numbers in one vector, got shape (3,)": lambda: setattr(plain(), "gradient", np.zeros(3)),
+    "gradient: expected numbers of shape (62,), got shape (3,)": lambda: setattr(plain(), "gradient", np.zeros(3)),
     "unknown parameter 'weight_hh'; did you mean 'weight_hh_l0'": lambda: plain().layout["weight_hh"],
     "expected tokens of shape (T, B)": lambda: tokens().forward(X),
     "expected whole-number tokens, got float32": lambda: tokens().forward(X[:, :, 0]),
