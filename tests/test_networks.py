@@ -406,7 +406,7 @@ def test_sizes_that_a_network_tells():
 @every_structure
 @every_network
 def test_steps_after_the_first_allocate_nothing(name, structure):
-    """Beyond Python's own small objects, the final states and the scratch of the loss, whatever the number of ticks."""
+    """Beyond Python's own small objects, the final states and the scratch of the loss, whatever the number of time steps."""
     net = network(name, structure, "float32", hidden=16)
     longest = 300
     batches = [batch_for(net, LOSSES[0], steps, 2) for steps in (longest, 1, 170, longest)]
