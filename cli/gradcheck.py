@@ -15,7 +15,7 @@ import itertools
 import click
 
 from rnnsim.errors import RnnsimError
-from rnnsim_cli.console import as_json, pairs, report, table
+from rnnsim_cli.console import as_json, key_values, pairs, report, table
 
 STEP = 1e-5
 EXAMPLES = 3
@@ -28,7 +28,7 @@ def combinations(name):
     """The option dicts that --all checks for one network.
 
     All `rnnsim.core.options.variants` of the cell on a plain network; then every combination of the network's choices on two
-    layers with the cell as it is by default, and tokens with and without embedding; then the network's own ``examples``.
+    layers with the cell as it is by default, and tokens with and without embedding; then the network's own ``tested_options``.
     """
     from rnnsim.core import options
     from rnnsim.networks import options_of, parts
@@ -45,7 +45,7 @@ def combinations(name):
         switches = [key for key in ("skip", "bidirectional") if key in outer]
         for size, *values in itertools.product((0, 3), *((False, True) for _ in switches)):
             yield {**base, "tokens": True, "embedding": size, **dict(zip(switches, values))}
-    yield from getattr(cls, "examples", ())
+    yield from getattr(cls, "tested_options", ())
 
 
 def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="bptt"):
@@ -148,14 +148,7 @@ def _relative(a, b, least=0.0):
 
 @click.command("gradcheck", short_help="Check gradients by finite differences.")
 @click.argument("name", metavar="NETWORK", required=False)
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the network; also inputs=, outputs=, tokens=.",
-)
+@key_values("An option of the network; also inputs=, outputs=, tokens=.")
 @click.option("--all", "everything", is_flag=True, help="Check every network with every combination of its choices.")
 @click.option("--rule", default="bptt", show_default=True, help="Rule that computes the gradient, such as rtrl.")
 @click.option(
