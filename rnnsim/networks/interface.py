@@ -141,9 +141,12 @@ class Network(ABC):
         """
         return count_right_one_by_one(self, candidates, batch, loss, judge)
 
-    def gradient_by(self, rule: str, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None) -> Gradient:
-        """The `Gradient` of a batch by a rule of `procedures`."""
-        raise RnnsimError(f"network '{self.config['name']}' does not carry out the rule {rule} by itself")
+    def gradient_by(self, rule: Any, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None) -> Gradient:
+        """The `Gradient` of a batch by a rule of `procedures`.
+
+        rule : object of the registry; its options count
+        """
+        raise RnnsimError(f"network '{self.config['name']}' does not carry out the rule {rule.name} by itself")
 
     def learner_by(self, rule: Any, optimizer: Any) -> "Learner":
         """A `rnnsim.core.learner.Learner` that updates at every time step by a rule of `procedures`.
