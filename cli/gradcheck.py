@@ -51,7 +51,7 @@ def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="b
     """The errors of one network: a list of dicts, one a parameter array. Raises `RnnsimError` if the rule does not fit it."""
     import numpy as np
 
-    from rnnsim.core.batch import Sequences
+    from rnnsim.core.batch import Sequences, kinds
     from rnnsim.core.losses import Loss
     from rnnsim.networks import build, options_of
     from rnnsim_cli.describe import split_sizes
@@ -62,7 +62,7 @@ def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="b
     n_outputs = sizes.get("outputs", _natural_outputs(inner))
     net = build(name, n_inputs, n_outputs, inner, "float64", tokens=tokens, seed=seed)
     if not issubclass(Sequences, net.takes):
-        raise RnnsimError(f"network '{name}' takes {net.takes.kind}; gradcheck has random sequences only")
+        raise RnnsimError(f"network '{name}' takes {kinds(net.takes)}; gradcheck has random sequences only")
     rng = np.random.default_rng(seed)
     loss = Loss(loss_kind)
     batch = _batch(rng, net, loss)

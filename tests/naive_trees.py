@@ -7,9 +7,9 @@ import itertools
 
 import numpy as np
 
-from rnnsim.core.forest import Forest
 from rnnsim.core.segments import Parses, SegmentGraphs
-from rnnsim.networks.interface import Evaluation, Network
+from rnnsim.networks.interface import Network
+from rnnsim.networks.recursive import margin
 
 
 def sigmoid(x):
@@ -22,7 +22,8 @@ ACTIVATIONS = {"tanh": (np.tanh, lambda y: 1 - y * y), "logistic": (sigmoid, lam
 class NaiveRecursive(Network):
     """Leaves f(W_in x + b_leaf), merges f(W [a_i; a_j] + b), scores w . p, labels softmax(W_out a + b_out)."""
 
-    takes = Forest
+    takes = SegmentGraphs
+    procedures = frozenset({"max-margin"})
 
     def __init__(self, n_inputs=3, n_outputs=2, hidden=4, activation="logistic", tokens=False, dtype="float64", rng=0):
         self.n_inputs, self.n_outputs, self.hidden, self.tokens = n_inputs, n_outputs, hidden, tokens
@@ -85,7 +86,10 @@ class NaiveRecursive(Network):
                     g["bias_leaf"] += delta
 
     def evaluate(self, batch, loss, state=None):
-        return Evaluation(0.0, self.states(batch), None)
+        return margin.evaluate(self, batch)
+
+    def gradient_by(self, rule, batch, loss, state=None):
+        return margin.gradient(self, batch, rule.objective)
 
 
 # -- graphs and trees ----------------------------------------------------------------------------------------------------------
@@ -184,7 +188,7 @@ class Twin:
                 yield from self.orders(a, b)
 
     def greedy(self, force=False):
-        """Merges in the order in which they are made; of equal values the smallest left node, then the smallest right node wins."""
+        """The greedy tree; of equal values the pair with the smallest left node, then with the smallest right node wins."""
         forest, number, made = list(range(self.count)), {s: s for s in range(self.count)}, []
         while len(forest) > 1:
             found = list(self.candidates(forest))
@@ -287,4 +291,6 @@ def random_graphs(counts, n_inputs=3, targets=None, classes=2, more=0.3, seed=0)
     elif targets == "trees":
         targets = parses_of([random_tree(rng, count) for count in counts])
     inputs = rng.normal(size=(total, n_inputs))
-    return SegmentGraphs(np.cumsum([0, *counts]), inputs, np.array(edges, np.int32).reshape(-1, 2), np.array(ends), targets)
+    return SegmentGraphs(
+        np.cumsum([0, *counts]), inputs, np.array(edges, np.int32).reshape(-1, 2), np.array(ends), targets
+    )

@@ -60,7 +60,7 @@ class Network(ABC):
 
     Attributes
     ----------
-    takes : the class of the batches that it reads (`rnnsim.core.batch.Batch`)
+    takes : the class of the batches that it reads (`rnnsim.core.batch.Batch`), or a tuple of several
     theta, gradient : flat vectors of the parameters and of their last gradient
     layout : `rnnsim.core.layout.Layout`, the names and shapes of their parts
     trainable : bool array over theta, False where an entry is frozen or absent; None if all are trained
@@ -80,7 +80,7 @@ class Network(ABC):
     for each thread.
     """
 
-    takes: type[Batch] = Sequences
+    takes: type[Batch] | tuple[type[Batch], ...] = Sequences
     capabilities: frozenset[str] = frozenset()
     procedures: frozenset[str] = frozenset()
     directions: int = 1

@@ -26,8 +26,8 @@ def _merged_hash(left, right):
 def _insert(totals, items, places, hashes, found, total, item, edge, order, tree, left, right, edges):
     """Enter a candidate into the list of the best ones, if it is one of them; gives their number.
 
-    Two candidates with the same trees count once, the better one. Of equal totals the better forest before, then the smallest left
-    node, then the smallest right node counts.
+    Two candidates with the same trees count once, the better one. Of equal totals the one with the better forest before counts,
+    then the one with the smallest left node, then the one with the smallest right node.
     """
     at = found
     while at > 0:
@@ -110,7 +110,19 @@ def beam_graphs(found, graphs, composition, answers, kappa, width, lo, hi):
                         total = sums[now, item] + (np.float64(edge_scores[now, item, e, order]) + margin)
                         tree = forests[now, item] - trees[u] - trees[v] + _merged_hash(trees[u], trees[v])
                         best = _insert(
-                            sums[then], items, places, forests[then], best, total, item, e, order, tree, u, v, edges[now]
+                            sums[then],
+                            items,
+                            places,
+                            forests[then],
+                            best,
+                            total,
+                            item,
+                            e,
+                            order,
+                            tree,
+                            u,
+                            v,
+                            edges[now],
                         )
             for item in range(best):
                 old, e, order = items[item], places[item, 0], places[item, 1]

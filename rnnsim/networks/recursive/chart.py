@@ -1,4 +1,4 @@
-"""Searches over sets of segments: chart parsing of chains (Cocke, Younger & Kasami), and enumeration of all trees of small graphs.
+"""Searches over sets of segments: chart parsing of chains (Cocke, Younger & Kasami), and all trees of small graphs.
 
 Both build the trees of larger sets from those of two smaller ones. A chart has the spans of a chain as its sets and keeps the
 best `width` trees of every span. The enumeration has all connected sets, and keeps all trees.
@@ -186,7 +186,7 @@ def _places(places, counts, n):
 
 @jit_exact
 def enumerate_graph(found, graph, graphs, composition, answers, kappa, counts):
-    """Parse a graph by comparing all its trees; `counts` is what `count_trees` gave. Of equal totals the tree that comes first wins."""
+    """Parse a graph by comparing all its trees, of which the first of the best ones wins; `counts` is what `count_trees` gave."""
     n, start = graphs.starts[graph + 1] - graphs.starts[graph], answers.starts[graph]
     if n == 1:
         return

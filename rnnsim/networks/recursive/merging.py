@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_borrowed, jit_exact, linked
-from rnnsim.core.padding import ONE, gate_vectors, vectors
+from rnnsim.core.padding import gate_vectors, vectors
 from rnnsim.core.simd import broadcast, reduce_add
 from rnnsim.core.vmath import sigmoid, tanh
 
@@ -37,7 +37,9 @@ class Answers(NamedTuple):
 
     kind: int  # NO_ANSWERS, CLASSES or TREES
     classes: np.ndarray  # (S) int32
-    parents: np.ndarray  # int32, the nodes of all right trees: their parents, by numbers within their tree; the root's is itself
+    parents: (
+        np.ndarray
+    )  # int32, the nodes of all right trees: their parents, by numbers within their tree; the root's is itself
     below: np.ndarray  # int32, as many: the segments below each node
     starts: np.ndarray  # (B + 1) int64, the nodes of tree b are starts[b] .. starts[b + 1] - 1
 
@@ -67,7 +69,9 @@ class Nodes(NamedTuple):
     halves: np.ndarray  # (nodes, 2P) W_left a + bias and W_right a
     first: np.ndarray  # (nodes) int32, the smallest segment below
     size: np.ndarray  # (nodes) int32, the number of segments below
-    tag: np.ndarray  # (nodes) int32, the class below (or UNKNOWN, MIXED), or the lowest node of the right tree above all of them
+    tag: (
+        np.ndarray
+    )  # (nodes) int32, the class below (or UNKNOWN, MIXED), or the lowest node of the right tree above all of them
 
 
 @jit_exact

@@ -42,8 +42,8 @@ class Search(NamedTuple):
                   m + 1 segments
         "all"     all trees are compared, up to MOST_SEGMENTS segments and MOST_TREES trees a graph
     width : of the beam, or the trees a span
-    both_orders : whether [a_i; a_j] and [a_j; a_i] are both scored. If not, the node with the smallest segment below it is the left
-        one. None: both for graphs with edges, one for chains
+    both_orders : whether [a_i; a_j] and [a_j; a_i] are both scored. If not, the node with the smallest segment below it is the
+        left one. None: both for graphs with edges, one for chains
 
     >>> Search("beam", width=10).checked().width
     10
@@ -71,20 +71,23 @@ class Found(NamedTuple):
     wrong: np.ndarray  # (M,) bool
 
 
+GREEDY = Search()
+
+
 def parse(
-    net: Any, graphs: SegmentGraphs, search: Search = Search(), kappa: float | None = None, force: bool = False
+    net: Any, graphs: SegmentGraphs, search: Search = GREEDY, kappa: float | None = None, force: bool = False
 ) -> Found:
     """The best trees that a search finds over graphs of segments (`Found`).
 
     net : a recursive network with a score (`rnnsim.networks.recursive.folding.RecursiveNetwork`)
-    kappa : what a wrong merge adds to the score of a tree, by the targets of the graphs: classes (a merge is wrong if the segments
-        below it have different classes; -1 goes with any) or right trees (a merge is wrong unless a node of the right tree has the
-        same segments below it). None: the targets are not looked at
+    kappa : what a wrong merge adds to the score of a tree, by the targets of the graphs: classes (a merge is wrong if segments
+        below it have different classes; -1 goes with any) or right trees (a merge is wrong unless a node of the right tree has
+        the same segments below it). None: the search does not read the targets
     force : greedy search takes right merges as long as there are any
 
-    The search keeps scores in the type of the network and sums them in float64. Every graph is parsed by one thread, so the bits are
-    the same for any number of threads. Raises `RnnsimError` for a chart over graphs that are no chains, for enumerations that are
-    too large, for missing targets, and `NotFinite` for scores that are not finite.
+    The search keeps scores in the type of the network and sums them in float64. One thread parses a graph, so the bits are the
+    same for any number of threads. Raises `RnnsimError` for a network without a score, a chart over graphs that are no chains,
+    enumerations that are too large and missing targets, and `NotFinite` for scores that are not finite.
     """
     search.checked()
     chains = graphs.edges is None
@@ -185,7 +188,13 @@ def _no_answers(graphs):
 def _composition(net):
     """The `rnnsim.networks.recursive.merging.Composition` of a network."""
     weights = net._weights
+    require(
+        "weight_score" in weights, "score=False: merges of this network have no score, by which trees are searched for"
+    )
+    require("weight_tensor" not in weights, "composition=tensor: parsing needs composition=matrix")
     child, hidden = weights["weight_child"], weights["bias"].size
+    arity = child.shape[1] // hidden
+    require(arity == 2, f"arity={arity}: trees are searched for with arity=2")
     stacked = np.concatenate([child[:, :hidden], child[:, hidden:]])
     panels = packed_columns(net._space, "parsing.panels", stacked, 2)
     bias, score = (np.zeros(padded_size(hidden, net.dtype), net.dtype) for _ in range(2))
@@ -210,7 +219,5 @@ def _compare_all(found, given, composition, answers, margin):
         )
         counts = np.zeros(1 << segments, np.int64)
         trees = count_trees(counts, graph, given)
-        require(
-            trees <= MOST_TREES, f"search=all: graph {graph} has {trees:,} trees, expected at most {MOST_TREES:,}"
-        )
+        require(trees <= MOST_TREES, f"search=all: graph {graph} has {trees:,} trees, expected at most {MOST_TREES:,}")
         enumerate_graph(found, graph, given, composition, answers, margin, counts)
