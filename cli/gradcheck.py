@@ -63,7 +63,7 @@ def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="b
     net = build(name, n_inputs, n_outputs, inner, "float64", tokens=tokens, seed=seed)
     rng = np.random.default_rng(seed)
     loss = Loss(loss_kind)
-    batch = net.takes.random(rng, EXAMPLES, n_inputs, n_outputs, loss, net.tokens)
+    batch = net.random_batch(rng, EXAMPLES, loss)
     live = np.ones(net.n_parameters, bool) if net.trainable is None else net.trainable
     # Biases and initial states begin at zero, where an error in them may not show; large numbers begin where a softmax is
     # saturated, and a gradient that small drowns in the rounding of the differences.

@@ -30,8 +30,7 @@ def distance(found, expected):
 
 def random_batch(net, loss, size=3, seed=0):
     """A random batch of the kind that a network takes."""
-    rng = np.random.default_rng(seed)
-    return net.takes.random(rng, size, net.n_inputs, net.n_outputs, loss, net.tokens)
+    return net.random_batch(np.random.default_rng(seed), size, loss)
 
 
 def run(net, batch):

@@ -68,6 +68,11 @@ class Batch(abc.ABC):
         raise NotImplementedError
 
 
+def kinds(batches: type[Batch] | tuple[type[Batch], ...]) -> str:
+    """What messages call the examples of one class of batches, or of several: "trees or graphs of segments"."""
+    return " or ".join(each.kind for each in (batches if isinstance(batches, tuple) else (batches,)))
+
+
 @dataclass(slots=True)
 class Sequences(Batch):
     """Sequences, time first; the batch of recurrent networks.

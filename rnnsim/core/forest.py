@@ -142,7 +142,8 @@ class Forest(Batch):
         self.inputs = np.ascontiguousarray(inputs, np.int32) if whole else np.ascontiguousarray(inputs, np.float32)
         starts, nodes = self.starts, len(self.children)
         fits = starts.ndim == 1 and starts.size > 1 and starts[0] == 0 and starts[-1] == nodes
-        require(fits, f"starts: expected numbers from 0 to {nodes}, the number of nodes, got {starts}")
+        if not fits:  # the text of an array takes longer than all checks
+            raise RnnsimError(f"starts: expected numbers from 0 to {nodes}, the number of nodes, got {starts}")
         empty = np.flatnonzero(np.diff(starts) < 1)
         require(not empty.size, f"tree {empty[0] if empty.size else 0}: it has no node")
         require(self.children.ndim == 2, f"children: expected shape (nodes, children), got {self.children.shape}")
