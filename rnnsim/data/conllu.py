@@ -84,16 +84,23 @@ def read_parts(path=None):
 
 def _parser():
     try:
-        import conllu
+        import conllu.parser
     except ImportError:
         raise RnnsimError('reading CoNLL-U files needs the package conllu: pip install "rnnsim[trees]"') from None
+    # Most numbers are plain ones; conllu's own parsers take the others.
+    plain = {
+        name: lambda cells, k, parser=conllu.parser.DEFAULT_FIELD_PARSERS[name]: (
+            int(cells[k]) if cells[k].isdecimal() and cells[k].isascii() else parser(cells, k)
+        )
+        for name in ("id", "head")
+    }
 
     def parse(lines):
         # Reading the columns that are wanted alone takes half the time.
         cells = (line.split("\t") for line in lines)
         text = "\n".join("\t".join(row[k] for k in _READ) for row in cells)
         text = re.sub(" {2,}", " ", text)  # two spaces would separate columns
-        (tokens,) = conllu.parse(text + "\n", fields=_NAMES)
+        (tokens,) = conllu.parse(text + "\n", fields=_NAMES, field_parsers=plain)
         return tokens
 
     return parse
@@ -107,7 +114,8 @@ def _sentence(parse, block, where, first):
         return None
     for number, line in zip(numbers, lines):
         columns = line.count("\t") + 1
-        require(columns == 10, f"{where}, line {number}: {columns} columns, expected 10 with tabs between them")
+        if columns != 10:
+            raise Damaged(f"{where}, line {number}: {columns} columns, expected 10 with tabs between them")
     try:
         tokens = parse(lines)
     except Exception:  # of any type: conllu's own, or one of what it is made of
@@ -119,11 +127,13 @@ def _sentence(parse, block, where, first):
     require(len(words) <= _WORDS, f"{where}, line {first}: {len(words):,} words, expected at most {_WORDS:,}")
     heads = []
     for count, (number, token) in enumerate(words, 1):
-        require(token["id"] == count, f"{where}, line {number}: word {token['id']}, expected {count}")
-        require(bool(token["form"].strip()), f"{where}, line {number}: the word is empty")
         head = token["head"]
-        fits = isinstance(head, int) and 0 <= head <= len(words)
-        require(fits, f"{where}, line {number}: head {'_' if head is None else head}, expected 0 to {len(words)}")
+        if token["id"] != count:
+            raise Damaged(f"{where}, line {number}: word {token['id']}, expected {count}")
+        if not token["form"].strip():
+            raise Damaged(f"{where}, line {number}: the word is empty")
+        if head is None or not 0 <= head <= len(words):
+            raise Damaged(f"{where}, line {number}: head {'_' if head is None else head}, expected 0 to {len(words)}")
         heads.append(head)
     _require_tree(heads, [number for number, _ in words], where)
     return Sentence(
@@ -143,17 +153,19 @@ def _first_wrong(parse, lines, numbers):
 
 
 def _require_tree(heads, numbers, where):
-    roots = [word for word, head in enumerate(heads) if head == 0]
-    require(len(roots) == 1, f"{where}, line {numbers[0]}: a sentence with {len(roots)} roots, expected 1")
-    state = [0] * len(heads)  # 1: on the present way up, 2: its way ends at the root
-    for word in range(len(heads)):
+    roots = heads.count(0)
+    require(roots == 1, f"{where}, line {numbers[0]}: a sentence with {roots} roots, expected 1")
+    state = [0] * (
+        len(heads) + 1
+    )  # of every word, the root's head first; 1: on the present way up, 2: its way ends there
+    state[0] = 2
+    for word in range(1, len(heads) + 1):
         way, at = [], word
         while state[at] == 0:
             state[at] = 1
             way.append(at)
-            if heads[at] == 0:
-                break
-            at = heads[at] - 1
-            require(state[at] != 1, f"{where}, line {numbers[word]}: the heads of word {word + 1} go round in a circle")
+            at = heads[at - 1]
+        if state[at] == 1:
+            raise Damaged(f"{where}, line {numbers[word - 1]}: the heads of word {word} go round in a circle")
         for at in way:
             state[at] = 2
