@@ -105,7 +105,7 @@ class Formulas(_Expressions):
 
     >>> batch = Formulas(depth=2).training_batch(seed=0, step=0, size=2)
     >>> batch.to_brackets(), batch.targets.ravel().tolist()
-    (['(not (and T T))', '(and (and T F) F)'], [0.0, 0.0])
+    (['(not (not F))', '(and (not F) (not T))'], [0.0, 0.0])
     """
 
     name = "formulas"
@@ -158,7 +158,7 @@ class Arithmetic(_Expressions):
 
     >>> batch = Arithmetic(depth=2).training_batch(seed=0, step=0, size=2)
     >>> batch.to_brackets(), batch.targets.tolist()
-    (['(- (- 0 2) (* 3 1))', '(+ (+ 3 4) 1)'], [0, 3])
+    (['(* (- 0 2) (- 3 1))', '(* (* 3 0) (+ 1 0))'], [1, 0])
     """
 
     name = "arithmetic"

@@ -119,8 +119,8 @@ class Scenes(GeneratedTask):
     neighbour of those above, below, left and right of it. It is partitioned into `areas` connected areas of different classes.
     Each begins with a segment, all choices equally likely; while segments are free, one of the borders between a segment of an
     area and a free one is drawn, and the area takes the free one. Every segment shows a region of its class from the data set,
-    all equally likely: 3x3 pixels of one of seven hand-labelled outdoor pictures, with 7 classes (brickface, sky, foliage, cement,
-    window, path, grass).
+    all equally likely: 3x3 pixels of one of seven hand-labelled outdoor pictures, with 7 classes (brickface, sky, foliage,
+    cement, window, path, grass).
 
     Of the 19 features of a region its place in the picture (two) and those that do not vary (the number of pixels) are left out;
     the others are standardised by mean and standard deviation of the training regions. Training scenes show four in five of the
