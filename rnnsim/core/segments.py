@@ -117,6 +117,20 @@ class SegmentGraphs(Batch):
         """See `Batch.amount`: the number of graphs; losses of trees are means over them."""
         return float(self.size)
 
+    def every(self, right: np.ndarray) -> np.ndarray:
+        """See `Batch.every`; `right` is (S,), a segment of class -1 is not counted."""
+        return np.logical_and.reduceat(right | ~self._counted(), self.starts[:-1])
+
+    def mean(self, errors: np.ndarray) -> np.ndarray:
+        """See `Batch.mean`; `errors` is (S,)."""
+        counted = self._counted()
+        sums = np.add.reduceat(np.where(counted, errors, 0), self.starts[:-1])
+        return sums / np.maximum(np.add.reduceat(counted.astype(np.float64), self.starts[:-1]), 1)
+
+    def _counted(self):
+        """(S,) bool: the segments with a class."""
+        return self.targets >= 0 if isinstance(self.targets, np.ndarray) else np.ones(self.work, bool)
+
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """(edges, edge_starts), those of the chains included."""
         if self.edges is not None and self.edge_starts is not None:
