@@ -1,4 +1,4 @@
-"""What several test modules share: finite differences, one way to compare, and commands in processes of their own."""
+"""What several test modules share: finite differences, one way to compare, one to run a network of any kind, and commands."""
 
 import os
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
+from rnnsim.core.batch import Sequences
 
 
 def differences(function, array, step=2e-4):
@@ -38,3 +40,17 @@ def process(*arguments, **options):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def random_batch(net, loss, size=3, seed=0):
+    """A random batch of the kind that a network takes."""
+    return net.random_batch(np.random.default_rng(seed), size, loss)
+
+
+def run(net, batch):
+    """All that a forward pass gives, a list of arrays: outputs, the final state if there is one, and every trace."""
+    if isinstance(batch, Sequences):
+        found = net.forward(batch.inputs, batch.lengths, record=net.trace_names)
+        return [found.outputs, *found.state, *found.records.values()]
+    found = net.forward(batch, record=net.trace_names)
+    return [found.outputs, *found.records.values()]

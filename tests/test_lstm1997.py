@@ -24,6 +24,7 @@ from rnnsim.tasks.interface import Criterion
 from rnnsim.tasks.latch import Latch
 
 T, B, I, K = 6, 3, 3, 2
+TRUNCATED = RULES.build("truncated")
 OPTIONS = {
     "1997": {},
     "no-output-gate": dict(
@@ -132,7 +133,7 @@ def test_truncated_gradient_is_that_of_the_network_with_constants(name):
             outputs = outputs_of(twin(net, batch, passes), loss)
             return loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths)
 
-        found = net.gradient_by("truncated", batch, loss)
+        found = net.gradient_by(TRUNCATED, batch, loss)
         assert abs(found.loss - value()) <= 1e-12
         # The twin is slow: 80 weights of a large network.
         places = np.sort(np.random.default_rng(0).permutation(net.n_parameters)[:80])
@@ -176,7 +177,7 @@ def test_truncated_gradient_is_that_of_torch_with_stopped_gradients():
             total = total + batch.weights[t, b] * (off**2).sum()
     total = total / batch.weights.sum()
     (expected,) = torch.autograd.grad(total, theta)
-    assert distance(net.gradient_by("truncated", batch, loss).gradient, expected.numpy()) <= 1e-10
+    assert distance(net.gradient_by(TRUNCATED, batch, loss).gradient, expected.numpy()) <= 1e-10
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -241,7 +242,7 @@ def test_without_updates_between_the_online_step_is_the_truncated_gradient(name,
     loss = Loss("squared_error", when="last", per="sequence")
     batch = batch_for(net, loss, batch=1, steps=steps)
     batch.weights = None
-    before, gradient = net.theta.copy(), net.gradient_by("truncated", batch, loss).gradient.copy()
+    before, gradient = net.theta.copy(), net.gradient_by(TRUNCATED, batch, loss).gradient.copy()
     learner = BlockLearner(net, rate=1.0)
     learner.learn(batch, loss)
     assert distance(learner.theta - before, -gradient / 2) <= 1e-10

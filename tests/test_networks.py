@@ -8,7 +8,7 @@ import naive
 import naive_numerics
 import numpy as np
 import pytest
-from cases import differences, distance
+from cases import differences, distance, random_batch
 
 from rnnsim import networks
 from rnnsim.cells import CELLS
@@ -313,7 +313,7 @@ def test_theta_is_one_vector_with_named_views(name):
 def test_assigning_theta_copies_in(name):
     options = {key: value for key, value in {"hidden": 3}.items() if key in networks.options_of(name)}
     net = build(name, I, K, options, "float64", seed=1)
-    batch, vector, views = batch_for(net, LOSSES[0]), net.theta, net.layout.views(net.theta)
+    batch, vector, views = random_batch(net, LOSSES[0]), net.theta, net.layout.views(net.theta)
     other = net.theta * 0.5
     wanted = net.loss_and_gradient(batch, LOSSES[0], theta=other).loss
     net.theta *= 2

@@ -314,6 +314,17 @@ class Loss:
             gradient[...] = slope.reshape(shape)
         return loss
 
+    def random_targets(self, rng: np.random.Generator, rows: tuple[int, ...], n_outputs: int) -> np.ndarray:
+        """Random targets for outputs (*rows, n_outputs): classes, bits or normal numbers.
+
+        >>> Loss("softmax").random_targets(np.random.default_rng(0), (3, 2), 4).shape
+        (3, 2)
+        """
+        if self.kind == "softmax":
+            return rng.integers(0, n_outputs, rows).astype(np.int32)
+        shape = (*rows, n_outputs)
+        return rng.normal(size=shape) if self.kind == "squared_error" else rng.integers(0, 2, shape).astype(float)
+
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs as the loss reads them: unchanged for squared errors, else probabilities (logistic function, softmax).
 

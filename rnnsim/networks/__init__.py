@@ -12,6 +12,14 @@ NETWORKS = Registry(
             "rnnsim.networks.lstm1997.network:LSTM1997",
             "memory blocks, as in the papers of 1997 (online, truncated), 2000 (forget gates) and 2002 (peepholes)",
         ),
+        "rnn-tree": (
+            "rnnsim.networks.recursive.folding:RecursiveNetwork",
+            "recursive network over trees (Goller & Küchler 1996; Socher et al. 2011; tensor form 2013)",
+        ),
+        "lstm-tree": (
+            "rnnsim.networks.recursive.tree_lstm:TreeLSTM",
+            "long short-term memory over trees, child-sum or n-ary (Tai, Socher & Manning 2015)",
+        ),
         "ntm": ("rnnsim.networks.ntm.network:NTM", "neural Turing machine (Graves, Wayne & Danihelka 2014)"),
     },
     group="rnnsim.networks",

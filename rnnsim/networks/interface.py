@@ -61,7 +61,7 @@ class Network(ABC):
 
     Attributes
     ----------
-    takes : the class of the batches that it reads (`rnnsim.core.batch.Batch`)
+    takes : the class of the batches that it reads (`rnnsim.core.batch.Batch`), or a tuple of several
     theta, gradient : flat vectors of the parameters and of their last gradient
     layout : `rnnsim.core.layout.Layout`, the names and shapes of their parts
     trainable : bool array over theta, False where an entry is frozen or absent; None if all are trained
@@ -81,7 +81,7 @@ class Network(ABC):
     for each thread.
     """
 
-    takes: type[Batch] = Sequences
+    takes: type[Batch] | tuple[type[Batch], ...] = Sequences
     capabilities: frozenset[str] = frozenset()
     procedures: frozenset[str] = frozenset()
     directions: int = 1
@@ -121,6 +121,11 @@ class Network(ABC):
         """
         raise RnnsimError(f"network '{self.config['name']}' has no gradient")
 
+    def random_batch(self, rng: np.random.Generator, size: int, loss: "Loss") -> Any:
+        """A small random batch of the (first) kind that the network takes, to check its gradient by."""
+        kind = self.takes[0] if isinstance(self.takes, tuple) else self.takes
+        return kind.random(rng, size, self.n_inputs, self.n_outputs, loss, self.tokens)
+
     @property
     def full_config(self) -> dict[str, Any]:
         """`config` as files keep it: with the place and the source of a class outside rnnsim."""
@@ -148,9 +153,12 @@ class Network(ABC):
         """
         return count_right_one_by_one(self, candidates, batch, loss, judge)
 
-    def gradient_by(self, rule: str, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None) -> Gradient:
-        """The `Gradient` of a batch by a rule of `procedures`."""
-        raise RnnsimError(f"network '{self.config['name']}' does not carry out the rule {rule} by itself")
+    def gradient_by(self, rule: Any, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None) -> Gradient:
+        """The `Gradient` of a batch by a rule of `procedures`.
+
+        rule : object of the registry; its options count
+        """
+        raise RnnsimError(f"network '{self.config['name']}' does not carry out the rule {rule.name} by itself")
 
     def learner_by(self, rule: Any, optimizer: Any) -> "Learner":
         """A `rnnsim.core.learner.Learner` that updates at every time step by a rule of `procedures`.

@@ -73,6 +73,19 @@ class StreamEnd(NamedTuple):
     time_steps: int
 
 
+class Ratio(NamedTuple):
+    """A metric that an evaluation takes over all examples together: the sum of one figure over the sum of another.
+
+    Its mean over examples would give an example with few parts the same say as one with many (macro instead of micro average).
+    Where the second sum is 0 the metric is 1.
+
+    parts, of  (B,) each
+    """
+
+    parts: np.ndarray
+    of: np.ndarray
+
+
 class Task(abc.ABC):
     """The contract of a task: its data, its loss, its criterion. A task
 
@@ -177,9 +190,7 @@ class Task(abc.ABC):
             right = predictions.argmax(axis=-1) == targets
         else:
             right = (np.abs(predictions - targets) < self.tolerance).all(axis=-1)
-        if self.loss.when == "last":
-            return right
-        return (right | (batch.counted() == 0)).all(axis=0)
+        return right if self.loss.when == "last" else batch.every(right)
 
     def error(self, outputs: np.ndarray, batch: Any) -> np.ndarray | None:
         """(B,) float64: mean absolute error of the counted outputs; for softmax, mean probability of the wrong classes.
@@ -193,10 +204,7 @@ class Task(abc.ABC):
             errors = 1 - (predictions * targets).sum(axis=-1, dtype=np.float64)
         else:
             errors = 1 - np.take_along_axis(predictions, targets[..., None], -1)[..., 0].astype(np.float64)
-        if self.loss.when == "last":
-            return errors
-        counted = batch.counted() != 0
-        return np.where(counted, errors, 0).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
+        return errors if self.loss.when == "last" else batch.mean(errors)
 
     @classmethod
     def inherits(cls, *names: str) -> bool:
@@ -207,8 +215,11 @@ class Task(abc.ABC):
         """The progress after a training batch with this loss; only for a task that has a `progress`."""
         raise NotImplementedError
 
-    def metrics(self, outputs: np.ndarray, batch: Any) -> dict[str, np.ndarray]:
-        """Figures that an evaluation averages, (B,) each: ``{"correct": ..., "error": ...}``."""
+    def metrics(self, outputs: Any, batch: Any) -> dict[str, np.ndarray | Ratio]:
+        """Figures of an evaluation: ``{"correct": ..., "error": ...}``.
+
+        (B,) each, of which the evaluation takes the mean over the examples, or a `Ratio`, which it takes over all examples.
+        """
         correct, error = self.correct(outputs, batch), self.error(outputs, batch)
         found = {"correct": None if correct is None else correct.astype(np.float64), "error": error}
         return {name: values for name, values in found.items() if values is not None}
@@ -219,7 +230,8 @@ class GeneratedTask(Task):
 
     A subclass has a `name`, which its random numbers depend on, and defines `generate(key, first, size)` by a kernel that takes
     all its random numbers from `rnnsim.core.rng`. Training, test and validation are three streams of random numbers of the
-    seed. An evaluation without `count` takes 2560 sequences. A task with a curriculum also defines `generate_training`.
+    seed. An evaluation without `count` takes 2560 sequences. A task with a curriculum also defines `generate_training`, one
+    whose parts differ by more than their random numbers `generate_part`.
     """
 
     name: str
@@ -232,12 +244,16 @@ class GeneratedTask(Task):
         """`generate` for training, where a curriculum may make early sequences easier."""
         return self.generate(key, first, size)
 
+    def generate_part(self, key: Any, first: int, size: int, part: str) -> Any:
+        """`generate` for a part: "training", "test" or "validation"."""
+        return self.generate_training(key, first, size) if part == "training" else self.generate(key, first, size)
+
     def training_batch(self, seed: int, step: int, size: int) -> Any:
         from rnnsim.core.rng import stream_key
 
         at_least("batch", size, 1)
         key, first = stream_key(seed, f"{self.name} training"), at_least("step", step, 0) * size
-        return self.generate_training(key, first, size)
+        return self.generate_part(key, first, size, "training")
 
     def evaluation_batches(self, seed: int, size: int, count: int | None = None, split: str = "test") -> Iterator[Any]:
         from rnnsim.core.rng import stream_key
@@ -247,4 +263,4 @@ class GeneratedTask(Task):
         count = TEST_SEQUENCES if count is None else at_least("count", count, 1)
         key = stream_key(seed, f"{self.name} {split}")
         for first in range(0, count, at_least("batch", size, 1)):
-            yield self.generate(key, first, min(size, count - first))
+            yield self.generate_part(key, first, min(size, count - first), split)
