@@ -19,6 +19,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.networks.interface import Evaluation
 from rnnsim.tasks import Arithmetic, Bracketing, Formulas, LogicalTerms, Ratio, Scenes, Sentiment, SentimentWords
 from rnnsim.tasks.bracketing import bracketing_baselines
+from rnnsim.tasks.logical_terms import _remainder
 from rnnsim.tasks.random_terms import draw_terms, expected_nodes
 from rnnsim.tasks.scenes import wrong_merges
 from rnnsim.training.evaluate import evaluate, varied
@@ -220,9 +221,23 @@ def test_no_term_is_in_two_parts(kind):
         held[split] = set(nested(batches[0])) | set(nested(batches[1]))
         assert {answer(kind, tree) for tree in held[split]} == {True, False}
     assert not train & held["test"] and not train & held["validation"] and not held["test"] & held["validation"]
-    # Of the small terms nearly all were drawn.
-    small = [sum(depth(tree) <= 2 for tree in terms) for terms in (train, *held.values())]
-    assert 200 < sum(small) <= 240 and all(0.05 < count / sum(small) < 0.17 for count in small[1:])
+    # Small terms are training terms.
+    assert not any(depth(tree) < 3 for terms in held.values() for tree in terms)
+    assert min(map(depth, train)) == 1
+
+
+def test_a_tenth_of_the_large_terms_is_in_each_held_out_part():
+    for limit in (1, 2, 3, 5):
+        starts, children, labels = draw_terms(
+            np.uint64(7), 0, 3000, limit, limit, np.array([2, 1, 0, 0, 0], np.int32), 2
+        )
+        terms = nested(Forest(starts, children, labels, symbols=("f", "i", "a", "b", "c")))
+        numbers = {term: _remainder(labels, children, starts[b], starts[b + 1]) for b, term in enumerate(terms)}
+        found = np.bincount(list(numbers.values()), minlength=10)
+        if limit < 3:
+            assert found[:9].sum() == 0
+        else:
+            assert found.sum() > 1000 and stats.chisquare(found).pvalue > LEVEL
 
 
 # -- bracketing -------------------------------------------------------------------------------------------------------
