@@ -84,12 +84,14 @@ class FullGradient:
 
     def setup(self, batch):
         from rnnsim.core.losses import Loss
+        from rnnsim.learning.truncated import Truncated
         from rnnsim.networks import build
 
         rng = np.random.default_rng(0)
         self.net = build("lstm1997", 8, 4, {}, "float32")
         self.batch = Sequences(rng.normal(size=(100, batch, 8)).astype(np.float32), rng.uniform(size=(100, batch, 4)))
         self.loss = Loss("squared_error")
+        self.rule = Truncated()
         self.time_bptt(batch)
         self.time_truncated(batch)
 
@@ -97,4 +99,4 @@ class FullGradient:
         self.net.loss_and_gradient(self.batch, self.loss)
 
     def time_truncated(self, batch):
-        self.net.gradient_by("truncated", self.batch, self.loss)
+        self.net.gradient_by(self.rule, self.batch, self.loss)

@@ -3,7 +3,7 @@
 import click
 
 from rnnsim.errors import RnnsimError, unknown
-from rnnsim_cli.console import as_json, number, option_rows, pairs, report, table
+from rnnsim_cli.console import as_json, key_values, number, option_rows, pairs, report, table
 
 SIZES = {"inputs": int, "outputs": int, "tokens": bool}
 
@@ -34,14 +34,7 @@ def build_network(name, options, dtype="float32", seed=0):
 
 @click.command("describe", short_help="Describe a network or a task.")
 @click.argument("name")
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of it; for a network also inputs=, outputs=, tokens=.",
-)
+@key_values("An option of it; for a network also inputs=, outputs=, tokens=.")
 @as_json
 def command(name, options, json_wanted):
     """Describe a network (parameters, sizes, options) or a task (options, loss, criterion).
@@ -174,7 +167,10 @@ def _task(tasks, name, options, json_wanted):
                 ("loss", f"{loss['kind']} at {where}, per {per}, in {loss['unit']}"),
                 ("chance-level loss", number(data["trivial_loss"])),
                 ("criterion", _criterion_text(data["criterion"])),
-                ("batches", "continue the sequences of the batch before" if task.streams else f"independent {task.makes.kind}"),
+                (
+                    "batches",
+                    "continue the sequences of the batch before" if task.streams else f"independent {task.makes.kind}",
+                ),
             ]
             yield from table(facts)
         if rows:

@@ -5,7 +5,7 @@ import click
 from rnnsim.errors import RnnsimError, unknown
 from rnnsim_cli import own_code
 from rnnsim_cli import sweeps as sweeping
-from rnnsim_cli.console import as_json, pairs, report
+from rnnsim_cli.console import as_json, key_values, pairs, report
 
 KINDS = ("learning-curve", "example", "gates", "memory", "network", "generalisation")
 _SWEPT = ("example", "generalisation", "all")  # pictures that a sweep changes
@@ -104,11 +104,10 @@ def unit_of(task):
     "--what", default="all", show_default=True,
     help="learning-curve, example, gates, memory, network, generalisation or all.",
 )  # fmt: skip
-@click.option(
-    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
-    help="An option of the task for examples and evaluations; it overrides that of the run. With NETWORK: an option of the "
-    "network, also inputs=, outputs=.",
-)  # fmt: skip
+@key_values(
+    "An option of the task for examples and evaluations; it overrides that of the run. With NETWORK: an option of the "
+    "network, also inputs=, outputs=."
+)
 @click.option(
     "--format", "ending", default="png", show_default=True, help="png, svg or pdf; gif for an animation of the memory."
 )

@@ -171,7 +171,7 @@ class Clocks(Rule):
     needs = frozenset({"a second clock"})
 
     def learn(self, net, batch, loss, apply, state=None, memory=None):
-        found = net.gradient_by(self.name, batch, loss)
+        found = net.gradient_by(self, batch, loss)
         apply(found.gradient)
         return LearnResult(found.loss, found.outputs)
 
@@ -282,7 +282,7 @@ def test_what_a_network_does_not_do_is_one_line():
     for refused in (
         lambda: net.loss_and_gradient(batch, Echo.loss),
         lambda: net.learner_by(Clocks(), rs.SGD(0.1)),
-        lambda: TreeNetwork().gradient_by("test-clocks", batch, Echo.loss),
+        lambda: TreeNetwork().gradient_by(Clocks(), batch, Echo.loss),
     ):
         with pytest.raises(RnnsimError, match="network 'test-"):
             refused()

@@ -490,6 +490,24 @@ def test_show(shell):
     assert not Path("runs").exists()
 
 
+def test_an_experiment_in_a_file_of_ones_own(shell, tmp_path):
+    shutil.copy(tiny_experiments.__file__, tmp_path / "mine.py")
+    place = "./mine.py:TINY"
+    code, out, error = shell(
+        "reproduce", place, "--quick", "--seeds", "1", "--jobs", "2", "--arms", "tame", "--json", "--quiet"
+    )
+    assert code == 0, error
+    wanted = reproduce(TINY, 1, quick=True, out="wanted", arms=["tame"], draw=False).summary()
+    assert json.loads(out)["arms"][0]["measures"][:-1] == wanted["arms"][0]["measures"][:-1]
+    for command, message in {
+        "./mine.py:TINI": "experiment TINI: no such name in {file}; did you mean 'TINY'?",
+        "./mine.py:SETTINGS": "expected an object of rnnsim.experiments.interface.Experiment, got an object of type dict",
+        "./nowhere.py:TINY": "experiment TINY: there is no file",
+    }.items():
+        code, out, error = shell("reproduce", command)
+        assert code == 2 and message.format(file=tmp_path / "mine.py") in error and error.count("\n") == 1
+
+
 def test_list(shell):
     code, out, _ = shell("list", "experiments", "--json")
     assert code == 0 and set(json.loads(out)["experiments"]) == set(EXPERIMENTS)

@@ -24,6 +24,7 @@ from rnnsim.tasks.interface import Criterion
 from rnnsim.tasks.latch import Latch
 
 T, B, I, K = 6, 3, 3, 2
+TRUNCATED = RULES.build("truncated")
 OPTIONS = {
     "1997": {},
     "no-output-gate": dict(
@@ -76,16 +77,16 @@ def twin(net, batch, constants=None, state=None):
     weights = net.layout.views(net.theta)
     states = [None] * B if state is None else [[part[0, b] for part in state] for b in range(B)]
     constants = constants or [None] * B
-    return [naive.walk(net.config, weights, x, constants[b], states[b]) for b, x in enumerate(vectors(net, batch))]
+    return [naive.unroll(net.config, weights, x, constants[b], states[b]) for b, x in enumerate(vectors(net, batch))]
 
 
-def outputs_of(walks, loss):
+def outputs_of(passes, loss):
     outputs = np.zeros((T, B, K))
-    for b, ticks in enumerate(walks):
-        outputs[: len(ticks), b] = [tick["output"] for tick in ticks]
+    for b, steps in enumerate(passes):
+        outputs[: len(steps), b] = [values["output"] for values in steps]
     if loss.when == "every":
         return outputs
-    return np.array([ticks[-1]["output"] for ticks in walks])
+    return np.array([steps[-1]["output"] for steps in passes])
 
 
 @every_option
@@ -96,14 +97,14 @@ def test_network_is_the_twin(name):
         given = [np.random.default_rng(5).normal(size=part.shape) for part in net.initial_state(B)]
         for state in (None, given):
             found = net.forward(batch.inputs, batch.lengths, state, record=net.trace_names)
-            walks = twin(net, batch, state=state)
-            assert distance(found.outputs, outputs_of(walks, LOSSES[0])) <= 1e-12
-            for b, ticks in enumerate(walks):
-                assert distance(found.state[0][0, b], ticks[-1]["s"]) <= 1e-12
-                assert distance(found.state[1][0, b], naive.Net(net.config, {}).seen(ticks[-1])) <= 1e-12
+            passes = twin(net, batch, state=state)
+            assert distance(found.outputs, outputs_of(passes, LOSSES[0])) <= 1e-12
+            for b, steps in enumerate(passes):
+                assert distance(found.state[0][0, b], steps[-1]["s"]) <= 1e-12
+                assert distance(found.state[1][0, b], naive.Net(net.config, {}).seen(steps[-1])) <= 1e-12
                 for trace in net.trace_names:
                     expected = np.zeros(found.records[trace][:, b].shape)
-                    expected[: len(ticks)] = [tick[trace] for tick in ticks]
+                    expected[: len(steps)] = [values[trace] for values in steps]
                     assert distance(found.records[trace][:, b], expected) <= 1e-12
     with pytest.raises(RnnsimError, match="trace"):
         net.forward(batch.inputs, record=["gate"])
@@ -122,17 +123,17 @@ def test_gradient_is_finite_differences(name, loss):
 
 @every_option
 def test_truncated_gradient_is_that_of_the_network_with_constants(name):
-    """Outputs a tick ago and states in peepholes held fast: finite differences of what is left."""
+    """Outputs a time step ago and states in peepholes held fast: finite differences of what is left."""
     net = network(name)
     for loss in LOSSES[:2]:
         batch = batch_for(net, loss)
-        walks = twin(net, batch)
+        passes = twin(net, batch)
 
-        def value(batch=batch, walks=walks, loss=loss):
-            outputs = outputs_of(twin(net, batch, walks), loss)
+        def value(batch=batch, passes=passes, loss=loss):
+            outputs = outputs_of(twin(net, batch, passes), loss)
             return loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths)
 
-        found = net.gradient_by("truncated", batch, loss)
+        found = net.gradient_by(TRUNCATED, batch, loss)
         assert abs(found.loss - value()) <= 1e-12
         # The twin is slow: 80 weights of a large network.
         places = np.sort(np.random.default_rng(0).permutation(net.n_parameters)[:80])
@@ -176,13 +177,13 @@ def test_truncated_gradient_is_that_of_torch_with_stopped_gradients():
             total = total + batch.weights[t, b] * (off**2).sum()
     total = total / batch.weights.sum()
     (expected,) = torch.autograd.grad(total, theta)
-    assert distance(net.gradient_by("truncated", batch, loss).gradient, expected.numpy()) <= 1e-10
+    assert distance(net.gradient_by(TRUNCATED, batch, loss).gradient, expected.numpy()) <= 1e-10
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @every_option
 def test_online_learning_is_the_rule_as_printed(name, momentum):
-    """A step at every tick that counts, sequence after sequence."""
+    """A step at every time step that counts, sequence after sequence."""
     net = network(name)
     for loss in LOSSES[:2]:
         batch = batch_for(net, loss)
@@ -241,7 +242,7 @@ def test_without_updates_between_the_online_step_is_the_truncated_gradient(name,
     loss = Loss("squared_error", when="last", per="sequence")
     batch = batch_for(net, loss, batch=1, steps=steps)
     batch.weights = None
-    before, gradient = net.theta.copy(), net.gradient_by("truncated", batch, loss).gradient.copy()
+    before, gradient = net.theta.copy(), net.gradient_by(TRUNCATED, batch, loss).gradient.copy()
     learner = BlockLearner(net, rate=1.0)
     learner.learn(batch, loss)
     assert distance(learner.theta - before, -gradient / 2) <= 1e-10
@@ -249,7 +250,7 @@ def test_without_updates_between_the_online_step_is_the_truncated_gradient(name,
 
 @pytest.mark.parametrize("name", ["1997", "gers-2000", "peepholes-blocks", "tokens"])
 def test_parts_of_a_sequence_are_the_whole_sequence(name):
-    """Targets at the last tick only, after parts without any that are longer or shorter than a stretch."""
+    """Targets at the last time step only, after parts without any that are longer or shorter than a stretch."""
     net, loss = network(name), Loss("squared_error", when="last")
     net.theta[...] /= 3
     batch, cuts = batch_for(net, loss, ragged=False, steps=2 * STRETCH, batch=1), (0, 3, STRETCH + 5, 2 * STRETCH)

@@ -204,7 +204,7 @@ BROKEN = {
 ERRORS = {
     "./nowhere.py:MyTask": "task MyTask: there is no file",
     "./mytask.py:MyTsk": "mytask.py; did you mean 'MyTask'?",
-    "./other.py:Zzz": "other.py; its classes: MyTask",
+    "./other.py:Zzz": "other.py; it has: MyTask",
     "./syntax.py:MyTask": "syntax.py, line 1: SyntaxError: invalid syntax",
     "./raises.py:MyTask": "raises.py, line 3: KeyError: 'x'",
     "./imports.py:MyTask": "imports.py, line 1: ModuleNotFoundError: No module named 'nowhere_at_all'",

@@ -25,70 +25,6 @@ from rnnsim.tasks.interface import Criterion, GeneratedTask, Ratio
 from rnnsim.tasks.streams import StreamTask
 
 NAMES = TASKS.names()
-# So that two sequences are never equal by chance.
-WIDE = {
-    "copy": {"min_length": 8},
-    "repeat-copy": {"min_length": 8},
-    "sine": {"spread": 0.2},
-    "xor": {"delay": 3},
-    "copy-curriculum": {"start": 40, "length": 40},
-    "oscillator": {"pattern": "sine", "phase": "random", "period": 200, "length": 30},
-    "parenthesis-turing": {"max_length": 9},
-    "influence-balancing": {"noise": 0.1, "steps": 20},
-    "long-lag": {"experiment": "2b", "p": 12},
-    "counting": {"short": 2, "long": 4, "start": 10},
-    "periodic-function": {"period": 200, "periods": 1, "phase": "random"},
-    "spike-delays": {"spikes": 30},
-    "timed-spikes": {"spikes": 30},
-}
-VARIANTS = [
-    ("adding", {"variant": "modern", "length": 30}),
-    ("multiplication", {"length": 12}),
-    ("temporal-order", {"symbols": 3, "loss": "softmax"}),
-    ("temporal-order", {"symbols": 4, "length": 40}),
-    ("copy", {"width": 3, "max_length": 4}),
-    ("copy", {"markers": "two", "min_length": 8, "curriculum": "mixed", "curriculum_sequences": 15}),
-    ("repeat-copy", {"width": 8, "length": 5, "max_repeats": 3}),
-    ("associative-recall", {"width": 5, "item_length": 8, "items": 3}),
-    ("ngrams", {"n": 3, "length": 50}),
-    ("priority-sort", {"items": 6, "outputs": 6, "width": 7}),
-    ("delayed-recall", {"symbols": 3, "delay": 4, "distractors": 0}),
-    ("xor", {"loss": "squared_error", "length": 12}),
-    ("sine", {"input": "constant", "spread": 0.3, "length": 37}),
-    ("mnist-pixels", {"permuted": True, "validation": 7}),
-    ("text", {"steps": 20, "validation": 0.2}),
-    ("add", {"t1": 0, "t2": 3, "hold": 2, "steps": 41}),
-    ("sequence-recognition", {"distractors": 0, "delay": 0, "length": 30, "loss": "squared_error"}),
-    ("delayed-nonmatch", {"bits": 5, "flag": 0.4, "delay": 3, "length": 30, "loss": "squared_error"}),
-    ("parenthesis-turing", {"max_length": 5, "delay": 0, "loss": "squared_error"}),
-    ("oscillator", {"pattern": "sine", "values": "signed", "phase": "random", "period": 100, "length": 37}),
-    ("anbn", {"min_n": 3, "max_n": 5, "steps": 70}),
-    ("brackets", {"s": 2, "k": 0, "k_max": 4, "a": 3, "steps": 70}),
-    ("mimic", {"hidden": 5, "inputs": 4, "outputs": 3, "target_seed": 2, "steps": 20}),
-    ("embedded-reber", {"loss": "bernoulli", "strings": 60}),
-    ("embedded-reber", {"loss": "softmax"}),
-    ("continual-reber", {"loss": "bernoulli", "steps": 70}),
-    ("continual-temporal-order", {"symbols": 2, "length": 20, "steps": 70}),
-    ("continual-temporal-order", {"loss": "softmax", "steps": 110}),
-    ("long-lag", {"experiment": "2a", "p": 5, "loss": "bernoulli"}),
-    ("long-lag", {"experiment": "2b", "p": 9, "loss": "softmax", "tokens": True}),
-    ("long-lag", {"experiment": "2c", "p": 8, "q": 6}),
-    ("long-lag", {"experiment": "2c", "p": 50, "q": 9, "loss": "softmax", "tokens": True}),
-    ("two-sequence", {"variant": "3b", "length": 30, "loss": "bernoulli"}),
-    ("two-sequence", {"variant": "3c", "length": 30, "informative": 1}),
-    ("latch", {"min_length": 20, "max_length": 30, "noise": "signs"}),
-    ("latch", {"min_length": 5, "max_length": 9, "loss": "bernoulli"}),
-    ("parity", {"min_length": 40, "max_length": 60, "loss": "bernoulli"}),
-    ("tomita", {"grammar": 4, "min_length": 40, "max_length": 50}),
-    ("delayed-xor", {"length": 30, "noise": True, "loss": "bernoulli"}),
-    ("counting", {}),
-    ("languages", {"language": "anbncn", "loss": "bernoulli"}),
-    ("languages", {"language": "anbmBmAn", "min_n": 3, "max_n": 40}),
-    ("spike-delays", {"interval": 50, "values": 5, "spikes": 12}),
-    ("spike-delays", {"spikes": 1, "loss": "bernoulli"}),
-    ("timed-spikes", {"interval": 3, "values": 3, "spikes": 20, "loss": "bernoulli"}),
-    ("periodic-function", {"form": "rectangle", "period": 25, "periods": 4, "phase": "random"}),
-]
 
 
 def write_treebank(folder, rng):
@@ -149,10 +85,7 @@ def files(tmp_path_factory):
     }
 
 
-OF_CLASSES = [(name, options) for name in NAMES for options in getattr(TASKS.load(name), "tested_options", ())]
-
-
-@pytest.fixture(params=[(name, WIDE.get(name, {})) for name in NAMES] + VARIANTS + OF_CLASSES, ids=str)
+@pytest.fixture(params=[(name, options) for name in NAMES for options in TASKS.load(name).tested_options], ids=str)
 def task(request, files):
     name, options = request.param
     return TASKS.build(name, {**files.get(name, {}), **options})

@@ -42,6 +42,13 @@ class Batch(abc.ABC):
         which : a slice, or an array of indices
         """
 
+    @classmethod
+    def random(
+        cls, rng: np.random.Generator, size: int, n_inputs: int, n_outputs: int, loss: "Loss", tokens: bool = False
+    ) -> Self:
+        """A small random batch for a network with so many inputs and outputs, to check its gradient by."""
+        raise NotImplementedError
+
     @property
     def work(self) -> int:
         """The cost of reading the batch: the time steps of all sequences; for other examples, their number."""
@@ -63,6 +70,11 @@ class Batch(abc.ABC):
     def mean(self, errors: np.ndarray) -> np.ndarray:
         """(B,) float64: the mean error of the counted outputs of every example; `errors` has an entry an output."""
         raise NotImplementedError
+
+
+def kinds(batches: type[Batch] | tuple[type[Batch], ...]) -> str:
+    """What messages call the examples of one class of batches, or of several: "trees or graphs of segments"."""
+    return " or ".join(each.kind for each in (batches if isinstance(batches, tuple) else (batches,)))
 
 
 @dataclass(slots=True)
@@ -92,6 +104,17 @@ class Sequences(Batch):
     def size(self) -> int:
         """The number of sequences."""
         return np.shape(self.inputs)[1]
+
+    @classmethod
+    def random(
+        cls, rng: np.random.Generator, size: int, n_inputs: int, n_outputs: int, loss: "Loss", tokens: bool = False
+    ) -> "Sequences":
+        """See `Batch.random`: sequences of up to 7 time steps, one of them of all 7."""
+        steps = 7
+        inputs = rng.integers(0, n_inputs, (steps, size)) if tokens else rng.normal(size=(steps, size, n_inputs))
+        rows = (steps, size) if loss.when == "every" else (size,)
+        lengths = np.maximum(1, steps - np.array([0, 1, 3, 2])[np.arange(size) % 4])
+        return cls(inputs, loss.random_targets(rng, rows, n_outputs), lengths=lengths)
 
     @property
     def time_steps(self) -> int:

@@ -1,13 +1,17 @@
 """Graphs of segments: what a structure predictor merges into trees (R. Socher, C. Lin, A. Ng & C. Manning, ICML 2011)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
 from rnnsim.core.batch import Batch
 from rnnsim.core.forest import Forest
 from rnnsim.core.registry import require
+from rnnsim.errors import RnnsimError
+
+if TYPE_CHECKING:
+    from rnnsim.core.losses import Loss
 
 
 class Parses(NamedTuple):
@@ -61,7 +65,8 @@ class SegmentGraphs(Batch):
         require(whole or inputs.ndim == 2, f"inputs: expected symbols or feature vectors, got shape {inputs.shape}")
         starts, count = self.starts, len(self.inputs)
         fits = starts.ndim == 1 and starts.size > 1 and starts[0] == 0 and starts[-1] == count
-        require(fits, f"starts: expected numbers from 0 to {count}, the number of segments, got {starts}")
+        if not fits:  # the text of an array takes longer than all checks
+            raise RnnsimError(f"starts: expected numbers from 0 to {count}, the number of segments, got {starts}")
         empty = np.flatnonzero(np.diff(starts) < 1)
         require(not empty.size, f"graph {empty[0] if empty.size else 0}: it has no segment")
         require((self.edges is None) == (self.edge_starts is None), "edges and edge_starts: give both or neither")
@@ -109,6 +114,10 @@ class SegmentGraphs(Batch):
     def work(self) -> int:
         """See `Batch.work`: the number of segments."""
         return len(self.inputs)
+
+    def amount(self, loss: "Loss") -> float:
+        """See `Batch.amount`: the number of graphs; losses of trees are means over them."""
+        return float(self.size)
 
     def every(self, right: np.ndarray) -> np.ndarray:
         """See `Batch.every`; `right` is (S,), a segment of class -1 is not counted."""

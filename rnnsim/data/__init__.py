@@ -22,6 +22,7 @@ DATA = Registry(
     },
     group="rnnsim.data",
     classes=("rnnsim.data.fetch:DataSet",),
+    instances=True,
 )
 
 __all__ = ["DATA"]

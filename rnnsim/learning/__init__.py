@@ -34,6 +34,10 @@ RULES = Registry(
         ),
         "kernl": ("rnnsim.learning.kernl:KeRNL", "learned kernels instead of the influence (Roth et al. 2019); rnn"),
         "dni": ("rnnsim.learning.dni:DNI", "synthetic gradients, learned from themselves (Jaderberg et al. 2017); rnn"),
+        "max-margin": (
+            "rnnsim.learning.max_margin:MaxMargin",
+            "trees over segments: the correct tree by a margin above all others (Socher et al. 2011); rnn-tree",
+        ),
         "guess": (
             "rnnsim.learning.guessing:Guess",
             "random weights until all sequences are right (Hochreiter & Schmidhuber 1996)",

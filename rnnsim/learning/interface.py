@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnsim.core.batch import kinds
 from rnnsim.core.learner import LearnResult, NotFinite
 from rnnsim.core.losses import Loss
 from rnnsim.core.registry import require
@@ -121,9 +122,9 @@ def require_fit(net: Network, task: Task | None, rule: Rule | None = None) -> No
     if task is None:
         return
     makes, takes = task.makes, net.takes
-    require(issubclass(makes, takes), f"network '{name}' takes {takes.kind}, the task makes {makes.kind}")
+    require(issubclass(makes, takes), f"network '{name}' takes {kinds(takes)}, the task makes {makes.kind}")
     for what, own, its in (("inputs", net.n_inputs, task.n_inputs), ("outputs", net.n_outputs, task.n_outputs)):
         require(own == its, f"the network has {own} {what}, the task has {its}")
-    kinds = {True: "tokens", False: "vectors"}
+    inputs = {True: "tokens", False: "vectors"}
     own, its = bool(net.tokens), bool(task.tokens)
-    require(own == its, f"the network reads {kinds[own]}, the task gives {kinds[its]} (tokens={its})")
+    require(own == its, f"the network reads {inputs[own]}, the task gives {inputs[its]} (tokens={its})")

@@ -75,6 +75,6 @@ class Truncated(OnlineRule):
         """See `rnnsim.learning.interface.Rule.learn`."""
         if self.name not in net.procedures:
             return super().learn(net, batch, loss, apply, state, memory)
-        found = net.gradient_by(self.name, batch, loss, state)
+        found = net.gradient_by(self, batch, loss, state)
         apply(found.gradient)
         return LearnResult(found.loss, found.outputs, found.state)

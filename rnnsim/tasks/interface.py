@@ -112,6 +112,7 @@ class Task(abc.ABC):
     fixed_sets : whether it has a training set and a test set of fixed size, the splits "training" and "test"
     progress : dict of numbers with which a training begins, for a task whose batches depend on success; else None
     input_names, target_names : labels of the input and output channels in pictures, or None
+    tested_options : option sets under which the tests cover the task, with which no two sequences are equal by chance
 
     Arrays of a batch are C-contiguous. The kind of the loss decides about `correct` and `error`: for squared errors an example
     is right if every counted output is nearer than `tolerance` to its target, for Bernoulli outputs likewise with
@@ -139,6 +140,7 @@ class Task(abc.ABC):
     tolerance: float = 0.5
     input_names: Sequence[str] | None = None
     target_names: Sequence[str] | None = None
+    tested_options: tuple[dict[str, Any], ...] = ({},)
 
     def __init_subclass__(cls, **arguments):
         super().__init_subclass__(**arguments)

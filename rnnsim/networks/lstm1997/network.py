@@ -304,7 +304,7 @@ class LSTM1997(SequenceNetwork):
         return [found[None, :, s.s : s.s + self.hidden].copy(), found[None, :, self.wiring.seen]]
 
     def not_finite(self):
-        """Tick and name of the first number of the last forward pass that is not finite, or None."""
+        """Time step and name of the first number of the last forward pass that is not finite, or None."""
         if self._tape is None:
             return None
         activations = self._activations()

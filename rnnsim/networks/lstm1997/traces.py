@@ -190,7 +190,7 @@ def sum_peepholes(learner, time_steps, kept, j, wiring, shape):
 def advance_stretch(learner, lesson, start, time_steps, b, wiring, shape):
     """The eligibility traces after a stretch of time steps, from those before it and the rows of the activations.
 
-    Tick by time step they would go to memory and back every time. Summed up over time steps they stay in registers.
+    Summed up over several time steps they stay in registers; otherwise they would go to memory and back at every time step.
     """
     n, recurrent, active = shape.lanes, shape.recurrent, mask(_ALL)
     row = shape.kinds * n

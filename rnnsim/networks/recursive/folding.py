@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from rnnsim.core.gemm import product_packed
-from rnnsim.core.jit import jit_borrowed, jit_exact, jit_formula, jit_parallel
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_formula, jit_parallel, linked
 from rnnsim.core.padding import ONE, packed_columns, packed_rows, padded_size, vectors
 from rnnsim.core.products import packed
 from rnnsim.core.registry import one_of, require
@@ -166,16 +166,19 @@ def fold_backward(tape, inputs, work, gradient, chunk):
             levels.scatter_to_children(d, d_children, tape.children, lo, n)
 
 
+_forward, _backward = linked(fold_forward), linked(fold_backward)
+
+
 @jit_parallel
 def _forward_parallel(tape, inputs, work, chunks):
     for chunk in numba.prange(chunks):
-        fold_forward(tape, inputs, work, chunk)
+        _forward(tape, inputs, work, chunk)
 
 
 @jit_parallel
 def _backward_parallel(tape, inputs, work, gradient, chunks):
     for chunk in numba.prange(chunks):
-        fold_backward(tape, inputs, work, gradient, chunk)
+        _backward(tape, inputs, work, gradient, chunk)
 
 
 class RecursiveNetwork(TreeNetwork):
