@@ -1,8 +1,9 @@
 """Recursive networks over the trees of sentences in rnnsim and PyTorch, for `asv_benchmarks.peers`.
 
 The work: 1,000 sentences of UD English EWT with their binary trees (`rnnsim.tasks.bracketing`; where the files of
-``rnnsim data fetch ewt`` are missing, random binary trees of such sizes), five classes at the root of each, cross-entropy, forward and backward, in milliseconds. Words are vectors of as many numbers as there are units. rnn-tree
-folds them by tanh, lstm-tree is the binary tree LSTM.
+``rnnsim data fetch ewt`` are missing, random binary trees of such sizes), five classes at the root of each, cross-entropy,
+forward and backward, in milliseconds. Words are vectors of as many numbers as there are units. rnn-tree folds them by
+tanh, lstm-tree is the binary tree LSTM.
 
 torch-tree goes through one tree after the other, node by node from the leaves, as public code for trees does. torch-level
 goes through all trees at once, level by level; a level takes the states of its children out of those that no parent has used yet.
@@ -34,7 +35,6 @@ def engines(name, wanted):
 def forest(sentences):
     """The trees, with a class each."""
     from rnnsim.core.forest import Forest
-    from rnnsim.core.segments import SegmentGraphs
     from rnnsim.errors import RnnsimError
     from rnnsim.tasks.bracketing import Bracketing
 

@@ -61,11 +61,12 @@ def draw(drawn):
             axis.plot([x[node], x[node], x[child]], [y[node], y[node], y[child]], color="#bbbbbb", lw=0.8, zorder=1)
     sizes = [42 if inner[node] else 14 for node in order]
     axis.scatter(x[order], y[order], s=sizes, c=[drawn.colours[node] for node in order], zorder=2)
+    turned = longest > 3
     for node in order:
         if not inner[node]:
             axis.annotate(
-                drawn.names[node], (x[node], y[node]), (0, -6), textcoords="offset points", fontsize=7, ha="right",
-                va="top", rotation=50, rotation_mode="anchor",
+                drawn.names[node], (x[node], y[node]), (0, -6), textcoords="offset points", fontsize=7, ha="right" if turned else "center",
+                va="top", rotation=50 * turned, rotation_mode="anchor",
             )  # fmt: skip
         note = " ".join(part for part in (drawn.names[node] if inner[node] else "", drawn.notes[node]) if part)
         if note:
