@@ -65,9 +65,16 @@ def draw(drawn):
     for node in order:
         if not inner[node]:
             axis.annotate(
-                drawn.names[node], (x[node], y[node]), (0, -6), textcoords="offset points", fontsize=7, ha="right" if turned else "center",
-                va="top", rotation=50 * turned, rotation_mode="anchor",
-            )  # fmt: skip
+                drawn.names[node],
+                (x[node], y[node]),
+                (0, -6),
+                textcoords="offset points",
+                fontsize=7,
+                ha="right" if turned else "center",
+                va="top",
+                rotation=50 if turned else 0,
+                rotation_mode="anchor",
+            )
         note = " ".join(part for part in (drawn.names[node] if inner[node] else "", drawn.notes[node]) if part)
         if note:
             axis.annotate(note, (x[node], y[node]), (4, 4), textcoords="offset points", fontsize=6, color="#444444")
