@@ -17,12 +17,16 @@ class Batch(abc.ABC):
     its batches have, a network in `takes` which one it reads; training, evaluation and checkpoints use this contract only.
 
     kind     what messages call the examples, in the plural: "sequences"
+    places   where the outputs of a loss are, in words, by its `when`
+    divisors what a loss is a mean over, in words, by its `per`
     targets  the targets, as the loss of the task reads them
     weights  the weight of every target, 0 where it is not counted; None if all count once
     """
 
     __slots__ = ()
     kind: ClassVar[str]
+    places: ClassVar[dict[str, str]] = {"every": "every output", "last": "the end"}
+    divisors: ClassVar[dict[str, str]] = {"step": "output", "sequence": "example"}
     targets: Any
     weights: Any
 
@@ -88,6 +92,8 @@ class Sequences(Batch):
     """
 
     kind: ClassVar[str] = "sequences"
+    places: ClassVar[dict[str, str]] = {"every": "every time step", "last": "the last time step"}
+    divisors: ClassVar[dict[str, str]] = {"step": "step", "sequence": "sequence"}
 
     inputs: np.ndarray
     targets: np.ndarray

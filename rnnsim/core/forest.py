@@ -124,6 +124,8 @@ class Forest(Batch):
     """
 
     kind: ClassVar[str] = "trees"
+    places: ClassVar[dict[str, str]] = {"every": "every node", "last": "the root"}
+    divisors: ClassVar[dict[str, str]] = {"step": "node", "sequence": "tree"}
 
     starts: np.ndarray
     children: np.ndarray

@@ -47,6 +47,8 @@ class SegmentGraphs(Batch):
     """
 
     kind: ClassVar[str] = "graphs of segments"
+    places: ClassVar[dict[str, str]] = {"every": "every segment", "last": "every tree"}
+    divisors: ClassVar[dict[str, str]] = {"step": "segment", "sequence": "graph"}
 
     starts: np.ndarray
     inputs: np.ndarray

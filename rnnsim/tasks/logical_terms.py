@@ -25,13 +25,20 @@ _BASE = 2**31 - 1
 
 @jit_exact
 def _remainder(labels, children, first, end):
-    """A number below 10 that depends on the term alone: a polynomial modulo a prime of its nodes, in their order."""
-    found = 0
+    """A number below 10 that depends on the term alone: a polynomial modulo a prime of its nodes, in their order.
+
+    It is 9, that of a training term, for terms of depth 2 or less.
+    """
+    found, small = 0, True
     for node in range(first, end):
         found = (found * 1000003 + labels[node] + 1) % _BASE
         for k in range(2):
-            found = (found * 1000003 + children[node, k] + 2) % _BASE
-    return found % _SHARES
+            child = children[node, k]
+            found = (found * 1000003 + child + 2) % _BASE
+            if child >= 0:
+                for deeper in children[first + child]:
+                    small = small and (deeper < 0 or children[first + deeper, 0] < 0)
+    return _SHARES - 1 if small else found % _SHARES
 
 
 @jit_exact
@@ -147,8 +154,9 @@ class LogicalTerms(GeneratedTask):
     uniform on 1 .. depth; for "instance" the depths of X and Y are uniform on 0 .. depth - 1.
     `rnnsim.tasks.random_terms` describes how a term of a given depth is drawn.
 
-    A number that depends on the term alone says whether it belongs to the test part (one term in ten), to the validation part
-    (one in ten) or to the training part, so that no term of one part is in another, whatever the seed.
+    No term of one part is in another, whatever the seed: a number that depends on the term alone says whether it belongs to the
+    test part (one term in ten), to the validation part (one in ten) or to the training part. Terms of depth 2 or less, of which
+    there are few, are training terms, so terms of the other parts have at least depth 3.
 
     Batches are `rnnsim.core.forest.Forest`, inputs (N,) int32 symbols; targets (B, 1) float32 of 0 and 1.
 
