@@ -7,7 +7,6 @@ The contract is in `rnnsim.experiments.interface`; `rnnsim.experiments.running.r
 """
 
 from rnnsim.core.lazy import lazy
-from rnnsim.core.plugins import is_place
 from rnnsim.core.registry import Registry
 
 EXPERIMENTS = Registry(
@@ -174,6 +173,8 @@ def members(name):
     >>> members("adding-all")
     ('adding-bptt',)
     """
+    from rnnsim.core.plugins import is_place
+
     family = name.removesuffix("all")
     found = tuple(other for other in EXPERIMENTS if name.endswith("-all") and other.startswith(family))
     if not found:

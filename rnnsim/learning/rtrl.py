@@ -10,7 +10,7 @@ from rnnsim.core.jit import jit_borrowed, jit_exact, jit_inline, jit_parallel
 from rnnsim.core.simd import broadcast, load, mask, reduce_add, store, width
 from rnnsim.core.threads import get_threads
 from rnnsim.learning import local, sparse
-from rnnsim.learning.online.contract import OnlineRule
+from rnnsim.learning.online.contract import ForcingRule
 from rnnsim.learning.online.kernels import nothing
 from rnnsim.learning.online.linearisation import fill_immediate, fill_jacobian
 from rnnsim.learning.online.structure import carried_state, check_size
@@ -192,7 +192,7 @@ def dense_kernels(sizes):
     return (advance_wide, credit_wide, forget) if wide else (advance, credit, forget)
 
 
-class RTRL(OnlineRule):
+class RTRL(ForcingRule):
     """Real-time recurrent learning (R. J. Williams & D. Zipser, Neural Computation 1(2):270-280, 1989): the exact gradient.
 
     With the state s(t), the parameters w and the pre-activations a(t) of the cell, and P the influence::
@@ -220,11 +220,6 @@ class RTRL(OnlineRule):
     """
 
     name = "rtrl"
-    forces = True
-
-    def __init__(self, every: int = 0, force: bool = False):
-        super().__init__(every)
-        self.force = force
 
     def memory(self, net, structure, sizes, streams):
         """A `RTRLMemory`, `sparse.SparseMemory` or `local.ElementWiseMemory`, whichever is smallest for the network."""

@@ -56,9 +56,8 @@ class BlockSizes(NamedTuple):
 class BlockTables(NamedTuple):
     """Places and functions that are the same for all time steps and learners."""
 
-    seen: (
-        np.ndarray
-    )  # (recurrent,) place on the activations of every output that the hidden layer sees a time step later
+    # (recurrent,) place on the activations of every output that the hidden layer sees a time step later
+    seen: np.ndarray
     block_cells: np.ndarray  # (size * lanes,) the first, second, ... cell of the block of every cell
     curves: np.ndarray  # (15,) g, h and the outputs' function, five numbers each: see `curve`
 
