@@ -2,6 +2,12 @@
 
 import numpy as np
 
+from rnnsim.learning import RULES
+from rnnsim.networks.interface import GRADIENT, LINEARISATION, TIME
+
+# Rules of networks that read sequences; a rule that needs something else has tests of its own.
+SEQUENCE_RULES = tuple(name for name in RULES if RULES.load(name).needs <= {GRADIENT, TIME, LINEARISATION})
+
 
 def differences(function, array, step=2e-4):
     """Gradient of function() with respect to `array`, which it reads: central differences of fourth order."""
