@@ -5,6 +5,7 @@ import time
 
 import rnnsim as rs
 from rnnsim.learning import RULES
+from rnnsim.learning.interface import GRADIENT, LINEARISATION, TIME
 
 STEPS = 50
 
@@ -57,7 +58,7 @@ class Digits:
 class Rules:
     """One step of every learning rule on the longer sequences of the adding problem."""
 
-    params = (tuple(RULES),)
+    params = (tuple(name for name in RULES if RULES.load(name).needs <= {GRADIENT, TIME, LINEARISATION}),)
     param_names = ("rule",)
 
     def setup(self, rule):

@@ -8,6 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from rnnsim.core.batch import Sequences
+from rnnsim.learning import RULES
+from rnnsim.networks.interface import GRADIENT, LINEARISATION, TIME
+
+# Rules of networks that read sequences; a rule that needs something else has tests of its own.
+SEQUENCE_RULES = tuple(name for name in RULES if RULES.load(name).needs <= {GRADIENT, TIME, LINEARISATION})
 
 
 def differences(function, array, step=2e-4):

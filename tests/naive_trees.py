@@ -198,6 +198,7 @@ class Twin:
             number[best] = self.count + len(made)
             made.append(best)
             forest = [node for node in forest if node not in best] + [best]
+        self.made = made
         return forest[0]
 
     def beam(self, width):
@@ -252,16 +253,85 @@ def twins(net, graphs, both=None, kappa=0.0):
     return [Twin(net, inputs, edges, both, targets, kappa) for inputs, edges, targets in graph_parts(graphs)]
 
 
+# -- objectives ----------------------------------------------------------------------------------------------------------------
+
+
+def nodes(tree):
+    """All sub-trees, segments included."""
+    return [tree] if isinstance(tree, int) else [*nodes(tree[0]), *nodes(tree[1]), tree]
+
+
+def cross_entropy(net, state, distribution):
+    logits = net._weights["weight_out"] @ state + net._weights["bias_out"]
+    return -distribution @ (logits - np.log(np.exp(logits).sum()))
+
+
+def tree_terms(net, graphs, kappa, search, both=None, prefix=False):
+    """(hinge, labels) of the second stage, from its definition; `search` gives the tree of a `Twin`, greedily with `prefix`."""
+    hinge = labels = 0.0
+    for twin in twins(net, graphs, both, kappa):
+        of_classes = isinstance(twin.targets, list)
+        top = search(twin)
+        plain = Twin(net, [], twin.edges, twin.both, twin.targets)
+        plain.known, plain.count = twin.known, twin.count
+        correct = plain.greedy(force=True) if of_classes or twin.both or prefix else twin.targets
+        if prefix:
+            found, wanted = ([twin.value(merge) for merge in one.made] for one in (twin, plain))
+            hinge += max(0.0, *np.cumsum(found) - np.cumsum(wanted), 0.0)
+        else:
+            hinge += max(0.0, twin.total(top) - twin.total(correct))
+        for node in nodes(correct) if of_classes else []:
+            below = [twin.targets[s] for s in leaves(node) if twin.targets[s] >= 0]
+            if below:
+                distribution = np.bincount(below, minlength=net.n_outputs) / len(below)
+                labels += cross_entropy(net, twin.state(node), distribution)
+    return hinge / graphs.size, labels / graphs.size
+
+
+def pair_terms(net, graphs, both=None):
+    """(hinge, labels) of the first stage, from its definition."""
+    losses, of_pairs, of_segments = [], [], []
+    for twin in twins(net, graphs, both):
+        targets, of_classes = twin.targets, isinstance(twin.targets, list)
+        ordered = [(u, v) for u, v in twin.edges] + [(v, u) for u, v in twin.edges]
+
+        def good(a, b, targets=targets, of_classes=of_classes):
+            if of_classes:
+                return targets[a] == targets[b] and targets[a] >= 0
+            return {a, b} in [set(merge) for merge in merges(targets)]
+
+        def bad(a, b, targets=targets, of_classes=of_classes, good=good):
+            known = not of_classes or (targets[a] >= 0 and targets[b] >= 0)
+            return known and not good(a, b)
+
+        def score(a, b, twin=twin):
+            return twin.value((a, b) if twin.both else (min(a, b), max(a, b)))
+
+        for a, g in ordered:
+            losses += [
+                max(0.0, 1 - score(a, g) + score(a, b)) for c, b in ordered if c == a and good(a, g) and bad(a, b)
+            ]
+        if of_classes:
+            eye = np.eye(net.n_outputs)
+            for a, g in ordered if twin.both else twin.edges:
+                if good(a, g):
+                    of_pairs += [cross_entropy(net, twin.state(node), eye[targets[a]]) for node in ((a, g), a, g)]
+            of_segments += [cross_entropy(net, twin.state(s), eye[c]) for s, c in enumerate(targets) if c >= 0]
+    means = [float(np.mean(values)) if values else 0.0 for values in (losses, of_pairs, of_segments)]
+    return means[0], means[1] + means[2]
+
+
 # -- cases ---------------------------------------------------------------------------------------------------------------------
 
 
-def random_tree(rng, count):
-    """A random binary tree over a chain."""
-    nodes = list(range(count))
-    while len(nodes) > 1:
-        k = int(rng.integers(len(nodes) - 1))
-        nodes[k : k + 2] = [(nodes[k], nodes[k + 1])]
-    return nodes[0]
+def random_tree(rng, count, edges):
+    """A random binary tree over a graph."""
+    twin, forest = Twin(None, [], edges, False), list(range(count))
+    while len(forest) > 1:
+        found = list(twin.candidates(forest))
+        merge = found[int(rng.integers(len(found)))]
+        forest = [node for node in forest if node not in merge] + [merge]
+    return forest[0]
 
 
 def chains(counts, n_inputs=3, targets=None, tokens=False, seed=0):
@@ -272,7 +342,7 @@ def chains(counts, n_inputs=3, targets=None, tokens=False, seed=0):
     if targets == "classes":
         targets = rng.integers(-1, 2, total).astype(np.int32)
     elif targets == "trees":
-        targets = parses_of([random_tree(rng, count) for count in counts])
+        targets = parses_of([random_tree(rng, count, [(s, s + 1) for s in range(count - 1)]) for count in counts])
     return SegmentGraphs(np.cumsum([0, *counts]), inputs, targets=targets)
 
 
@@ -289,7 +359,8 @@ def random_graphs(counts, n_inputs=3, targets=None, classes=2, more=0.3, seed=0)
     if targets == "classes":
         targets = rng.integers(-1, classes, total).astype(np.int32)
     elif targets == "trees":
-        targets = parses_of([random_tree(rng, count) for count in counts])
+        parts = [edges[ends[b] : ends[b + 1]] for b in range(len(counts))]
+        targets = parses_of([random_tree(rng, count, part) for count, part in zip(counts, parts)])
     inputs = rng.normal(size=(total, n_inputs))
     return SegmentGraphs(
         np.cumsum([0, *counts]), inputs, np.array(edges, np.int32).reshape(-1, 2), np.array(ends), targets

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import random_batch, run
+from cases import SEQUENCE_RULES, random_batch, run
 
 import rnnsim as rs
 from rnnsim import networks
@@ -156,7 +156,7 @@ def contents(task, step):
 
 
 @pytest.mark.parametrize("way", (copy.copy, WAYS["pickle"]), ids=("copy", "pickle"))
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SEQUENCE_RULES)
 def test_copied_rules_learn_the_same(name, way):
     rule, task = RULES.build(name), rs.tasks.XOR()
     net = build("rnn", task.n_inputs, task.n_outputs, {"hidden": 4}, "float64", seed=2)
@@ -174,7 +174,7 @@ def test_copied_rules_learn_the_same(name, way):
     assert twins[1].theta.tobytes() == net.theta.tobytes()
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SEQUENCE_RULES)
 def test_a_rule_that_was_used_learns_like_a_fresh_one(name):
     task = rs.tasks.XOR()
     net = build("rnn", task.n_inputs, task.n_outputs, {"hidden": 4}, "float64", seed=2)

@@ -4,7 +4,7 @@ import naive
 import naive_numerics
 import numpy as np
 import pytest
-from cases import differences, distance
+from cases import SEQUENCE_RULES, differences, distance
 
 import rnnsim as rs
 from rnnsim.cells import CELLS
@@ -40,11 +40,9 @@ def cells_of(rule):
 
 
 every_cell = pytest.mark.parametrize("cell", CELLS)
-# Rules that need more than sequences, such as scores of merges, have tests of their own.
-SERVING = [rule for rule in RULES if RULES.load(rule).needs <= rs.Recurrent.capabilities]
-every_rule = pytest.mark.parametrize("rule", SERVING)
+every_rule = pytest.mark.parametrize("rule", SEQUENCE_RULES)
 every_pair = pytest.mark.parametrize(
-    "cell, rule", [(cell, rule) for rule in SERVING if rule not in GUESSING for cell in cells_of(rule)]
+    "cell, rule", [(cell, rule) for rule in SEQUENCE_RULES if rule not in GUESSING for cell in cells_of(rule)]
 )
 exact_pair = pytest.mark.parametrize("cell, rule", [(cell, rule) for rule in AS_BPTT for cell in cells_of(rule)])
 
@@ -74,7 +72,7 @@ def learned(rule, net, batch, loss, state=None, rate=0.0, options=None):
 
 
 def test_every_rule_is_tested():
-    assert {*AS_BPTT, *APPROXIMATE, *GUESSING} == set(SERVING) and not set(AS_BPTT) & set(APPROXIMATE)
+    assert {*AS_BPTT, *APPROXIMATE, *GUESSING} == set(SEQUENCE_RULES) and not set(AS_BPTT) & set(APPROXIMATE)
 
 
 @pytest.mark.parametrize("ragged", (False, True))

@@ -8,6 +8,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from cases import SEQUENCE_RULES
 
 import rnnsim as rs
 from rnnsim.core.batch import Sequences
@@ -98,7 +99,7 @@ def test_equals_the_loop_by_hand(name, noise, streams):
     assert result.steps == 7 and result.sequences == 21 and result.net is ours
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", SEQUENCE_RULES)
 def test_every_rule_learns_and_repeats(rule):
     task = RunningSum(length=6)
     made = RULES.build(rule, {"candidates": 50} if rule == "guess" else {})

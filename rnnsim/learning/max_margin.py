@@ -22,14 +22,17 @@ class MaxMargin(Rule):
 
         J = 1/N sum_i [ max_t (s(t) + kappa w(t)) - s(c_i) - kappa w(c_i) ] + 1/N sum_i sum_nodes H(d, y) + l2/2 |theta|^2
 
-    Its subgradient is back-propagation through the best tree minus that through the correct tree. The first `pretrain` training
-    steps descend the objective of the first stage: a hinge loss with margin 1 between good and bad pairs of neighbours.
-    `rnnsim.networks.recursive.margin` has both objectives in full.
+    Its subgradient is back-propagation through the best tree minus that through the correct tree. Greedy and beam search may miss
+    the best tree; they compare the first merges of both trees, as many as make the largest difference (L. Huang, S. Fayong &
+    Y. Guo, NAACL 2012). The first `pretrain` training steps descend the objective of the first stage: a hinge loss with margin 1
+    between good and bad pairs of neighbours. `rnnsim.networks.recursive.margin` has both objectives in full.
 
     kappa           what a wrong merge adds to the score of a tree
     l2              strength of the weight decay |theta|^2 / 2, in both stages
     pretrain        training steps of the first stage
     search, width   the search for the best tree: "greedy", "beam" of so many forests, "chart" with so many trees a span (chains)
+    compare         "prefix": the first merges with the largest difference; "tree": whole trees, as in the paper, and always so
+                    with a chart
     orders          orders in which a pair is scored: "both", "one" (the node with the smallest segment left), "auto": both for
                     graphs, one for chains
     lbfgs           iterations of L-BFGS (SciPy) on the batch in every training step, which set the weights; 0: the optimizer
@@ -56,6 +59,7 @@ class MaxMargin(Rule):
         pretrain: int = 0,
         search: Literal["greedy", "beam", "chart"] = "greedy",
         width: int = 1,
+        compare: Literal["prefix", "tree"] = "prefix",
         orders: Literal["auto", "both", "one"] = "auto",
         lbfgs: int = 0,
     ):
@@ -65,6 +69,7 @@ class MaxMargin(Rule):
         self.pretrain, self.lbfgs = at_least("pretrain", pretrain, 0), at_least("lbfgs", lbfgs, 0)
         self.search, self.width = one_of("search", search, ("greedy", "beam", "chart")), at_least("width", width, 1)
         require(search != "greedy" or self.width == 1, f"width={width}: greedy search has width 1")
+        self.compare = one_of("compare", compare, ("prefix", "tree"))
         self.orders = one_of("orders", orders, ORDERS)
         self.sets_weights = self.lbfgs > 0
 
@@ -72,7 +77,7 @@ class MaxMargin(Rule):
     def objective(self) -> Objective:
         """The objective of the next batch, whose number is in `randomness`."""
         search = Search(self.search, self.width, ORDERS[self.orders])
-        return Objective(self.kappa, search, self.randomness[1] < self.pretrain)
+        return Objective(self.kappa, search, self.compare == "prefix", self.randomness[1] < self.pretrain)
 
     def learn(self, net, batch, loss, apply, state=None, memory=None):
         """See `rnnsim.learning.interface.Rule.learn`."""

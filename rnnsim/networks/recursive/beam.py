@@ -26,9 +26,12 @@ def _merged_hash(left, right):
 def _insert(totals, items, places, hashes, found, total, item, edge, order, tree, left, right, edges):
     """Enter a candidate into the list of the best ones, if it is one of them; gives their number.
 
-    Two candidates with the same trees count once, the better one. Of equal totals the one with the better forest before counts,
-    then the one with the smallest left node, then the one with the smallest right node.
+    Two candidates with the same trees have equal totals, but for rounding; the first one, with the better forest before, counts.
+    Of other equal totals the better forest before counts, then the smallest left node, then the smallest right node.
     """
+    for other in range(found):
+        if hashes[other] == tree:
+            return found
     at = found
     while at > 0:
         other = at - 1
@@ -42,15 +45,7 @@ def _insert(totals, items, places, hashes, found, total, item, edge, order, tree
             ):
                 break
         at -= 1
-    for other in range(at):
-        if hashes[other] == tree:
-            return found
-    end = found  # where the list grows, or the same trees stand
-    for other in range(at, found):
-        if hashes[other] == tree:
-            end = other
-            break
-    end = min(end, totals.size - 1)
+    end = min(found, totals.size - 1)
     if at > end:
         return found
     for other in range(end, at, -1):
@@ -58,7 +53,7 @@ def _insert(totals, items, places, hashes, found, total, item, edge, order, tree
         places[other, 0], places[other, 1] = places[other - 1, 0], places[other - 1, 1]
     totals[at], items[at], hashes[at] = total, item, tree
     places[at, 0], places[at, 1] = edge, order
-    return max(found, end + 1)
+    return end + 1
 
 
 @jit_exact

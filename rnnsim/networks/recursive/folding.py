@@ -1,19 +1,22 @@
 """Recursive networks that fold a tree into a vector; equations and options at `RecursiveNetwork`."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numba
 import numpy as np
 
+from rnnsim.core.forest import Forest
 from rnnsim.core.gemm import product_packed
 from rnnsim.core.jit import jit_borrowed, jit_exact, jit_formula, jit_parallel, linked
 from rnnsim.core.padding import ONE, packed_columns, packed_rows, padded_size, vectors
 from rnnsim.core.products import packed
 from rnnsim.core.registry import one_of, require
 from rnnsim.core.rng import Seed
+from rnnsim.core.segments import Parses, SegmentGraphs
+from rnnsim.core.threads import exclusive
 from rnnsim.core.vmath import sigmoid, tanh
-from rnnsim.networks.interface import generator
-from rnnsim.networks.recursive import levels
+from rnnsim.networks.interface import Evaluation, Gradient, generator
+from rnnsim.networks.recursive import levels, margin, parsing
 from rnnsim.networks.recursive.levels import BLOCK
 from rnnsim.networks.recursive.network import TreeNetwork
 
@@ -216,7 +219,8 @@ class RecursiveNetwork(TreeNetwork):
     leaves : "same", "own" or "linear", as above
     composition : "matrix" or "tensor"
     embedding : size of the learned vector that stands for each symbol, before `weight_in`; 0: symbols go in one-hot
-    score : whether merges have a score, for structure prediction
+    score : whether merges have a score, for structure prediction: with two children and composition="matrix" the network then
+        parses graphs of segments, and learns to by the rule `max-margin`
 
     Raises `RnnsimError` for unknown options and sizes below 1, and for forests that do not fit.
 
@@ -258,6 +262,8 @@ class RecursiveNetwork(TreeNetwork):
         shapes += [("bias_leaf", (n,))] if leaves == "own" else []
         shapes += [("weight_tensor", (n, width, width))] if self._tensor else []
         shapes += [("weight_score", (n,))] if score else []
+        if score and self.arity == 2 and not self._tensor:
+            self.takes, self.procedures = (Forest, SegmentGraphs), frozenset({"max-margin"})
         self._lay_out(shapes + self._readout_shapes())
         self._initialise(rng)
 
@@ -344,6 +350,35 @@ class RecursiveNetwork(TreeNetwork):
         if self.leaves != "linear":
             gradients["bias_leaf" if self.leaves == "own" else "bias"] += gradient.bias_leaf.sum(axis=0)[:n]
         self._inputs_backward(inputs, gradient.weight_in, d, gradient.dx)
+
+    # -- structure prediction -----------------------------------------------------------------------------------------
+
+    @exclusive
+    def parse(self, graphs: SegmentGraphs, search: parsing.Search = parsing.GREEDY) -> Parses:
+        """The best trees that a search finds over graphs of segments, by the scores of merges.
+
+        See `rnnsim.networks.recursive.parsing.parse`.
+
+        >>> net = RecursiveNetwork(9, 1, tokens=True, hidden=4, leaves="own", score=True)
+        >>> words = SegmentGraphs(starts=[0, 4], inputs=np.array([3, 1, 4, 1]))
+        >>> words.forest(net.parse(words)).depth <= 3
+        True
+        """
+        return parsing.parse(self, graphs, search).parses
+
+    @exclusive
+    def evaluate(self, batch: Any, loss: Any, state: Any = None) -> Evaluation:
+        """See `Network.evaluate`. Of graphs of segments: `rnnsim.networks.recursive.margin.evaluate`, whatever the loss is."""
+        if isinstance(batch, SegmentGraphs):
+            return margin.evaluate(self, batch)
+        return super().evaluate(batch, loss, state)
+
+    @exclusive
+    def gradient_by(self, rule: Any, batch: Any, loss: Any, state: Any = None) -> Gradient:
+        """The subgradient by the rule max-margin: `rnnsim.networks.recursive.margin.gradient`."""
+        if rule.name not in self.procedures:
+            return super().gradient_by(rule, batch, loss, state)
+        return margin.gradient(self, batch, rule.objective)
 
     def _check_forest(self, forest):
         super()._check_forest(forest)

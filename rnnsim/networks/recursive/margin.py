@@ -5,14 +5,21 @@ A tree t over the segments of graph i has the score s(t), the sum over its merge
 
     J = 1/N sum_i [ max_t (s(t) + kappa w(t)) - s(c_i) - kappa w(c_i) ] + 1/N sum_i sum_nodes of c_i H(d, y)
 
-- The correct tree is the given one; for graphs with classes of segments it is the greedy tree that makes right merges as long as
-  there are any. A graph whose segments form R regions, each of one class, cannot be parsed without R - 1 merges of two classes,
-  and that is w(c_i) then. So the first term counts the wrong merges beyond those, and is 0 if the best tree is the correct one. A
-  search that is not exact may miss c_i; the better of what it found and c_i counts, so the term is never negative.
+- The correct tree is the greedy one that makes right merges as long as there are any: with right trees the given tree, with
+  classes of segments a tree that completes every region of one class first. A graph of R regions cannot be parsed without R - 1
+  merges of two classes, and that is w(c_i) then. So the first term is 0 if the best tree is the correct one.
+- The search may miss a better tree than it finds, the correct one, say. The first term is 0 then, and nothing is learned, though
+  the parser is wrong. Greedy and beam search therefore compare the first merges of both trees, as many as make the largest
+  difference ("max violation": L. Huang, S. Fayong & Y. Guo, NAACL 2012)::
+
+      max_k sum_(j <= k) [ s(t_j) + kappa w(t_j) - s(c_j) - kappa w(c_j) ]        t_j, c_j: merge j of the found and of c_i
+
+  Greedy search takes the best merge at the first difference of the two, so this is above 0 unless it makes right merges only.
+  With k = the number of all merges it is the term of the paper; it is that for the chart, which has no order of merges.
 - H(d, y) is the cross-entropy of the labels y = softmax(W_out a + b_out) of a node and the distribution d of the classes of the
   segments below it; only with classes, and without nodes that have no segment with a class below them.
 
-The subgradient is that of the score of the found tree minus that of the score of the correct tree, for graphs with a positive
+The subgradient is that of the score of the found merges minus that of the score of the correct ones, for graphs with a positive
 first term, and the gradient of the labels.
 
 The first stage looks at pairs of neighbours alone, as the code released with the paper does. For every segment a, every good
@@ -35,7 +42,7 @@ from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import require
 from rnnsim.core.segments import Parses, SegmentGraphs
 from rnnsim.networks.interface import Evaluation, Gradient
-from rnnsim.networks.recursive.merging import CLASSES, UNKNOWN
+from rnnsim.networks.recursive.merging import CLASSES, TREES, UNKNOWN
 from rnnsim.networks.recursive.parsing import Search, parse, right_answers, segment_states
 
 KAPPA = 0.05  # of the release
@@ -47,11 +54,13 @@ class Objective(NamedTuple):
 
     kappa : loss of a wrong merge
     search : the `rnnsim.networks.recursive.parsing.Search` for the best tree
+    prefix : whether the first merges with the largest difference are compared, else whole trees
     pairs : whether it is the objective of the first stage
     """
 
     kappa: float = KAPPA
     search: Search = Search()
+    prefix: bool = True
     pairs: bool = False
 
 
@@ -89,7 +98,7 @@ def gradient(net: Any, graphs: SegmentGraphs, objective: Objective) -> Gradient:
     loss = terms(net, graphs, objective).loss
     if net.trainable is not None:
         net.gradient *= net.trainable
-    return Gradient(loss, net.gradient, outputs, None)  # type: ignore[arg-type]
+    return Gradient(loss, net.gradient, outputs, None)
 
 
 def answers(net: Any, graphs: SegmentGraphs, both_orders: bool | None = None) -> Any:
@@ -118,38 +127,53 @@ def terms(net: Any, graphs: SegmentGraphs, objective: Objective, learn: bool = T
 def _of_trees(net, graphs, right, objective, learn):
     search, kappa = objective.search, objective.kappa
     top = parse(net, graphs, search, kappa)
-    if right.kind == CLASSES:
-        correct = parse(net, graphs, Search(both_orders=search.both_orders), 0.0, force=True)
-        correct_parses, unavoidable = correct.parses, _by_graph(correct.wrong, correct.parses.starts)
-    else:
-        correct_parses, unavoidable = graphs.targets, 0.0
-    trees = graphs.forest(top.parses), graphs.forest(correct_parses)
+    correct = parse(net, graphs, Search(both_orders=search.both_orders), 0.0, force=True)
+    if right.kind == TREES:
+        apart = np.flatnonzero(correct.wrong)
+        graph = int(np.searchsorted(correct.parses.starts, apart[0], side="right")) - 1 if apart.size else 0
+        require(not apart.size, f"graph {graph}: its right tree merges nodes that are no neighbours")
+    trees = graphs.forest(top.parses), graphs.forest(correct.parses)
     forest = Forest.concatenated(trees)
-    states, size = net.states(forest), graphs.size
-    inner, weight = ~forest.leaves, net._weights["weight_score"].reshape(-1)
-    scores = np.where(inner, np.einsum("nh,h->n", states, weight), 0).astype(np.float64)
-    sums = np.add.reduceat(scores, forest.starts[:-1])
-    excess = kappa * (_by_graph(top.wrong, top.parses.starts) - unavoidable)
-    gaps = sums[:size] - sums[size:] + excess
+    states, size, weight = net.states(forest), graphs.size, net._weights["weight_score"].reshape(-1)
+    merges = np.flatnonzero(
+        ~forest.leaves
+    )  # of the found trees, then of the correct ones, each in the order of its merges
+    scores = np.einsum("nh,h->n", states[merges], weight).astype(np.float64) + kappa * np.append(
+        top.wrong, correct.wrong
+    )
+    count, starts = len(top.wrong), top.parses.starts
+    gaps, ends = np.zeros(size), starts[1:].copy()
+    _gaps(gaps, ends, scores[:count] - scores[count:], starts, objective.prefix and search.kind in ("greedy", "beam"))
     hinge = float(np.maximum(gaps, 0).sum() / size)
     counts = np.zeros((0, net.n_outputs))
     if right.kind == CLASSES:
         counts = _classes_below(trees[1], right.classes, net.n_outputs)
+    first = trees[0].nodes
     if not learn:
-        return Terms(hinge, _labels(net, states[trees[0].nodes :], counts, size, None))
-    sign = np.where(gaps > 0, 1 / size, 0)
-    factors = np.where(inner, np.concatenate([sign, -sign])[forest.trees], 0).astype(net.dtype)
-    d_states = factors[:, None] * weight
-    net._gradients["weight_score"].reshape(-1)[...] += np.einsum("n,nh->h", factors, states)
-    labels = _labels(net, states[trees[0].nodes :], counts, size, d_states[trees[0].nodes :])
+        return Terms(hinge, _labels(net, states[first:], counts, size, None))
+    graph = np.repeat(np.arange(size), np.diff(starts))
+    share = np.where((gaps[graph] > 0) & (np.arange(count) < ends[graph]), 1 / size, 0)
+    factors = np.append(share, -share).astype(net.dtype)
+    d_states = np.zeros_like(states)
+    d_states[merges] = factors[:, None] * weight
+    net._gradients["weight_score"].reshape(-1)[...] += np.einsum("n,nh->h", factors, states[merges])
+    labels = _labels(net, states[first:], counts, size, d_states[first:])
     net.states_gradient(forest, d_states)
     return Terms(hinge, labels)
 
 
-def _by_graph(wrong, starts):
-    """(B,) the number of wrong merges of every graph."""
-    before = np.concatenate([[0], np.cumsum(wrong)])
-    return (before[starts[1:]] - before[starts[:-1]]).astype(np.float64)
+@jit_exact
+def _gaps(gaps, ends, differences, starts, prefix):
+    """gaps (B) <- by how much the found tree of a graph is better than its correct tree, from the differences of their merges.
+
+    With `prefix` the largest difference of so many first merges; ends (B) <- the merge after the last one that counts.
+    """
+    for graph in range(gaps.size):
+        total = 0.0
+        for merge in range(starts[graph], starts[graph + 1]):
+            total += differences[merge]
+            if not prefix or total > gaps[graph]:
+                gaps[graph], ends[graph] = total, merge + 1
 
 
 @jit_exact
