@@ -210,7 +210,8 @@ def _end_interrupted(result, folder):
 def _finish(setup, config, result, folder, figures, json_wanted):
     """Evaluate on the test split, draw the figures, print the summary."""
     from rnnsim.training.evaluate import evaluate
-    from rnnsim.training.run import open_run, write_result
+    from rnnsim.training.run import open_run
+    from rnnsim.training.writer import write_result
     from rnnsim_cli.evaluate import in_unit, measured
 
     evaluation = evaluate(

@@ -1,4 +1,9 @@
-"""What several test modules share: finite differences, one way to compare, and one to run a network of any kind."""
+"""What several test modules share: finite differences, one way to compare, one to run a network of any kind, and commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +31,15 @@ def distance(found, expected):
     if not expected.size:
         return 0.0
     return np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-3)
+
+
+def process(*arguments, **options):
+    """A command of the shell in a process of its own."""
+    code = "import conftest, sys; from rnnsim_cli.main import main; main(sys.argv[1:], prog_name='rnnsim')"
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
 def random_batch(net, loss, size=3, seed=0):

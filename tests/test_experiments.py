@@ -25,7 +25,6 @@ from rnnsim.experiments.running import reproduce
 from rnnsim.training import config as configuration
 from rnnsim.training.loop import train
 from rnnsim.training.run import load_weights, open_run
-from rnnsim_cli.main import main
 
 ARMS = [(name, arm) for name in EXPERIMENTS for arm in EXPERIMENTS.load(name).arm_names]
 TINY = "tiny_experiments:TINY"
@@ -44,15 +43,8 @@ def registered(monkeypatch):
 
 
 @pytest.fixture
-def shell(capsys, registered):
-    def call(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments], prog_name="rnnsim")
-        out, error = capsys.readouterr()
-        return end.value.code, out, error
-
-    return call
+def shell(registered, shell):
+    return shell
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Memory blocks: twin, finite differences, the truncated rule three times over, weight counts, online training, wrong input."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -262,14 +263,22 @@ def test_parts_of_a_sequence_are_the_whole_sequence(name):
     assert distance(parts.theta - before, whole.theta - before) <= 1e-11
 
 
-def test_chunks_of_a_stream_are_the_whole_stream():
+def test_chunks_and_items_of_a_stream_are_the_whole_stream():
     net = network("gers-2000")
     batch, loss = batch_for(net, ragged=False, steps=9, batch=1), LOSSES[0]
-    whole, parts = learners(net, 2, rate=0.5, decay=0.99)
-    whole.learn(batch, loss)
-    for k, cut in enumerate((slice(0, 4), slice(4, 5), slice(5, 9))):
-        parts.learn(Sequences(batch.inputs[cut], batch.targets[cut], batch.weights[cut]), loss, going_on=k > 0)
-    np.testing.assert_array_equal(whole.theta, parts.theta)
+    whole, *others = (
+        copy.copy(net).learner_by(RULES.build("truncated", {"every": 1}), SGD(0.25, schedule="per-time-step:0.99"))
+        for _ in range(3)
+    )
+    wanted = whole.learn(batch, loss)
+    for parts, cuts in zip(others, ((0, 4, 5, 9), range(10))):
+        for start, end in zip(cuts, cuts[1:]):
+            cut = slice(start, end)
+            part = Sequences(batch.inputs[cut], batch.targets[cut], batch.weights[cut])
+            found = parts.learn(part, loss, going_on=start > 0)
+            np.testing.assert_array_equal(found.outputs, wanted.outputs[cut])
+        np.testing.assert_array_equal(whole.theta, parts.theta)
+        assert parts.updates == whole.updates and parts.net.theta.tobytes() == whole.net.theta.tobytes()
     full, state = net.forward(batch.inputs), None
     for cut in (slice(0, 4), slice(4, 9)):
         found = net.forward(batch.inputs[cut], state=state)

@@ -1,9 +1,12 @@
 """Words as numbers: those that a training text has often enough, and classes by shape for all others."""
 
+import re
 from collections import Counter
 
 import numpy as np
 
+_WORD = re.compile(r"[^\W_]+(?:['.][^\W_]+)*")
+_CONTRACTION = re.compile(r"(n't|'(?:s|m|d|re|ve|ll))$", re.IGNORECASE)
 CLASSES = ("number", "capitalised", "-ing", "-ed", "-ly", "-s", "other")
 
 
@@ -26,6 +29,15 @@ def shape(word):
         if word.endswith(ending[1:]) and len(word) >= len(ending) + 1:
             return ending
     return "other"
+
+
+def sentence_words(text):
+    """The words of raw English text as treebanks cut it: no punctuation, contractions are two words.
+
+    >>> sentence_words("The dog's owner doesn't care, I'm told (really).")
+    ['The', 'dog', "'s", 'owner', 'does', "n't", 'care', 'I', "'m", 'told', 'really']
+    """
+    return [part for word in _WORD.findall(text.replace("\u2019", "'")) for part in _CONTRACTION.split(word) if part]
 
 
 class WordNumbers:

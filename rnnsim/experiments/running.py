@@ -99,7 +99,7 @@ def reproduce(
     """
     from rnnsim.experiments import EXPERIMENTS
     from rnnsim.training import config as configuration
-    from rnnsim.training.run import Lock
+    from rnnsim.training.lock import Lock
 
     spec = plugins.absolute(experiment if plugins.is_place(experiment) else EXPERIMENTS.place(experiment))
     found = EXPERIMENTS.load(spec)

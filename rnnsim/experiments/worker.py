@@ -49,7 +49,7 @@ def train_one(experiment, arm, config, folder, callback=None):
     from rnnsim.experiments.results import plain
     from rnnsim.training import config as configuration
     from rnnsim.training.loop import NotFinite, train
-    from rnnsim.training.run import write_result
+    from rnnsim.training.writer import write_result
 
     began = time.perf_counter()
     setup = configuration.build(config)

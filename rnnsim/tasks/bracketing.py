@@ -73,6 +73,17 @@ class Bracketing(ExampleTask):
     def gather(self, rows):
         return self._graphs.take(rows)
 
+    def read_sentences(self, lines):
+        """See `Task.read_sentences`; `rnnsim.data.vocabulary.sentence_words` says what a word is."""
+        from rnnsim.data.vocabulary import sentence_words
+
+        sentences = [sentence_words(line) for line in lines]
+        given = [words for words in sentences if words]
+        if not given:
+            return sentences, None
+        numbers = np.concatenate([self.vocabulary.encode(words) for words in given])
+        return sentences, SegmentGraphs(np.cumsum([0, *map(len, given)]), numbers)
+
     def correct(self, outputs, batch):
         """(B,) bool: the sentences all of whose spans are right."""
         both, ours, theirs = _matches(outputs, batch)

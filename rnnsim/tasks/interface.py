@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnsim.core.batch import Batch, Sequences
 from rnnsim.core.registry import as_python, at_least, require
-from rnnsim.errors import unknown
+from rnnsim.errors import RnnsimError, unknown
 
 if TYPE_CHECKING:
     from rnnsim.core.losses import Loss
@@ -214,6 +214,13 @@ class Task(abc.ABC):
     def advanced(self, progress: dict[str, float], loss: float) -> dict[str, float]:
         """The progress after a training batch with this loss; only for a task that has a `progress`."""
         raise NotImplementedError
+
+    def read_sentences(self, lines: Sequence[str]) -> tuple[list[list[str]], Any]:
+        """(the words of every line of raw text, a batch of the lines that have words, without targets; None if none has).
+
+        Raises `RnnsimError` for a task that reads no sentences.
+        """
+        raise RnnsimError("the task reads no sentences")
 
     def metrics(self, outputs: Any, batch: Any) -> dict[str, np.ndarray | Ratio]:
         """Figures of an evaluation: ``{"correct": ..., "error": ...}``.

@@ -75,7 +75,8 @@ class OnlineLearner(Learner):
         )
         require(
             LINEARISATION in net.capabilities or rule.name not in net.procedures,
-            f"network '{net.config['name']}' learns whole sequences, not items: see its learner_by",
+            f"network '{net.config['name']}' has a learner of its own, which takes items as batches of one time step: "
+            "net.learner_by(rule, optimizer).learn(batch, loss, going_on=True)",
         )
         optimizer = OPTIMIZERS.build(optimizer) if isinstance(optimizer, str) else optimizer
         self.optimizer = optimizer = Adam(1e-3, clip_norm=1.0) if optimizer is None else optimizer
