@@ -97,6 +97,8 @@ def test_conllu_of_a_word_with_spaces(tmp_path):
         (["1 a _ X _ _ 0 root _ _", "2 b _ X _ _ 0 root _ _"], "line 1: a sentence with 2 roots"),
         (["1 a _ X _ _ 2 dep _ _", "2 b _ X _ _ 1 dep _ _"], "line 1: a sentence with 0 roots"),
         (["1 a _ X _ _ 0 root _ _", "2 b _ X _ _ 3 d _ _", "3 c _ X _ _ 2 d _ _"], "line 2: .* go round in a circle"),
+        (["1 a _ X _ _  dep _ _"], "line 1: number, word, part of speech or head is empty"),
+        (["1  _ X _ _ 0 root _ _"], "line 1: number, word, part of speech or head is empty"),
         (["1-2 ab _ _ _ _ _ _ _ _"], "line 1: a sentence without words"),
         (["# only a comment"], "there is no sentence"),
         ([""], "there is no sentence"),
