@@ -22,6 +22,7 @@ from rnnsim.tasks.logical_terms import _remainder
 from rnnsim.tasks.random_terms import draw_terms, expected_nodes
 from rnnsim.tasks.scenes import wrong_merges
 from rnnsim.training.evaluate import evaluate, varied
+from rnnsim_cli.parse import bracketed
 
 LEVEL = 1e-3
 
@@ -502,6 +503,10 @@ def test_trees_of_a_file(rated, tmp_path):
     path.write_text("\n".join([*lines[:2], lines[2] + ")", *lines[3:]]))
     refuses("trees.txt: line 3, column .* without", Sentiment, path=rated, trees=str(path))
     refuses("cannot read .*none.txt", Sentiment, path=rated, trees=str(tmp_path / "none.txt"))
+    spoken = Sentiment(path=rated).words
+    path.write_text("\n".join(bracketed(words, np.array(right_branching(len(words)))) for words in spoken))
+    found, right = (Sentiment(path=rated, **more).example().to_brackets() for more in ({"trees": str(path)}, {}))
+    assert found == right
     few = tmp_path / "few.txt"
     few.write_text("1\t2\ta b\n2\t-2\tb a\n")
     refuses("2 different rated sentences, expected at least 5", SentimentWords, path=str(few))
