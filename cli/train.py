@@ -220,7 +220,7 @@ def _finish(setup, config, result, folder, figures, json_wanted):
             yield f"{result.message} after {result.steps:,} step{'s' * (result.steps != 1)}"
         rows = [("training loss", in_unit(result.loss, evaluation["unit"]))]
         if setup.task.criterion is not None:
-            solved = f"yes, after {result.solved_at:,} sequences" if result.solved else "no"
+            solved = f"yes, after {result.solved_at:,} {setup.task.makes.kind}" if result.solved else "no"
             rows.append(("solved", solved))
         rows += measured(evaluation)
         rows += [("time", f"{result.seconds:.1f} s"), ("run", folder)]
