@@ -34,9 +34,9 @@ def network(cell, case, dtype="float32", **options):
 def needed_bytes(cell, case, dtype="float32"):
     """Bytes of the activations that a backward pass needs: gates, states and the loss's gradient at the outputs.
 
-    Gates and states are those that can be recorded (LSTM: four gates, c and h); the GRU needs the candidate's inner part as well.
-    Inputs belong to the caller. The gradient of the outputs counts once: without it there is nothing to go back from.
+    LSTM: four gates, c and h; GRU: r, z, n, the recurrent part of n, and h.
+    Inputs belong to the caller. The gradient of the outputs counts once.
     """
     batch, steps, _, hidden = case
-    arrays = len(REGISTRY.build(cell, n_inputs=1, hidden=1).trace_names) + (cell == "gru") + 1
-    return arrays * batch * steps * hidden * np.dtype(dtype).itemsize
+    layer = REGISTRY.build(cell, n_inputs=1, hidden=1)
+    return (len(layer.groups) + len(layer.state_names) + 1) * batch * steps * hidden * np.dtype(dtype).itemsize

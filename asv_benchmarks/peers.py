@@ -6,7 +6,8 @@
 lstm, gru and rnn are one layer (`asv_benchmarks.peers_layers`); ntm-lstm and ntm-feedforward are a training step of a neural
 Turing machine (`asv_benchmarks.peers_ntm`); rtrl and the other online rules are a sequence learned forward in time
 (`asv_benchmarks.peers_online`); lstm1997 and lstm1997-every are memory blocks that learn online, beside plain NumPy and
-compiled loops too (`asv_benchmarks.peers_lstm1997`). First every engine computes loss and gradient from the same weights and
+compiled loops too (`asv_benchmarks.peers_lstm1997`); rnn-tree and lstm-tree go over the trees of sentences
+(`asv_benchmarks.peers_trees`). First every engine computes loss and gradient from the same weights and
 inputs, and they must agree; then the engines are timed one after another, each in a fresh process that times itself alone on
 the machine, in several alternating rounds. The figures are medians of the rounds' medians; the ratio is that of the best peer
 to rnnsim. With --isa avx2 every engine keeps to AVX2 (`rnnsim.core.isa`), and every process says what it used, or stops.
@@ -24,7 +25,7 @@ import time
 
 import numpy as np
 
-from asv_benchmarks import peers_layers, peers_lstm1997, peers_ntm, peers_online
+from asv_benchmarks import peers_layers, peers_lstm1997, peers_ntm, peers_online, peers_trees
 from rnnsim.core import isa
 
 SUITES = {
@@ -35,8 +36,9 @@ SUITES = {
     "ntm-feedforward": peers_ntm,
     **dict.fromkeys(peers_online.NAMES, peers_online),
     **dict.fromkeys(peers_lstm1997.NAMES, peers_lstm1997),
+    **dict.fromkeys(peers_trees.NAMES, peers_trees),
 }
-RATIO_TO_EACH = (peers_ntm, peers_lstm1997)  # suites whose tables give the ratio to every peer
+RATIO_TO_EACH = (peers_ntm, peers_lstm1997, peers_trees)  # suites whose tables give the ratio to every peer
 SECONDS = 1.0  # of timing for one case in one process
 TOLERANCE = 2e-3  # relative, for float32 sums over thousands of time steps in any order; a suite may have its own
 

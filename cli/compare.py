@@ -5,7 +5,7 @@ import json
 import click
 
 from rnnsim.errors import RnnsimError
-from rnnsim_cli.console import as_json, number, pairs, plain, report, table
+from rnnsim_cli.console import as_json, key_values, number, pairs, plain, report, table
 
 
 @click.command("compare", short_help="Compare learning rules.")
@@ -17,9 +17,7 @@ from rnnsim_cli.console import as_json, number, pairs, plain, report, table
     help="Rules to compare, with options as in tbptt:horizon=5. [default: all online rules that fit the network]",
 )
 @click.option("--train-with", metavar="RULE", default="rtrl", show_default=True, help="The rule that trains.")
-@click.option(
-    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the network, task or optimizer."
-)
+@key_values("An option of the network, task or optimizer.")
 @click.option("--optimizer", metavar="NAME", help="Optimizer. [default: adam with clip_norm=1]")
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Number of batches.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Sequences in a batch.")

@@ -10,6 +10,11 @@ from rnnsim.errors import RnnsimError
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print one JSON object instead of text.")
 
 
+def key_values(text):
+    """Decorator: the option ``-o KEY=VALUE``, any number of times, which becomes the argument `options` of a command."""
+    return click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help=text)
+
+
 def pairs(items, flag):
     """``("hidden=8", "skip=true")`` as a dict of texts; errors name the `flag`.
 

@@ -3,7 +3,7 @@
 import click
 
 from rnnsim.errors import RnnsimError, unknown
-from rnnsim_cli.console import as_json, number, option_rows, pairs, report, table
+from rnnsim_cli.console import as_json, key_values, number, option_rows, pairs, report, table
 
 SIZES = {"inputs": int, "outputs": int, "tokens": bool}
 
@@ -34,14 +34,7 @@ def build_network(name, options, dtype="float32", seed=0):
 
 @click.command("describe", short_help="Describe a network or a task.")
 @click.argument("name")
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of it; for a network also inputs=, outputs=, tokens=.",
-)
+@key_values("An option of it; for a network also inputs=, outputs=, tokens=.")
 @as_json
 def command(name, options, json_wanted):
     """Describe a network (parameters, sizes, options) or a task (options, loss, criterion).
@@ -138,8 +131,6 @@ def describe_criterion(criterion):
 
 
 def _task(tasks, name, options, json_wanted):
-    import dataclasses
-
     from rnnsim.core.options import explanations, option_table
 
     rows = option_rows(option_table(tasks.load(name)))
@@ -156,7 +147,8 @@ def _task(tasks, name, options, json_wanted):
     if task is not None:
         data["inputs"], data["outputs"], data["tokens"] = task.n_inputs, task.n_outputs, bool(task.tokens)
         data["streams"] = bool(task.streams)
-        data["loss"] = dataclasses.asdict(task.loss)
+        data["loss"] = {part: getattr(task.loss, part) for part in ("kind", "when", "per", "unit")}
+        data["makes"] = task.makes.kind
         data["trivial_loss"] = None if task.trivial_loss is None else float(task.trivial_loss)
         data["criterion"] = describe_criterion(task.criterion)
 
@@ -168,14 +160,17 @@ def _task(tasks, name, options, json_wanted):
         else:
             kind = f"tokens 0..{task.n_inputs - 1}" if task.tokens else f"vectors of {task.n_inputs}"
             loss = data["loss"]
-            where = "every time step" if loss["when"] == "every" else "the last time step"
+            where, per = task.makes.places[loss["when"]], task.makes.divisors[loss["per"]]
             facts = [
                 ("inputs", kind),
                 ("outputs", task.n_outputs),
-                ("loss", f"{loss['kind']} at {where}, per {loss['per']}, in {loss['unit']}"),
+                ("loss", f"{loss['kind']} at {where}, per {per}, in {loss['unit']}"),
                 ("chance-level loss", number(data["trivial_loss"])),
                 ("criterion", _criterion_text(data["criterion"])),
-                ("batches", "continue the sequences of the batch before" if task.streams else "independent sequences"),
+                (
+                    "batches",
+                    "continue the sequences of the batch before" if task.streams else f"independent {task.makes.kind}",
+                ),
             ]
             yield from table(facts)
         if rows:

@@ -5,7 +5,7 @@ import click
 from rnnsim.errors import RnnsimError
 from rnnsim_cli import own_code
 from rnnsim_cli import sweeps as sweeping
-from rnnsim_cli.console import as_json, number, pairs, report, table
+from rnnsim_cli.console import as_json, key_values, number, pairs, report, table
 
 
 def in_unit(loss, unit):
@@ -61,14 +61,7 @@ def _figures(evaluation):
 
 @click.command("eval", short_help="Evaluate a trained network.")
 @click.argument("source", metavar="RUN|WEIGHTS")
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task; it overrides that of the run.",
-)
+@key_values("An option of the task; it overrides that of the run.")
 @sweeping.option
 @click.option(
     "--task", "task_name", metavar="NAME", help="Another task than that of the run; required for a file of weights."

@@ -1,6 +1,6 @@
 """`rnnsim gradcheck`: gradients compared with finite differences, one parameter array after another.
 
-For a random batch of sequences of different lengths, the command compares the gradient in float64 with central differences
+For a random batch of examples of different sizes, the command compares the gradient in float64 with central differences
 
     (E(theta + e) - E(theta - e)) / (2 e),    e = 1e-5
 
@@ -15,10 +15,10 @@ import itertools
 import click
 
 from rnnsim.errors import RnnsimError
-from rnnsim_cli.console import as_json, pairs, report, table
+from rnnsim_cli.console import as_json, key_values, pairs, report, table
 
 STEP = 1e-5
-TIME_STEPS, ROWS = 6, 3
+EXAMPLES = 3
 MOST = 2000  # combinations of choices that --all checks
 ROUNDINGS = 4  # rounding error of a loss over a few time steps, in units in the last place
 FLOAT32_TOLERANCE = 1e-3  # rounding of single precision over a few time steps, with a margin for cancellation
@@ -28,7 +28,7 @@ def combinations(name):
     """The option dicts that --all checks for one network.
 
     All `rnnsim.core.options.variants` of the cell on a plain network; then every combination of the network's choices on two
-    layers with the cell as it is by default, and tokens with and without embedding; then the network's own ``examples``.
+    layers with the cell as it is by default, and tokens with and without embedding; then the network's own ``tested_options``.
     """
     from rnnsim.core import options
     from rnnsim.networks import options_of, parts
@@ -42,30 +42,28 @@ def combinations(name):
     finite = {key: options.choices(kind) for key, (kind, _) in outer.items() if options.choices(kind)}
     yield from ({**base, **chosen} for chosen in options.combinations(finite, MOST))
     if "embedding" in outer:
-        for size, skip, bidirectional in itertools.product((0, 3), (False, True), (False, True)):
-            yield {"layers": 2, "tokens": True, "embedding": size, "skip": skip, "bidirectional": bidirectional}
-    yield from getattr(cls, "examples", ())
+        switches = [key for key in ("skip", "bidirectional") if key in outer]
+        for size, *values in itertools.product((0, 3), *((False, True) for _ in switches)):
+            yield {**base, "tokens": True, "embedding": size, **dict(zip(switches, values))}
+    yield from getattr(cls, "tested_options", ())
 
 
 def check(name, options, loss_kind="squared_error", entries=200, seed=0, rule="bptt"):
     """The errors of one network: a list of dicts, one a parameter array. Raises `RnnsimError` if the rule does not fit it."""
     import numpy as np
 
-    from rnnsim.core.batch import Sequences, kinds
     from rnnsim.core.losses import Loss
     from rnnsim.networks import build, options_of
     from rnnsim_cli.describe import split_sizes
 
     sizes, inner = split_sizes(options)
-    inner = {"hidden": 4, **inner} if "readout" in options_of(name) else inner
+    inner = {"hidden": 4, **inner} if "hidden" in options_of(name) else inner
     n_inputs, tokens = sizes.get("inputs", 3), sizes.get("tokens", False)
     n_outputs = sizes.get("outputs", _natural_outputs(inner))
     net = build(name, n_inputs, n_outputs, inner, "float64", tokens=tokens, seed=seed)
-    if not issubclass(Sequences, net.takes):
-        raise RnnsimError(f"network '{name}' takes {kinds(net.takes)}; gradcheck has random sequences only")
     rng = np.random.default_rng(seed)
     loss = Loss(loss_kind)
-    batch = _batch(rng, net, loss)
+    batch = net.random_batch(rng, EXAMPLES, loss)
     live = np.ones(net.n_parameters, bool) if net.trainable is None else net.trainable
     # Biases and initial states begin at zero, where an error in them may not show; large numbers begin where a softmax is
     # saturated, and a gradient that small drowns in the rounding of the differences.
@@ -126,24 +124,6 @@ def _natural_outputs(options):
     return width * (value("layers", int, 1) if value("skip", bool, False) else 1)
 
 
-def _batch(rng, net, loss):
-    import numpy as np
-
-    from rnnsim.core.batch import Sequences
-
-    if net.tokens:
-        inputs = rng.integers(0, net.n_inputs, (TIME_STEPS, ROWS)).astype(np.int32)
-    else:
-        inputs = rng.normal(size=(TIME_STEPS, ROWS, net.n_inputs))
-    shape = (TIME_STEPS, ROWS, net.n_outputs)
-    if loss.kind == "softmax":
-        targets = rng.integers(0, net.n_outputs, shape[:2]).astype(np.int32)
-    else:
-        targets = rng.normal(size=shape) if loss.kind == "squared_error" else rng.integers(0, 2, shape).astype(float)
-    lengths = np.array([TIME_STEPS, TIME_STEPS - 1, TIME_STEPS - 3], np.int32)
-    return Sequences(inputs, targets, lengths=lengths)
-
-
 def _difference(net, batch, loss, theta, i):
     values = []
     for shift in (STEP, -STEP):
@@ -168,14 +148,7 @@ def _relative(a, b, least=0.0):
 
 @click.command("gradcheck", short_help="Check gradients by finite differences.")
 @click.argument("name", metavar="NETWORK", required=False)
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the network; also inputs=, outputs=, tokens=.",
-)
+@key_values("An option of the network; also inputs=, outputs=, tokens=.")
 @click.option("--all", "everything", is_flag=True, help="Check every network with every combination of its choices.")
 @click.option("--rule", default="bptt", show_default=True, help="Rule that computes the gradient, such as rtrl.")
 @click.option(

@@ -6,19 +6,12 @@ import click
 
 from rnnsim.errors import RnnsimError, unknown
 from rnnsim_cli import own_code
-from rnnsim_cli.console import as_json, pairs, report, table
+from rnnsim_cli.console import as_json, key_values, pairs, report, table
 
 
 @click.command("gradflow", short_help="Measure vanishing and exploding errors.")
 @click.argument("names", nargs=-1, required=True, metavar="RUN|NETWORK...")
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of all networks given by name; also inputs=.",
-)
+@key_values("An option of all networks given by name; also inputs=.")
 @click.option("--lags", type=click.IntRange(1), default=100, show_default=True, help="Longest lag, in time steps.")
 @click.option(
     "--ends", type=click.IntRange(1), default=10, show_default=True, help="Number of time steps at which errors start."

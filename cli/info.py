@@ -17,7 +17,7 @@ def command(json_wanted):
 
     from rnnsim.core import threads
     from rnnsim.core.jit import ENABLED, writable_cache
-    from rnnsim.training.run import manifest
+    from rnnsim.training.manifest import manifest
     from rnnsim.version import VERSION
     from rnnsim_cli.cache import contents
 

@@ -5,9 +5,9 @@ import click
 from rnnsim.errors import RnnsimError, unknown
 from rnnsim_cli import own_code
 from rnnsim_cli import sweeps as sweeping
-from rnnsim_cli.console import as_json, pairs, report
+from rnnsim_cli.console import as_json, key_values, pairs, report
 
-KINDS = ("learning-curve", "example", "gates", "memory", "network", "generalisation")
+KINDS = ("learning-curve", "example", "gates", "memory", "tree", "network", "generalisation")
 _SWEPT = ("example", "generalisation", "all")  # pictures that a sweep changes
 _SHARED = ("learning-curve", "generalisation", "all")  # pictures that show several runs
 
@@ -21,6 +21,7 @@ def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, sh
 
     from rnnsim import plotting
     from rnnsim.networks.interface import TIME
+    from rnnsim.plotting import trees
     from rnnsim.plotting.blocks import has_blocks
     from rnnsim.plotting.episodes import has_memory
 
@@ -28,7 +29,7 @@ def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, sh
     title = run.title
     made, shown = [], task if shown is None else shown
     over_time = TIME in net.capabilities
-    for name in KINDS[:5] if kind == "all" else (kind,):
+    for name in KINDS[:-1] if kind == "all" else (kind,):
         path = folder / f"{name}.{ending}"
         if name in ("example", "gates", "memory") and not over_time:
             if kind == "all":
@@ -44,6 +45,9 @@ def draw(run, net, task, kind, ending, number=0, record="gates", folder=None, sh
             made.append(plotting.example(net, shown, path, shown.example(number), title))
         elif name == "gates":
             made.append(plotting.gates(net, shown, path, shown.example(number), record, title))
+        elif name == "tree":
+            if kind != "all" or issubclass(task.makes, trees.KINDS):
+                made.append(plotting.tree(net, shown, path, shown.example(number), title))
         elif name == "network":
             if kind != "all" or has_blocks(net):
                 made.append(plotting.memory_blocks(net, path, title))
@@ -102,13 +106,12 @@ def unit_of(task):
 @click.argument("run_folders", metavar="RUN...|NETWORK", nargs=-1, required=True)
 @click.option(
     "--what", default="all", show_default=True,
-    help="learning-curve, example, gates, memory, network, generalisation or all.",
+    help="learning-curve, example, gates, memory, tree, network, generalisation or all.",
 )  # fmt: skip
-@click.option(
-    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
-    help="An option of the task for examples and evaluations; it overrides that of the run. With NETWORK: an option of the "
-    "network, also inputs=, outputs=.",
-)  # fmt: skip
+@key_values(
+    "An option of the task for examples and evaluations; it overrides that of the run. With NETWORK: an option of the "
+    "network, also inputs=, outputs=."
+)
 @click.option(
     "--format", "ending", default="png", show_default=True, help="png, svg or pdf; gif for an animation of the memory."
 )

@@ -38,6 +38,7 @@ _QUIET = 10.0  # seconds between two lines about one seed
 def command(name, seeds, first_seed, jobs, quick, arms, out, show, figures, quiet, json_wanted):
     """Run an EXPERIMENT of a paper over seeds and print the published figures beside ours.
 
+    EXPERIMENT is a name or the place of your own, ./myfile.py:NAME or mypackage.module:NAME.
     NAME-all runs all experiments whose names begin with NAME-. Results are stored: the same command resumes where it was
     stopped, and a larger --seeds adds seeds. An experiment that falls short of its claims is a result, not an error.
 
@@ -48,6 +49,7 @@ def command(name, seeds, first_seed, jobs, quick, arms, out, show, figures, quie
     """
     from pathlib import Path
 
+    from rnnsim.core.plugins import title
     from rnnsim.experiments import EXPERIMENTS, members
 
     if name is None:
@@ -62,7 +64,7 @@ def command(name, seeds, first_seed, jobs, quick, arms, out, show, figures, quie
     chosen = None if arms is None else [part.strip() for part in arms.split(",") if part.strip()]
     data = []
     for each in names:
-        display = _Display(each, None if quiet else sys.stderr if json_wanted else sys.stdout)
+        display = _Display(title(each), None if quiet else sys.stderr if json_wanted else sys.stdout)
         folder = out if out is None or names == (name,) else Path(out, each)
         try:
             found = reproduce(each, seeds, jobs, quick, folder, chosen, display, figures, first_seed)

@@ -12,16 +12,14 @@ import click
 
 from rnnsim.errors import RnnsimError
 from rnnsim_cli import own_code
-from rnnsim_cli.console import pairs
+from rnnsim_cli.console import key_values, pairs
 
 _LINE = 2**24  # bytes of a line
 
 
 @click.command("stream", short_help="Learn from lines on standard input.")
 @click.option("--network", metavar="NAME", help="rnn, lstm, gru, ...: a network of one layer.")
-@click.option(
-    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the network, rule or optimizer."
-)
+@key_values("An option of the network, rule or optimizer.")
 @click.option("--rule", metavar="NAME", help="A rule that goes forward in time. [default: rtrl]")
 @click.option("--optimizer", metavar="NAME", help="Optimizer. [default: adam with clip_norm=1]")
 @click.option("--loss", metavar="KIND", help="squared_error, bernoulli or softmax. [default: squared_error]")

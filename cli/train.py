@@ -7,7 +7,7 @@ import click
 
 from rnnsim.errors import RnnsimError
 from rnnsim_cli import own_code
-from rnnsim_cli.console import as_json, pairs, report, table
+from rnnsim_cli.console import as_json, key_values, pairs, report, table
 
 # option of the shell: key of the configuration
 _SETTINGS = (
@@ -29,10 +29,9 @@ _SETTINGS = (
 @click.command("train", short_help="Train a network on a task.")
 @click.argument("task", required=False)
 @click.option("--network", metavar="NAME", help="rnn, lstm, gru, ...: see `rnnsim list networks`.")
-@click.option(
-    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
-    help="An option of the network, task, rule or optimizer; write task.KEY=VALUE where two of them have an option KEY.",
-)  # fmt: skip
+@key_values(
+    "An option of the network, task, rule or optimizer; write task.KEY=VALUE where two of them have an option KEY."
+)
 @click.option(
     "--config",
     "config_file",
@@ -211,7 +210,8 @@ def _end_interrupted(result, folder):
 def _finish(setup, config, result, folder, figures, json_wanted):
     """Evaluate on the test split, draw the figures, print the summary."""
     from rnnsim.training.evaluate import evaluate
-    from rnnsim.training.run import open_run, write_result
+    from rnnsim.training.run import open_run
+    from rnnsim.training.writer import write_result
     from rnnsim_cli.evaluate import in_unit, measured
 
     evaluation = evaluate(

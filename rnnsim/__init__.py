@@ -37,6 +37,8 @@ if TYPE_CHECKING:  # what type checkers and editors see, all of it imported when
     from rnnsim.networks.lstm1997.network import LSTM1997 as LSTM1997
     from rnnsim.networks.ntm.network import NTM as NTM
     from rnnsim.networks.recurrent import Recurrent as Recurrent
+    from rnnsim.networks.recursive.folding import RecursiveNetwork as RecursiveNetwork
+    from rnnsim.networks.recursive.tree_lstm import TreeLSTM as TreeLSTM
     from rnnsim.optimizers.adam import Adam as Adam
     from rnnsim.optimizers.momentum import Momentum as Momentum
     from rnnsim.optimizers.rmsprop import RMSProp as RMSProp

@@ -1,7 +1,13 @@
-"""What several test modules share: finite differences, and one way to compare."""
+"""What several test modules share: finite differences, one way to compare, one to run a network of any kind, and commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 
+from rnnsim.core.batch import Sequences
 from rnnsim.learning import RULES
 from rnnsim.networks.interface import GRADIENT, LINEARISATION, TIME
 
@@ -30,3 +36,26 @@ def distance(found, expected):
     if not expected.size:
         return 0.0
     return np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-3)
+
+
+def process(*arguments, **options):
+    """A command of the shell in a process of its own."""
+    code = "import conftest, sys; from rnnsim_cli.main import main; main(sys.argv[1:], prog_name='rnnsim')"
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def random_batch(net, loss, size=3, seed=0):
+    """A random batch of the kind that a network takes."""
+    return net.random_batch(np.random.default_rng(seed), size, loss)
+
+
+def run(net, batch):
+    """All that a forward pass gives, a list of arrays: outputs, the final state if there is one, and every trace."""
+    if isinstance(batch, Sequences):
+        found = net.forward(batch.inputs, batch.lengths, record=net.trace_names)
+        return [found.outputs, *found.state, *found.records.values()]
+    found = net.forward(batch, record=net.trace_names)
+    return [found.outputs, *found.records.values()]

@@ -1,6 +1,7 @@
 """The suite runs on a checkout as it is, and does not read what its user has fetched or configured."""
 
 import importlib.util
+import json
 import pathlib
 import signal
 import sys
@@ -48,3 +49,44 @@ def folders(tmp_path_factory):
         patch.setenv("MPLCONFIGDIR", str(tmp_path_factory.mktemp("matplotlib")))
         patch.setenv("MPLBACKEND", "Agg")
         yield
+
+
+@pytest.fixture
+def shell(capsys):
+    """Runs a command in this process: (exit code, standard output, standard error)."""
+
+    def call(*arguments):
+        from rnnsim_cli.main import main
+
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments], prog_name="rnnsim")
+        out, error = capsys.readouterr()
+        return end.value.code, out, error
+
+    return call
+
+
+@pytest.fixture
+def ok(shell):
+    """Runs a command that must succeed, and gives what it prints; --json is read."""
+
+    def call(*arguments):
+        code, out, error = shell(*arguments)
+        assert code == 0, error
+        return json.loads(out) if "--json" in arguments else out
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A run that other tests read."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    arguments = ["train", "digits", "--network", "gru", "-o", "hidden=8", "--steps", "60", "--batch", "16"]
+    from rnnsim_cli.main import main
+
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--report-every", "20", "--out", str(folder), "--quiet", "--no-figures"], prog_name="rnnsim")
+    assert end.value.code == 0
+    return folder

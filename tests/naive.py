@@ -161,8 +161,8 @@ def network(config, weights, inputs, lengths=None, state=None):
             else:
                 first = [np.tile(own.get(f"{name}0", np.zeros(n)), (batch, 1)) for name in STATES[cell]]
             own = {name: array for name, array in own.items() if not name.endswith("0")}
-            walked, final, found = layer(cell, own, seen, first, lengths, reverse, **for_cell)
-            outputs.append(walked)
+            layer_outputs, final, found = layer(cell, own, seen, first, lengths, reverse, **for_cell)
+            outputs.append(layer_outputs)
             ends.append(final[0])
             finals.append(np.stack(final))
             traces |= {name + suffix: trace for name, trace in found.items()}

@@ -1,7 +1,7 @@
-"""Slow float64 twin of the memory blocks: one sequence, one tick, one unit at a time, from the equations of the papers.
+"""Slow float64 twin of the memory blocks: one sequence, one time step, one unit at a time, from the equations of the papers.
 
-`walk` can be given what gates and cell inputs see of the past (outputs a tick ago, states through peepholes) as constants: finite
-differences of it are then the gradient that the truncated rule means. `learn` is that rule as the paper prints it.
+`unroll` can be given what gates and cell inputs see of the past (outputs a time step ago, states through peepholes) as constants:
+finite differences of it are then the gradient that the truncated rule means. `learn` is that rule as the paper prints it.
 """
 
 import numpy as np
@@ -45,7 +45,7 @@ class Net:
         return slice(j * self.size, (j + 1) * self.size)
 
     def seen(self, y):
-        """What the hidden layer sees of its outputs a tick ago."""
+        """What the hidden layer sees of its outputs a time step ago."""
         if self.options["sees"] == "inputs":
             return np.zeros(0)
         names = ["y", "plain"] if self.options["sees"] == "cells" else ["y", *self.gates, "plain"]
@@ -61,8 +61,8 @@ class Net:
             return np.zeros(self.blocks)
         return np.array([self.weights[name][j] @ states[self.own(j)] for j in range(self.blocks)])
 
-    def tick(self, x, s, y, constant=None):
-        """All values of a tick by name, from the states s and the outputs y (a dict) of the tick before."""
+    def time_step(self, x, s, y, constant=None):
+        """All values of a time step by name, from the states s and the outputs y (a dict) of the time step before."""
         o, c = self.options, constant or {}
         z = c.get("z", self.seen(y))
         before = c.get("before", s)
@@ -92,24 +92,24 @@ class Net:
         return np.zeros(self.cells), y | {gate: np.zeros(self.blocks) for gate in self.gates}
 
 
-def walk(config, weights, x, constants=None, state=None):
-    """The values of all ticks of one sequence x (T, n), a list of dicts; `constants` are the values of such a walk."""
+def unroll(config, weights, x, constants=None, state=None):
+    """The values of all time steps of one sequence x (T, n), a list of dicts; `constants` are the values of such a call."""
     net = Net(config, weights)
     s, y = net.start()
-    ticks = []
+    steps = []
     for t in range(len(x)):
         constant = constants[t] if constants else None
         if t == 0 and state is not None:
             s = state[0]
             constant = {"z": state[1]} | (constant or {})
-        new = net.tick(x[t], s, y, constant)
+        new = net.time_step(x[t], s, y, constant)
         s, y = new["s"], new
-        ticks.append(new)
-    return ticks
+        steps.append(new)
+    return steps
 
 
 def learn(config, weights, x, targets, counted, rate, momentum=0.0, decay=1.0, velocity=None):
-    """Online learning of one sequence, as printed: weights after it, velocities, and the largest and mean error a tick."""
+    """Online learning of one sequence, as printed: weights after it, velocities, and the largest and mean error a time step."""
     net = Net(config, weights)
     o, w = net.options, net.weights
     velocity = velocity or {name: np.zeros_like(values) for name, values in w.items()}
@@ -117,7 +117,7 @@ def learn(config, weights, x, targets, counted, rate, momentum=0.0, decay=1.0, v
     partial = {}  # (what, cell, name of the weights, column): the derivative of the state of the cell
     errors = []
     for t in range(len(x)):
-        new = net.tick(x[t], s, y)
+        new = net.time_step(x[t], s, y)
         for v in range(net.cells):
             j = net.block(v)
             phi = new["forget"][j] if "forget" in net.gates else 1.0

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import SEQUENCE_RULES
+from cases import SEQUENCE_RULES, random_batch, run
 
 import rnnsim as rs
 from rnnsim import networks
-from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.errors import RnnsimError
 from rnnsim.learning import RULES
@@ -34,6 +33,8 @@ OPTIONS = {
     "gru": [dict(embedding=3, tokens=True)],
     "elstm": [dict(learned_initial_state=True)],
     "lstm1997": [dict(forget=True, peepholes=True, in_bias=(-1.0, -2.0))],
+    "rnn-tree": [dict(composition="tensor", embedding=3, tokens=True)],
+    "lstm-tree": [dict(variant="n-ary"), dict(tokens=True)],
     "ntm": [dict(memory=(6, 3), memory_start="random", write_heads=2)],
 }
 
@@ -45,10 +46,8 @@ def network(name, options, dtype="float32", seed=3):
     return build(name, 5 if tokens else 2, 2, options, dtype, tokens, seed)
 
 
-def batch_for(net, seed=0, steps=6, batch=3):
-    rng = np.random.default_rng(seed)
-    inputs = rng.integers(0, 5, (steps, batch)) if net.tokens else rng.normal(size=(steps, batch, 2))
-    return Sequences(inputs, rng.uniform(0, 1, (steps, batch, net.n_outputs)))
+def batch_for(net, seed=0):
+    return random_batch(net, LOSS, seed=seed)
 
 
 def learned(net, steps=5):
@@ -82,7 +81,7 @@ def test_copied_networks_learn(name, options, way):
     assert learned(net) == found
     twin.theta[...] = 0
     assert not any(view.any() for view in twin.layout.views(twin.theta).values())
-    assert not np.array_equal(twin.forward(batch_for(net).inputs).outputs, net.forward(batch_for(net).inputs).outputs)
+    assert not np.array_equal(run(twin, batch_for(net))[0], run(net, batch_for(net))[0])
 
 
 @every_way

@@ -25,7 +25,6 @@ from rnnsim.experiments.running import reproduce
 from rnnsim.training import config as configuration
 from rnnsim.training.loop import train
 from rnnsim.training.run import load_weights, open_run
-from rnnsim_cli.main import main
 
 ARMS = [(name, arm) for name in EXPERIMENTS for arm in EXPERIMENTS.load(name).arm_names]
 TINY = "tiny_experiments:TINY"
@@ -44,15 +43,8 @@ def registered(monkeypatch):
 
 
 @pytest.fixture
-def shell(capsys, registered):
-    def call(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments], prog_name="rnnsim")
-        out, error = capsys.readouterr()
-        return end.value.code, out, error
-
-    return call
+def shell(registered, shell):
+    return shell
 
 
 @pytest.fixture(scope="module")
@@ -488,6 +480,24 @@ def test_show(shell):
     _, out, _ = shell("reproduce", "ntm-all", "--show", "--json")
     assert [entry["experiment"] for entry in json.loads(out)] == list(members("ntm-all"))
     assert not Path("runs").exists()
+
+
+def test_an_experiment_in_a_file_of_ones_own(shell, tmp_path):
+    shutil.copy(tiny_experiments.__file__, tmp_path / "mine.py")
+    place = "./mine.py:TINY"
+    code, out, error = shell(
+        "reproduce", place, "--quick", "--seeds", "1", "--jobs", "2", "--arms", "tame", "--json", "--quiet"
+    )
+    assert code == 0, error
+    wanted = reproduce(TINY, 1, quick=True, out="wanted", arms=["tame"], draw=False).summary()
+    assert json.loads(out)["arms"][0]["measures"][:-1] == wanted["arms"][0]["measures"][:-1]
+    for command, message in {
+        "./mine.py:TINI": "experiment TINI: no such name in {file}; did you mean 'TINY'?",
+        "./mine.py:SETTINGS": "expected an object of rnnsim.experiments.interface.Experiment, got an object of type dict",
+        "./nowhere.py:TINY": "experiment TINY: there is no file",
+    }.items():
+        code, out, error = shell("reproduce", command)
+        assert code == 2 and message.format(file=tmp_path / "mine.py") in error and error.count("\n") == 1
 
 
 def test_list(shell):

@@ -255,7 +255,7 @@ def test_wrong_items_leave_the_learner_as_it_was():
         "target: expected finite numbers": ([1, 1], [1, np.inf]),
         "x: expected shape (2,), got (3,)": ([1, 1, 1], [1, 1]),
         "target: expected shape (2,), got ()": ([1, 1], 1),
-        "x: expected numbers, got ab": ("ab", None),
+        "x: expected numbers, got <U2": ("ab", None),
     }
     for message, given in wrong.items():
         with pytest.raises(RnnsimError) as error:

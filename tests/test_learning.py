@@ -120,7 +120,7 @@ def check_by_hand(net, batch, loss, horizon, every, rate, gradients):
     """
     theta, gradients = net.theta, iter(gradients)
 
-    def walk(inputs, state):
+    def unroll(inputs, state):
         return naive.network(net.config, net.layout.views(theta), inputs, None, state)
 
     states = {}  # before a time step, in the latest pass over it
@@ -133,11 +133,11 @@ def check_by_hand(net, batch, loss, horizon, every, rate, gradients):
         first = states[start] if start else None
 
         def value(first=first, start=start, end=end, weights=weights):
-            y = walk(batch.inputs[start:end], first)[0]
+            y = unroll(batch.inputs[start:end], first)[0]
             return naive_numerics.loss_and_gradient(loss, y, batch.targets[start:end], weights, None)[0]
 
-        outputs.append(walk(batch.inputs[start:end], first)[0][counted - start :])
-        states |= {t: walk(batch.inputs[start:t], first)[2] for t in range(start + 1, end + 1)}
+        outputs.append(unroll(batch.inputs[start:end], first)[0][counted - start :])
+        states |= {t: unroll(batch.inputs[start:t], first)[2] for t in range(start + 1, end + 1)}
         losses.append(value())
         shares.append(weights.sum() if loss.per == "step" else 1)
         if weights.any():
@@ -152,7 +152,7 @@ def check_by_hand(net, batch, loss, horizon, every, rate, gradients):
 @pytest.mark.parametrize("horizon, every", [(3, 1), (3, 2), (2, 2), (5, 3), (T, 2), (T + 1, 5)])
 @every_cell
 def test_truncation_by_hand(cell, horizon, every):
-    """With weights that change between windows, so that states must be those of the right walk."""
+    """With weights that change between windows, so that states must be those of the right pass."""
     for loss, options in zip(EVERY[:2], (dict(learned_initial_state=True), dict(layers=2))):
         ours, theirs = (network(cell, **options) for _ in range(2))
         batch = batch_for(loss)

@@ -1,5 +1,6 @@
 """Memory blocks: twin, finite differences, the truncated rule three times over, weight counts, online training, wrong input."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -77,16 +78,16 @@ def twin(net, batch, constants=None, state=None):
     weights = net.layout.views(net.theta)
     states = [None] * B if state is None else [[part[0, b] for part in state] for b in range(B)]
     constants = constants or [None] * B
-    return [naive.walk(net.config, weights, x, constants[b], states[b]) for b, x in enumerate(vectors(net, batch))]
+    return [naive.unroll(net.config, weights, x, constants[b], states[b]) for b, x in enumerate(vectors(net, batch))]
 
 
-def outputs_of(walks, loss):
+def outputs_of(passes, loss):
     outputs = np.zeros((T, B, K))
-    for b, ticks in enumerate(walks):
-        outputs[: len(ticks), b] = [tick["output"] for tick in ticks]
+    for b, steps in enumerate(passes):
+        outputs[: len(steps), b] = [values["output"] for values in steps]
     if loss.when == "every":
         return outputs
-    return np.array([ticks[-1]["output"] for ticks in walks])
+    return np.array([steps[-1]["output"] for steps in passes])
 
 
 @every_option
@@ -97,14 +98,14 @@ def test_network_is_the_twin(name):
         given = [np.random.default_rng(5).normal(size=part.shape) for part in net.initial_state(B)]
         for state in (None, given):
             found = net.forward(batch.inputs, batch.lengths, state, record=net.trace_names)
-            walks = twin(net, batch, state=state)
-            assert distance(found.outputs, outputs_of(walks, LOSSES[0])) <= 1e-12
-            for b, ticks in enumerate(walks):
-                assert distance(found.state[0][0, b], ticks[-1]["s"]) <= 1e-12
-                assert distance(found.state[1][0, b], naive.Net(net.config, {}).seen(ticks[-1])) <= 1e-12
+            passes = twin(net, batch, state=state)
+            assert distance(found.outputs, outputs_of(passes, LOSSES[0])) <= 1e-12
+            for b, steps in enumerate(passes):
+                assert distance(found.state[0][0, b], steps[-1]["s"]) <= 1e-12
+                assert distance(found.state[1][0, b], naive.Net(net.config, {}).seen(steps[-1])) <= 1e-12
                 for trace in net.trace_names:
                     expected = np.zeros(found.records[trace][:, b].shape)
-                    expected[: len(ticks)] = [tick[trace] for tick in ticks]
+                    expected[: len(steps)] = [values[trace] for values in steps]
                     assert distance(found.records[trace][:, b], expected) <= 1e-12
     with pytest.raises(RnnsimError, match="trace"):
         net.forward(batch.inputs, record=["gate"])
@@ -123,14 +124,14 @@ def test_gradient_is_finite_differences(name, loss):
 
 @every_option
 def test_truncated_gradient_is_that_of_the_network_with_constants(name):
-    """Outputs a tick ago and states in peepholes held fast: finite differences of what is left."""
+    """Outputs a time step ago and states in peepholes held fast: finite differences of what is left."""
     net = network(name)
     for loss in LOSSES[:2]:
         batch = batch_for(net, loss)
-        walks = twin(net, batch)
+        passes = twin(net, batch)
 
-        def value(batch=batch, walks=walks, loss=loss):
-            outputs = outputs_of(twin(net, batch, walks), loss)
+        def value(batch=batch, passes=passes, loss=loss):
+            outputs = outputs_of(twin(net, batch, passes), loss)
             return loss.evaluate(outputs, batch.targets, batch.weights, batch.lengths)
 
         found = net.gradient_by(TRUNCATED, batch, loss)
@@ -183,7 +184,7 @@ def test_truncated_gradient_is_that_of_torch_with_stopped_gradients():
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @every_option
 def test_online_learning_is_the_rule_as_printed(name, momentum):
-    """A step at every tick that counts, sequence after sequence."""
+    """A step at every time step that counts, sequence after sequence."""
     net = network(name)
     for loss in LOSSES[:2]:
         batch = batch_for(net, loss)
@@ -250,7 +251,7 @@ def test_without_updates_between_the_online_step_is_the_truncated_gradient(name,
 
 @pytest.mark.parametrize("name", ["1997", "gers-2000", "peepholes-blocks", "tokens"])
 def test_parts_of_a_sequence_are_the_whole_sequence(name):
-    """Targets at the last tick only, after parts without any that are longer or shorter than a stretch."""
+    """Targets at the last time step only, after parts without any that are longer or shorter than a stretch."""
     net, loss = network(name), Loss("squared_error", when="last")
     net.theta[...] /= 3
     batch, cuts = batch_for(net, loss, ragged=False, steps=2 * STRETCH, batch=1), (0, 3, STRETCH + 5, 2 * STRETCH)
@@ -262,14 +263,22 @@ def test_parts_of_a_sequence_are_the_whole_sequence(name):
     assert distance(parts.theta - before, whole.theta - before) <= 1e-11
 
 
-def test_chunks_of_a_stream_are_the_whole_stream():
+def test_chunks_and_items_of_a_stream_are_the_whole_stream():
     net = network("gers-2000")
     batch, loss = batch_for(net, ragged=False, steps=9, batch=1), LOSSES[0]
-    whole, parts = learners(net, 2, rate=0.5, decay=0.99)
-    whole.learn(batch, loss)
-    for k, cut in enumerate((slice(0, 4), slice(4, 5), slice(5, 9))):
-        parts.learn(Sequences(batch.inputs[cut], batch.targets[cut], batch.weights[cut]), loss, going_on=k > 0)
-    np.testing.assert_array_equal(whole.theta, parts.theta)
+    whole, *others = (
+        copy.copy(net).learner_by(RULES.build("truncated", {"every": 1}), SGD(0.25, schedule="per-time-step:0.99"))
+        for _ in range(3)
+    )
+    wanted = whole.learn(batch, loss)
+    for parts, cuts in zip(others, ((0, 4, 5, 9), range(10))):
+        for start, end in zip(cuts, cuts[1:]):
+            cut = slice(start, end)
+            part = Sequences(batch.inputs[cut], batch.targets[cut], batch.weights[cut])
+            found = parts.learn(part, loss, going_on=start > 0)
+            np.testing.assert_array_equal(found.outputs, wanted.outputs[cut])
+        np.testing.assert_array_equal(whole.theta, parts.theta)
+        assert parts.updates == whole.updates and parts.net.theta.tobytes() == whole.net.theta.tobytes()
     full, state = net.forward(batch.inputs), None
     for cut in (slice(0, 4), slice(4, 9)):
         found = net.forward(batch.inputs[cut], state=state)

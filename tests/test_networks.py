@@ -8,7 +8,7 @@ import naive
 import naive_numerics
 import numpy as np
 import pytest
-from cases import differences, distance
+from cases import differences, distance, random_batch
 
 from rnnsim import networks
 from rnnsim.cells import CELLS
@@ -16,41 +16,34 @@ from rnnsim.core import threads
 from rnnsim.core.batch import Sequences
 from rnnsim.core.checkpoint import save_weights
 from rnnsim.core.losses import Loss
+from rnnsim.core.options import choices, combinations
+from rnnsim.core.registry import option_table
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import build, from_config
 from rnnsim.networks.recurrent import Recurrent
 from rnnsim.training.run import load_weights
 
 T, B, I, K, H = 4, 3, 2, 2, 3
-TOKENS = dict(tokens=True)
-STRUCTURES = {
-    "plain": {},
-    "two-layers": dict(layers=2),
-    "bidirectional": dict(bidirectional=True),
-    "bidirectional-three-layers": dict(bidirectional=True, layers=3),
-    "skip": dict(skip=True, layers=3),
-    "skip-one-layer": dict(skip=True),
-    "skip-bidirectional": dict(skip=True, layers=2, bidirectional=True),
-    "learned-state": dict(learned_initial_state=True, layers=2),
-    "learned-state-bidirectional-skip": dict(learned_initial_state=True, bidirectional=True, layers=2, skip=True),
-    "one-hot": TOKENS,
-    "embedding": dict(embedding=4, **TOKENS),
-    "embedding-two-layers": dict(embedding=2, layers=2, **TOKENS),
-    "embedding-bidirectional": dict(embedding=3, bidirectional=True, layers=2, **TOKENS),
-    "embedding-skip": dict(embedding=2, skip=True, layers=3, **TOKENS),
-    "embedding-skip-bidirectional": dict(embedding=2, skip=True, layers=2, bidirectional=True, **TOKENS),
-    "units": dict(readout="units"),
-    "units-two-layers-skip": dict(readout="units", layers=2, skip=True),
-    "units-bidirectional": dict(readout="units", bidirectional=True),
-    "none": dict(readout="none"),
-    "none-two-layers": dict(readout="none", layers=2),
-    "none-bidirectional-skip": dict(readout="none", bidirectional=True, layers=2, skip=True),
-}
+CHOICES = {key: choices(kind) for key, (kind, _) in option_table(Recurrent).items() if choices(kind)}
+# Every value of every option, alone and with the last values of the others.
+STRUCTURES = [
+    options
+    for options in combinations({"layers": (1, 3), "embedding": (0, 3), **CHOICES}, most=0)
+    if options["tokens"] or not options["embedding"]
+]
+SKIP_ONE_WAY = dict(skip=True, layers=3)
+BOTH_WAYS = dict(bidirectional=True, skip=True, layers=2)
+LEARNED = dict(learned_initial_state=True, layers=2)
+EMBEDDING = dict(tokens=True, embedding=2, skip=True, layers=3)
 LOSSES = (Loss("squared_error"), Loss("softmax", per="sequence"), Loss("bernoulli", when="last"))
 
 
+def title(options):
+    return "-".join(f"{key}={value}" for key, value in options.items() if value) or "plain"
+
+
 def network(name, structure, dtype="float64", seed=1, hidden=H, **cell_options):
-    options = dict(STRUCTURES[structure] if isinstance(structure, str) else structure)
+    options = dict(structure)
     tokens = options.pop("tokens", False)
     outputs = K
     if options.get("readout") == "none":
@@ -80,7 +73,7 @@ def batch_for(net, loss, steps=T, batch=B, ragged=True, seed=0):
 
 
 every_network = pytest.mark.parametrize("name", CELLS)  # the stacks; other networks have tests of their own
-every_structure = pytest.mark.parametrize("structure", STRUCTURES)
+every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=title)
 
 
 @every_structure
@@ -133,7 +126,7 @@ def test_gradient_is_finite_differences(name, structure):
         part = slice(entry.offset, entry.offset + entry.size)
         assert distance(gradient[part], wanted[part]) <= 1e-6, entry.name
         # The first units of two directions side by side are those of the first one.
-        if structure != "units-bidirectional":
+        if not (structure["readout"] == "units" and entry.name.endswith(f"_l{net.layers - 1}_reverse")):
             # More than the rounding of the differences, which is about 1e-11 here.
             assert gradient[part].any() and np.abs(wanted[part]).max() > 1e-9, f"{entry.name} does nothing"
 
@@ -160,7 +153,7 @@ def test_gradients_of_all_losses_along_directions(name, structure):
             net.theta[...] = start
 
 
-@pytest.mark.parametrize("structure", ("plain", "skip", "embedding-bidirectional", "learned-state"))
+@pytest.mark.parametrize("structure", ({}, SKIP_ONE_WAY, {**EMBEDDING, **BOTH_WAYS}, LEARNED), ids=title)
 @every_network
 def test_nothing_counted_gives_zero(name, structure):
     net = network(name, structure)
@@ -173,7 +166,7 @@ def test_nothing_counted_gives_zero(name, structure):
 
 @every_network
 def test_sequences_of_length_zero(name):
-    net = network(name, "two-layers")
+    net = network(name, dict(layers=2))
     batch = batch_for(net, LOSSES[0])
     batch.lengths[...] = 0
     given = [np.random.default_rng(5).normal(size=part.shape) for part in net.initial_state(B)]
@@ -182,7 +175,7 @@ def test_sequences_of_length_zero(name):
     assert not net.loss_and_gradient(batch, LOSSES[0]).gradient.any()
 
 
-@pytest.mark.parametrize("structure", ("plain", "two-layers", "skip", "learned-state", "embedding-skip", "one-hot"))
+@pytest.mark.parametrize("structure", ({}, SKIP_ONE_WAY, LEARNED, EMBEDDING, dict(tokens=True)), ids=title)
 @every_network
 def test_halves_carry_on_the_whole(name, structure):
     net = network(name, structure)
@@ -204,7 +197,7 @@ def test_halves_carry_on_the_whole(name, structure):
 @every_network
 def test_only_states_that_are_read_have_learned_initial_values(name):
     """A state is read if a change of it changes the output at the first time step."""
-    net = network(name, "learned-state-bidirectional-skip")
+    net = network(name, {**LEARNED, **BOTH_WAYS})
     batch, names = batch_for(net, LOSSES[0], ragged=False), {entry.name for entry in net.layout}
     wanted = net.forward(batch.inputs).outputs
     for place, (suffix, cell) in enumerate(net.cells.items()):
@@ -217,7 +210,7 @@ def test_only_states_that_are_read_have_learned_initial_values(name):
 
 
 def test_state_in_mid_sequence_of_a_bidirectional_network():
-    net = network("gru", "bidirectional")
+    net = network("gru", dict(bidirectional=True))
     net.forward(np.zeros((3, 1, I)))
     with pytest.raises(RnnsimError, match="bidirectional"):
         net.state_after(1)
@@ -302,7 +295,7 @@ def test_same_seed_same_bits():
 
 @every_network
 def test_theta_is_one_vector_with_named_views(name):
-    net = network(name, "skip-bidirectional")
+    net = network(name, BOTH_WAYS)
     assert net.theta.flags.c_contiguous and net.theta.shape == (net.n_parameters,)
     assert sum(entry.size for entry in net.layout) == net.n_parameters
     offsets = [(entry.offset, entry.size) for entry in net.layout]
@@ -320,7 +313,7 @@ def test_theta_is_one_vector_with_named_views(name):
 def test_assigning_theta_copies_in(name):
     options = {key: value for key, value in {"hidden": 3}.items() if key in networks.options_of(name)}
     net = build(name, I, K, options, "float64", seed=1)
-    batch, vector, views = batch_for(net, LOSSES[0]), net.theta, net.layout.views(net.theta)
+    batch, vector, views = random_batch(net, LOSSES[0]), net.theta, net.layout.views(net.theta)
     other = net.theta * 0.5
     wanted = net.loss_and_gradient(batch, LOSSES[0], theta=other).loss
     net.theta *= 2
@@ -413,7 +406,7 @@ def test_sizes_that_a_network_tells():
 @every_structure
 @every_network
 def test_steps_after_the_first_allocate_nothing(name, structure):
-    """Beyond Python's own small objects, the final states and the scratch of the loss, whatever the number of ticks."""
+    """Beyond Python's own small objects, the final states and the scratch of the loss, whatever the number of time steps."""
     net = network(name, structure, "float32", hidden=16)
     longest = 300
     batches = [batch_for(net, LOSSES[0], steps, 2) for steps in (longest, 1, 170, longest)]
@@ -459,7 +452,7 @@ def test_bits_do_not_depend_on_threads(name, dtype):
 @every_network
 def test_calls_do_not_disturb_each_other(name):
     """The same batch gives the same bits whatever came before it."""
-    net = network(name, "embedding-skip")
+    net = network(name, EMBEDDING)
     first, other = batch_for(net, LOSSES[0]), batch_for(net, LOSSES[2], 9, 5, seed=3)
     wanted = net.loss_and_gradient(first, LOSSES[0]).gradient.copy()
     net.loss_and_gradient(other, LOSSES[2])
@@ -469,7 +462,7 @@ def test_calls_do_not_disturb_each_other(name):
 
 @every_network
 def test_inputs_are_not_changed_and_may_be_of_any_layout(name):
-    net = network(name, "two-layers")
+    net = network(name, dict(layers=2))
     x = np.random.default_rng(0).normal(size=(T, B, I))
     wanted = net.forward(x).outputs
     for other in (np.asfortranarray(x), x.tolist(), np.repeat(x, 2, axis=1)[:, ::2]):
@@ -543,16 +536,16 @@ WRONG = {
     "got int": lambda: plain().forward(X, state=5),
     "when=end: expected one of every, last": lambda: plain().forward(X, when="end"),
     "unknown trace 'g'": lambda: plain().forward(X, record=["g"]),
-    "theta: expected 62 numbers in one vector, got shape (3,)": lambda: plain().loss_and_gradient(
+    "theta: expected numbers of shape (62,), got shape (3,)": lambda: plain().loss_and_gradient(
         Sequences(X, np.zeros((T, B, K))), LOSSES[0], theta=np.zeros(3)
     ),
-    "theta: expected 62 numbers in one vector, got shape (1, 62)": lambda: setattr(plain(), "theta", np.zeros((1, 62))),
-    "theta: expected 62 numbers in one vector, got shape ()": lambda: setattr(plain(), "theta", 0.0),
-    "theta: expected real numbers, got complex128": lambda: setattr(plain(), "theta", np.zeros(62, complex)),
-    "theta: expected real numbers, got <U1": lambda: setattr(plain(), "theta", ["a"] * 62),
-    "theta: expected real numbers, got object": lambda: setattr(plain(), "theta", [None] * 62),
+    "theta: expected numbers of shape (62,), got shape (1, 62)": lambda: setattr(plain(), "theta", np.zeros((1, 62))),
+    "theta: expected numbers of shape (62,), got shape ()": lambda: setattr(plain(), "theta", 0.0),
+    "theta: expected numbers, got complex128": lambda: setattr(plain(), "theta", np.zeros(62, complex)),
+    "theta: expected numbers, got <U1": lambda: setattr(plain(), "theta", ["a"] * 62),
+    "theta: expected numbers, got object": lambda: setattr(plain(), "theta", [None] * 62),
     "theta: expected an array, got rows": lambda: setattr(plain(), "theta", [[1], [2, 3]]),
-    "gradient: expected 62 numbers in one vector, got shape (3,)": lambda: setattr(plain(), "gradient", np.zeros(3)),
+    "gradient: expected numbers of shape (62,), got shape (3,)": lambda: setattr(plain(), "gradient", np.zeros(3)),
     "unknown parameter 'weight_hh'; did you mean 'weight_hh_l0'": lambda: plain().layout["weight_hh"],
     "expected tokens of shape (T, B)": lambda: tokens().forward(X),
     "expected whole-number tokens, got float32": lambda: tokens().forward(X[:, :, 0]),

@@ -30,7 +30,7 @@ class Spiral:
         arms: int = 2
         form: Literal["flat", "steep"] = "flat"
 
-    examples = (dict(turns=3.0),)
+    tested_options = (dict(turns=3.0),)
 
     def __init__(self, n: int, inward: bool = False, **options):
         self.n, self.options = n, self.Options(**checked("spiral", Spiral, options, ("n", "inward")))

@@ -204,7 +204,7 @@ BROKEN = {
 ERRORS = {
     "./nowhere.py:MyTask": "task MyTask: there is no file",
     "./mytask.py:MyTsk": "mytask.py; did you mean 'MyTask'?",
-    "./other.py:Zzz": "other.py; its classes: MyTask",
+    "./other.py:Zzz": "other.py; it has: MyTask",
     "./syntax.py:MyTask": "syntax.py, line 1: SyntaxError: invalid syntax",
     "./raises.py:MyTask": "raises.py, line 3: KeyError: 'x'",
     "./imports.py:MyTask": "imports.py, line 1: ModuleNotFoundError: No module named 'nowhere_at_all'",
@@ -278,7 +278,7 @@ def test_a_source_that_differs_is_not_executed(run, here, command):
     assert f"the source in {path} has the SHA-256" in line and "--code FILE.py" in line and "--accept-source" in line
     assert not Path(f"{path}.executed").exists() and (run / "config.toml").read_text() == before
     code, _, err = shell(*command, "--accept-source")
-    assert code == 0 and "it is used, as --accept-source says" in err and Path(f"{path}.executed").exists()
+    assert code == 0 and "--accept-source uses it nevertheless" in err and Path(f"{path}.executed").exists()
     if command is RESUME:
         manifest = json.loads((run / "manifest.json").read_text())
         assert manifest["resumed"][-1]["source_changed"].startswith("the source of its task was")
@@ -337,6 +337,8 @@ def test_code_is_given_on_the_command_line(run, here):
     other.write_text(FILES["mytask.py"] + "# changed\n")  # found by its name, and it is not the recorded one
     assert f"the source in {other} has the SHA-256" in refused("eval", "run", "--code", str(other))
     ok("eval", "run", "--count", "5", "--code", str(other), "--accept-source")
+    third = other.rename(here / "elsewhere" / "third.py")  # found by the class that it defines
+    assert f"the source in {third} has the SHA-256" in refused("eval", "run", "--code", str(third))
     ok(*RESUME, "--code", str(moved), "--code", str(here / "mycell.py"))
     assert tomllib.loads((run / "config.toml").read_text())["task"]["source"]["file"] == str(moved)
     assert "there is no file" in refused("eval", "run", "--code", "nowhere.py")

@@ -20,8 +20,9 @@ from rnnsim.errors import RnnsimError
 from rnnsim.networks import NETWORKS, build
 from rnnsim.optimizers import OPTIMIZERS
 from rnnsim.tasks import TASKS
-from rnnsim.training import config, run
-from rnnsim.training.run import Lock, load_weights, open_run
+from rnnsim.training import config, manifest, writer
+from rnnsim.training.lock import Lock
+from rnnsim.training.run import load_weights, open_run
 
 # Streams carry a state, weight noise and tbptt make several draws and updates a step, online rules draw numbers and carry an
 # influence or what they learn about the network: all that a checkpoint must hold.
@@ -160,14 +161,14 @@ def test_same_bits_for_any_number_of_threads(tmp_path):
 
 
 def test_interrupt_while_the_run_begins(tmp_path, monkeypatch):
-    save, asked = run.Writer.save, []
+    save, asked = writer.Writer.save, []
 
     def interrupted(writer, *arguments, **parts):
         if not asked:
             asked.append(signal.raise_signal(signal.SIGINT))
         return save(writer, *arguments, **parts)
 
-    monkeypatch.setattr(run.Writer, "save", interrupted)
+    monkeypatch.setattr(writer.Writer, "save", interrupted)
     result = small(tmp_path / "a")
     assert result.interrupted and result.steps == 1
     assert small(tmp_path / "a", resume=True).steps == 4
@@ -416,6 +417,6 @@ def test_run_rebuilds_its_parts(tmp_path):
     assert type(found.task()) is TASKS.load("text") and found.task().steps == 12
     assert found.rule().horizon == 6 and found.optimizer().clip_norm == 1.0
     assert found.manifest["seed"] == 3 and set(found.manifest["versions"]) >= {"rnnsim", "numpy", "numba"}
-    assert len(run.source_digest()) == 64 and found.manifest["source"] == run.source_digest()
+    assert len(manifest.source_digest()) == 64 and found.manifest["source"] == manifest.source_digest()
     rebuilt = config.build(found.config)
     assert rebuilt.net.config == result.net.config and rebuilt.settings["steps"] == 5

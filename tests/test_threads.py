@@ -5,9 +5,9 @@ import threading
 
 import numpy as np
 import pytest
+from cases import random_batch, run
 
 import rnnsim as rs
-from rnnsim.core.batch import Sequences
 from rnnsim.core.losses import Loss
 from rnnsim.core.threads import exclusive
 from rnnsim.networks import NETWORKS, build, options_of
@@ -50,25 +50,21 @@ def network(name, dtype="float64"):
     return build(name, 3, 2, {key: value for key, value in options.items() if key in options_of(name)}, dtype, seed=1)
 
 
-def batches(count, seed=0):
-    """Batches of different shapes, as threads of a server would have them."""
-    rng = np.random.default_rng(seed)
-    shapes = [(int(rng.integers(1, 30)), int(rng.integers(1, 4))) for _ in range(count)]
-    return [Sequences(rng.normal(size=(*shape, 3)), rng.normal(size=(*shape, 2))) for shape in shapes]
+def batches(net, count):
+    """Batches of different sizes, as threads of a server would have them."""
+    return [random_batch(net, LOSS, 1 + seed % 4, seed) for seed in range(count)]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_forward(name):
     net = network(name)
-    given = batches(8)
-    wanted = [net.forward(batch.inputs, record="gates") for batch in given]
-    wanted = [(one.outputs, *one.state, *one.records.values()) for one in wanted]
+    given = batches(net, 8)
+    wanted = [run(net, batch) for batch in given]
 
     def use(first):
         for k in range(CALLS):
             place = (first + 3 * k) % len(given)
-            found = net.forward(given[place].inputs, record="gates")
-            for mine, its in zip((found.outputs, *found.state, *found.records.values()), wanted[place], strict=True):
+            for mine, its in zip(run(net, given[place]), wanted[place], strict=True):
                 assert np.array_equal(mine, its)
 
     at_once(lambda: use(0), lambda: use(1), lambda: use(2))
@@ -77,8 +73,8 @@ def test_forward(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_losses_beside_forward(name):
     net = network(name)
-    given = batches(6)
-    wanted = [(net.evaluate(b, LOSS).loss, net.forward(b.inputs).outputs) for b in given]
+    given = batches(net, 6)
+    wanted = [(net.evaluate(batch, LOSS).loss, run(net, batch)[0]) for batch in given]
 
     def evaluate():
         for k in range(CALLS):
@@ -90,7 +86,7 @@ def test_losses_beside_forward(name):
 
     def forward():
         for k in range(CALLS):
-            assert np.array_equal(net.forward(given[(k + 3) % 6].inputs).outputs, wanted[(k + 3) % 6][1])
+            assert np.array_equal(run(net, given[(k + 3) % 6])[0], wanted[(k + 3) % 6][1])
 
     at_once(evaluate, differentiate, forward)
 

@@ -68,7 +68,7 @@ class Both:
         rng = np.random.default_rng(2)
         return [rng.normal(size=part.shape).astype(self.dtype) for part in self.ours.initial_state(B)]
 
-    def walk(self, batch, loss, state=None):
+    def unroll(self, batch, loss, state=None):
         """PyTorch's outputs and final states, as ours are laid out, and the loss as a tensor."""
         x = torch.from_numpy(batch.inputs)
         x = self.table(x) if self.table is not None else x
@@ -103,7 +103,7 @@ def check(both, lengths=None, state=None):
     tolerance = TOLERANCE[both.dtype]
     for loss in (Loss("squared_error", "every", "sequence"), Loss("squared_error", "last", "sequence")):
         batch = both.batch(loss, lengths)
-        outputs, final, value = both.walk(batch, loss, state)
+        outputs, final, value = both.unroll(batch, loss, state)
         for parameter in both.theirs.values():
             parameter.grad = None
         value.backward()

@@ -128,7 +128,7 @@ class MyCell(interface.Cell):
     """
 
     trace_names = ("z", "c", "h")
-    examples = (dict(update_bias=-1.0),)  # option sets that `rnnsim gradcheck --all` checks
+    tested_options = (dict(update_bias=-1.0),)  # option sets that `rnnsim gradcheck --all` checks
     groups = (interface.Group("z", 0, 0, (("bias_ih", 0),)), interface.Group("c", 1, 1, (("bias_ih", 1),)))
     time_step = staticmethod(_time_step)
 

@@ -251,7 +251,7 @@ class ELSTM(interface.Cell):
     trace_names = ("f", "z", "o", "c", "h")
     peephole_groups = (0, 1)
     gate_dependent = True  # the output gate sees the new state
-    examples = (dict(forget_bias=-2.0),)
+    tested_options = (dict(forget_bias=-2.0),)
 
     def __init__(
         self,

@@ -253,7 +253,7 @@ class FullyRecurrent(interface.Cell):
     """
 
     trace_names = ("f", "h")
-    examples = (
+    tested_options = (
         dict(leak=0.3),
         dict(leak=0.3, input_delay=True),
         dict(leak=0.7, bias="none", activation="logistic"),

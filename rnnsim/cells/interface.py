@@ -96,7 +96,7 @@ class Cell(ABC):
     input_delay = False
     plain_units = False
     connections = None
-    examples = ()  # option sets with numbers and names that are tested besides all choices
+    tested_options = ()  # option sets with numbers and names that are tested besides all choices
 
     def __init__(self, n_inputs, hidden, dtype):
         self.n_inputs = at_least("inputs", n_inputs, 1)

@@ -279,7 +279,7 @@ class LSTM(interface.Cell):
     """
 
     state_names = ("h", "c")
-    examples = (dict(forget_bias=-2.0),)
+    tested_options = (dict(forget_bias=-2.0),)
 
     def __init__(
         self,

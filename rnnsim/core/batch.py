@@ -17,12 +17,16 @@ class Batch(abc.ABC):
     its batches have, a network in `takes` which one it reads; training, evaluation and checkpoints use this contract only.
 
     kind     what messages call the examples, in the plural: "sequences"
+    places   where the outputs of a loss are, in words, by its `when`
+    divisors what a loss is a mean over, in words, by its `per`
     targets  the targets, as the loss of the task reads them
     weights  the weight of every target, 0 where it is not counted; None if all count once
     """
 
     __slots__ = ()
     kind: ClassVar[str]
+    places: ClassVar[dict[str, str]] = {"every": "every output", "last": "the end"}
+    divisors: ClassVar[dict[str, str]] = {"step": "output", "sequence": "example"}
     targets: Any
     weights: Any
 
@@ -37,6 +41,13 @@ class Batch(abc.ABC):
 
         which : a slice, or an array of indices
         """
+
+    @classmethod
+    def random(
+        cls, rng: np.random.Generator, size: int, n_inputs: int, n_outputs: int, loss: "Loss", tokens: bool = False
+    ) -> Self:
+        """A small random batch for a network with so many inputs and outputs, to check its gradient by."""
+        raise NotImplementedError
 
     @property
     def work(self) -> int:
@@ -81,6 +92,8 @@ class Sequences(Batch):
     """
 
     kind: ClassVar[str] = "sequences"
+    places: ClassVar[dict[str, str]] = {"every": "every time step", "last": "the last time step"}
+    divisors: ClassVar[dict[str, str]] = {"step": "step", "sequence": "sequence"}
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -91,6 +104,17 @@ class Sequences(Batch):
     def size(self) -> int:
         """The number of sequences."""
         return np.shape(self.inputs)[1]
+
+    @classmethod
+    def random(
+        cls, rng: np.random.Generator, size: int, n_inputs: int, n_outputs: int, loss: "Loss", tokens: bool = False
+    ) -> "Sequences":
+        """See `Batch.random`: sequences of up to 7 time steps, one of them of all 7."""
+        steps = 7
+        inputs = rng.integers(0, n_inputs, (steps, size)) if tokens else rng.normal(size=(steps, size, n_inputs))
+        rows = (steps, size) if loss.when == "every" else (size,)
+        lengths = np.maximum(1, steps - np.array([0, 1, 3, 2])[np.arange(size) % 4])
+        return cls(inputs, loss.random_targets(rng, rows, n_outputs), lengths=lengths)
 
     @property
     def time_steps(self) -> int:

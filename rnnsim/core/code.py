@@ -10,6 +10,7 @@ rnnsim compares it with the record. The registries name rnnsim's own parts, whic
 """
 
 import hashlib
+import re
 import warnings
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class Code:
             path, (module, attribute) = None, place.split(":")
         else:
             path, module, attribute = plugins.parse(name)
-        given = self._given(path, source)
+        given = self._given(path, source, attribute)
         if given:
             (path, _, digest), name = given, f"{given[0]}:{attribute}"
         else:
@@ -73,16 +74,22 @@ class Code:
             )
             if not self.accept:
                 raise RnnsimError(f"{what}: the source in {path} {was}; {_GIVE}, or --accept-source to use it as it is")
-            warnings.warn(f"{what}: the source in {path} {was}; it is used, as --accept-source says", stacklevel=3)
+            warnings.warn(f"{what}: the source in {path} {was}; --accept-source uses it nevertheless", stacklevel=3)
         return name
 
-    def _given(self, path, source):
-        """The given file with the recorded content, or else with the recorded name; None if there is none."""
-        for file in self.files:
-            if file[2] == source.get("sha256"):
-                return file
-        wanted = Path(source.get("file") or path or "").name or source.get("module", "").rpartition(".")[2] + ".py"
-        return next((file for file in self.files if file[0].name == wanted), None)
+    def _given(self, path, source, attribute):
+        """The given file with the recorded content, else with the recorded name, else one that defines the class; or None."""
+        name = Path(source.get("file") or path or "").name or source.get("module", "").rpartition(".")[2] + ".py"
+        defines = re.compile(rf"^class {attribute}\b".encode(), re.MULTILINE)
+        for fits in (
+            lambda file: file[2] == source.get("sha256"),
+            lambda file: file[0].name == name,
+            lambda file: defines.search(file[1]),
+        ):
+            for file in self.files:
+                if fits(file):
+                    return file
+        return None
 
     def trusted(self, config, registries):
         """A configuration in which every part has the name by which it may be loaded, without its source."""

@@ -125,6 +125,8 @@ class Forest(Batch):
     """
 
     kind: ClassVar[str] = "trees"
+    places: ClassVar[dict[str, str]] = {"every": "every node", "last": "the root"}
+    divisors: ClassVar[dict[str, str]] = {"step": "node", "sequence": "tree"}
 
     starts: np.ndarray
     children: np.ndarray
@@ -204,6 +206,26 @@ class Forest(Batch):
     def target_a_tree(self) -> bool:
         """Whether there is one target a tree instead of one a node."""
         return len(self.targets) != self.nodes or self.nodes == self.size
+
+    @classmethod
+    def random(
+        cls, rng: np.random.Generator, size: int, n_inputs: int, n_outputs: int, loss: "Loss", tokens: bool = False
+    ) -> "Forest":
+        """See `Batch.random`: binary trees of 2 to 6 leaves with labels or features at the leaves; equal sub-trees are shared."""
+
+        def term(leaves):
+            if leaves == 1:
+                return str(rng.integers(n_inputs if tokens else 3))
+            left = int(rng.integers(1, leaves))
+            return [None, term(left), term(leaves - left)]
+
+        names = [str(k) for k in range(max(n_inputs, 3))]
+        forest = cls.from_nested([term(2 + tree % 5) for tree in range(size)], names, share=True)
+        inputs = forest.inputs
+        if not tokens:
+            inputs = np.where(inputs[:, None] >= 0, rng.normal(size=(forest.nodes, n_inputs)), 0)
+        targets = loss.random_targets(rng, (size,) if loss.when == "last" else (forest.nodes,), n_outputs)
+        return cls(forest.starts, forest.children, inputs, targets)
 
     # -- the contract of a batch ---------------------------------------------------------------------------------------
 

@@ -19,22 +19,22 @@ _BLOCK = 1024  # elements of one block of rows: its scratch stays in the first-l
 
 
 @jit_exact
-def _step_weights(counted, batch, weights, lengths):
-    """counted (R,) <- the weight of every time step and sequence; arrays of size 0: all time steps count."""
-    for t in range(counted.size // batch):
+def _fill_row_weights(row_weights, batch, weights, lengths):
+    """row_weights (R,) <- the weight of every time step and sequence; arrays of size 0: all time steps count."""
+    for t in range(row_weights.size // batch):
         for b in range(batch):
             row = t * batch + b
             weight = weights[row] if weights.size else 1
-            counted[row] = weight if lengths.size == 0 or t < lengths[b] else 0
+            row_weights[row] = weight if lengths.size == 0 or t < lengths[b] else 0
 
 
 @jit_exact
-def _norm(counted, rows, batch, weights, lengths, per_step):
-    """The divisor of the loss; fills `counted`. Infinity if nothing is counted: loss and gradient become 0."""
-    _step_weights(counted, batch, weights, lengths)
+def _divisor(row_weights, rows, batch, weights, lengths, per_step):
+    """The divisor of the loss; fills `row_weights`. Infinity if nothing is counted: loss and gradient become 0."""
+    _fill_row_weights(row_weights, batch, weights, lengths)
     if not per_step:
         return np.float64(batch)
-    total = sum_between(counted, 0, counted.size) if counted.size else np.float64(rows)
+    total = sum_between(row_weights, 0, row_weights.size) if row_weights.size else np.float64(rows)
     return total if total != 0 else np.inf
 
 
@@ -67,15 +67,15 @@ def _softmax_elements(value, slope, y, width):
 
 
 @jit_exact
-def _softmax_classes(gradient, value, slope, width, classes, counted, scale):
+def _softmax_classes(gradient, value, slope, width, classes, row_weights, scale):
     """The loss of a block of rows against classes, and the first row without a class (or -1); gradient, if there, <- d loss.
 
-    `counted` holds the weights of the rows, or has size 0.
+    `row_weights` holds the weights of the rows, or has size 0.
     """
     loss, number = 0.0, slope.dtype.type
     for row in range(classes.size):
         lo, target = row * width, classes[row]
-        weight = counted[row] if counted.size else 1.0
+        weight = row_weights[row] if row_weights.size else 1.0
         if weight == 0:
             if gradient.size:
                 gradient[lo : lo + width] = 0
@@ -93,36 +93,36 @@ def _softmax_classes(gradient, value, slope, width, classes, counted, scale):
 
 
 @jit_exact
-def _softmax_distributions(gradient, value, slope, width, d, counted, scale):
+def _softmax_distributions(gradient, value, slope, width, d, row_weights, scale):
     """The loss of a block of rows against target probabilities d, and its gradient."""
     loss, number = 0.0, slope.dtype.type
     for row in range(d.size // width):
         lo, hi = row * width, (row + 1) * width
-        weight = counted[row] if counted.size else 1.0
+        weight = row_weights[row] if row_weights.size else 1.0
         if weight == 0:
             if gradient.size:
                 gradient[lo:hi] = 0
             continue
-        total, mass, fit = sum_between(slope, lo, hi), sum_between(d, lo, hi), 0.0
+        total, target_sum, expected = sum_between(slope, lo, hi), sum_between(d, lo, hi), 0.0
         for i in range(np.uint64(lo), np.uint64(hi)):
             if d[i] != 0:
-                fit += d[i] * value[i]
-        loss += weight * (mass * math.log(total) - fit)
+                expected += d[i] * value[i]
+        loss += weight * (target_sum * math.log(total) - expected)
         if gradient.size:
-            share, factor = number(mass / total), number(weight * scale)
+            share, factor = number(target_sum / total), number(weight * scale)
             for i in range(np.uint64(lo), np.uint64(hi)):
                 gradient[i] = (slope[i] * share - d[i]) * factor
     return loss
 
 
 @jit_exact
-def _weigh(value, slope, share, width, counted):
+def _multiply_by_weights(value, slope, share, width, row_weights):
     """value and slope times the weights of their rows; 0 where the weight is 0, even if they are NaN there."""
-    for row in range(counted.size):
+    for row in range(row_weights.size):
         lo = row * width
         for i in range(np.uint64(lo), np.uint64(lo + width)):
-            share[i] = counted[row]
-    for i in range(counted.size * width):
+            share[i] = row_weights[row]
+    for i in range(row_weights.size * width):
         value[i] = value[i] * share[i] if share[i] != 0 else 0
         slope[i] = slope[i] * share[i] if share[i] != 0 else 0
 
@@ -136,8 +136,8 @@ def _weigh(value, slope, share, width, counted):
 def _evaluate_elements(bernoulli, y, width, targets, batch, weights, lengths, per_step, factor, gradient):
     """Squared error and Bernoulli loss of a batch, element by element."""
     rows, masked = y.size // width, weights.size + lengths.size > 0
-    counted = np.empty(rows if masked else 0, y.dtype)
-    scale = factor / _norm(counted, rows, batch, weights, lengths, per_step)
+    row_weights = np.empty(rows if masked else 0, y.dtype)
+    scale = factor / _divisor(row_weights, rows, batch, weights, lengths, per_step)
     block = max(1, _BLOCK // width)
     value = np.empty(block * width, y.dtype)
     slope = np.empty(block * width, y.dtype)
@@ -151,7 +151,7 @@ def _evaluate_elements(bernoulli, y, width, targets, batch, weights, lengths, pe
         else:
             _squared_error_elements(value, slope, y[start:stop], targets[start:stop])
         if masked:
-            _weigh(value, slope, share, width, counted[first:last])
+            _multiply_by_weights(value, slope, share, width, row_weights[first:last])
         loss += sum_between(value, 0, stop - start)
         out = gradient[start:stop]
         for i in range(out.size):
@@ -163,8 +163,8 @@ def _evaluate_elements(bernoulli, y, width, targets, batch, weights, lengths, pe
 def _evaluate_softmax(y, width, targets, classes, batch, weights, lengths, per_step, factor, gradient):
     """Softmax loss of a batch, and the first row whose class does not exist (or -1)."""
     rows, masked = y.size // width, weights.size + lengths.size > 0
-    counted = np.empty(rows if masked else 0, y.dtype)
-    scale = factor / _norm(counted, rows, batch, weights, lengths, per_step)
+    row_weights = np.empty(rows if masked else 0, y.dtype)
+    scale = factor / _divisor(row_weights, rows, batch, weights, lengths, per_step)
     block = max(1, _BLOCK // width)
     value = np.empty(block * width, y.dtype)
     slope = np.empty(block * width, y.dtype)
@@ -172,14 +172,14 @@ def _evaluate_softmax(y, width, targets, classes, batch, weights, lengths, per_s
     for first in range(0, rows, block):
         last = min(rows, first + block)
         start, stop = first * width, last * width
-        out, here = gradient[start:stop], counted[first:last]
+        out, block_weights = gradient[start:stop], row_weights[first:last]
         _softmax_elements(value, slope, y[start:stop], width)
         if classes.size:
-            part, wrong = _softmax_classes(out, value, slope, width, classes[first:last], here, scale)
+            part, wrong = _softmax_classes(out, value, slope, width, classes[first:last], block_weights, scale)
             if wrong >= 0:
                 return loss, first + wrong
         else:
-            part = _softmax_distributions(out, value, slope, width, targets[start:stop], here, scale)
+            part = _softmax_distributions(out, value, slope, width, targets[start:stop], block_weights, scale)
         loss += part
     return loss * scale, -1
 
@@ -313,6 +313,17 @@ class Loss:
         if gradient is not None and not in_place:
             gradient[...] = slope.reshape(shape)
         return loss
+
+    def random_targets(self, rng: np.random.Generator, rows: tuple[int, ...], n_outputs: int) -> np.ndarray:
+        """Random targets for outputs (*rows, n_outputs): classes, bits or normal numbers.
+
+        >>> Loss("softmax").random_targets(np.random.default_rng(0), (3, 2), 4).shape
+        (3, 2)
+        """
+        if self.kind == "softmax":
+            return rng.integers(0, n_outputs, rows).astype(np.int32)
+        shape = (*rows, n_outputs)
+        return rng.normal(size=shape) if self.kind == "squared_error" else rng.integers(0, 2, shape).astype(float)
 
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs as the loss reads them: unchanged for squared errors, else probabilities (logistic function, softmax).

@@ -40,12 +40,12 @@ def explanations(cls):
 def variants(cls, reserved=(), most=2000):
     """The option dicts under which the tests cover a class.
 
-    Every combination of the options with finitely many values (truth values and `typing.Literal`), then the ``examples`` of the
-    class, a tuple of dicts, for the other options. If there are more than `most` combinations, every value of every option
+    Every combination of the options with finitely many values (truth values and `typing.Literal`), then for the other options the
+    ``tested_options`` of the class, a tuple of dicts. If there are more than `most` combinations, every value of every option
     appears with the first values of the others and with their last ones.
 
     >>> class Spiral:
-    ...     examples = (dict(arms=3),)
+    ...     tested_options = (dict(arms=3),)
     ...
     ...     def __init__(self, arms: int = 2, inward: bool = False): ...
     >>> variants(Spiral)
@@ -56,7 +56,7 @@ def variants(cls, reserved=(), most=2000):
         values = choices(annotation)
         if values:
             finite[name] = values
-    return [*combinations(finite, most), *(dict(example) for example in getattr(cls, "examples", ()))]
+    return [*combinations(finite, most), *map(dict, getattr(cls, "tested_options", ()))]
 
 
 def choices(annotation):

@@ -5,7 +5,8 @@ A class outside rnnsim has one of three names:
     ./mytask.py:MyTask          a class in a file; a relative path starts at the current folder and is stored as an absolute one
     mypackage.tasks:MyTask      a class in a module that Python can import
     my-task                     a name that an installed package enters, with an entry point in the group `rnnsim.tasks`
-                                (`rnnsim.cells`, `rnnsim.networks`, `rnnsim.rules`, `rnnsim.optimizers`, `rnnsim.data`)
+                                (`rnnsim.cells`, `rnnsim.networks`, `rnnsim.rules`, `rnnsim.optimizers`, `rnnsim.data`,
+                                `rnnsim.experiments`)
 
 A file is read once, so the executed code has the recorded digest. The name of its module depends on its path and its content, so
 that a running process loads a changed file again. The file stands alone: it can import only modules that Python finds without
@@ -99,10 +100,12 @@ def load(place, kind):
     found = import_module(module, what) if path is None else _from_file(path, what)
     if not hasattr(found, attribute):
         names = [
-            name for name, value in vars(found).items() if inspect.isclass(value) and value.__module__ == found.__name__
+            name
+            for name, value in vars(found).items()
+            if (value.__module__ == found.__name__ if inspect.isclass(value) else name.isupper())
         ]
         near = difflib.get_close_matches(attribute, names, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"its classes: {', '.join(sorted(names)) or 'none'}"
+        hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(sorted(names)) or 'none'}"
         raise RnnsimError(f"{what}: no such name in {path or module}; {hint}")
     return getattr(found, attribute)
 
@@ -171,14 +174,14 @@ def _reraise(error, what, path):
 # -- the kind of a class, and its origin ----------------------------------------------------------------------------------
 
 
-def check(found, place, kind, classes=(), methods=()):
+def check(found, place, kind, classes=(), methods=(), instances=False):
     """`found`, if it has the `kind`: derived from one of the `classes` (``module:Class``), with all `methods`, and not abstract.
 
-    A data set is not a class but an instance of one of the classes. Raises `RnnsimError`, one line, for anything else.
+    With `instances` it has to be an instance of one of the classes instead. Raises `RnnsimError`, one line, for anything else.
     """
     known = tuple(getattr(importlib.import_module(name.split(":")[0]), name.split(":")[1]) for name in classes)
     words = " or ".join(name.replace(":", ".") for name in classes)
-    if classes and kind == "data set":
+    if instances:
         if not isinstance(found, known):
             raise RnnsimError(f"{kind} {place}: expected an object of {words}, got {_shown(found)}")
         return found

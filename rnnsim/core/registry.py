@@ -23,6 +23,7 @@ class Registry:
     entries : rnnsim's own, ``{name: (place, line)}``
     group : entry points by which installed packages add names, such as "rnnsim.tasks"; None: they cannot
     classes, methods : a class from outside must be derived from one of these (``module:Class``) and have these methods
+    instances : the entries are not classes but instances of one of `classes`
     layers : (registry, place, form): every name of that registry is an entry of this one too, at that place, with its line
         formatted by `form`
 
@@ -33,9 +34,9 @@ class Registry:
     Fraction(3, 1)
     """
 
-    def __init__(self, kind, entries, group=None, classes=(), methods=(), layers=None):
+    def __init__(self, kind, entries, group=None, classes=(), methods=(), layers=None, instances=False):
         self.kind, self.group, self._layers = kind, group, layers
-        self._classes, self._methods = classes, methods
+        self._contract = kind, classes, methods, instances
         self._entries = {**(self._derived(layers[0]._entries) if layers else {}), **entries}
         self._plugins = None
 
@@ -124,10 +125,10 @@ class Registry:
         from rnnsim.core import plugins
 
         if not isinstance(name, str):
-            return plugins.check(name, self._place(name), self.kind, self._classes, self._methods)
+            return plugins.check(name, self._place(name), *self._contract)
         if plugins.is_place(name):
             found = plugins.load(name, self.kind)
-            return plugins.check(found, name, self.kind, self._classes, self._methods)
+            return plugins.check(found, name, *self._contract)
         place, line = self._entry(name)
         if (
             self._layers and name in self._layers[0].plugins
@@ -135,7 +136,7 @@ class Registry:
             module, attribute = place.split(":")
             return getattr(importlib.import_module(module), attribute)
         found = plugins.load(place, f"{self.kind} '{name}' {line},")
-        return plugins.check(found, f"'{name}' {line}", self.kind, self._classes, self._methods)
+        return plugins.check(found, f"'{name}' {line}", *self._contract)
 
     def build(self, name, options=None, **given):
         """An instance of the class behind `name`, from `options`, which are checked, and the arguments `given` by the program.

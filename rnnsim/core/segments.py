@@ -47,6 +47,8 @@ class SegmentGraphs(Batch):
     """
 
     kind: ClassVar[str] = "graphs of segments"
+    places: ClassVar[dict[str, str]] = {"every": "every segment", "last": "every tree"}
+    divisors: ClassVar[dict[str, str]] = {"step": "segment", "sequence": "graph"}
 
     starts: np.ndarray
     inputs: np.ndarray
@@ -114,8 +116,22 @@ class SegmentGraphs(Batch):
         return len(self.inputs)
 
     def amount(self, loss: "Loss") -> float:
-        """See `Batch.amount`: the number of graphs; losses of trees are means over them."""
-        return float(self.size)
+        """See `Batch.amount`: the number of graphs, or of the segments with a class."""
+        return float(self.size if loss.per == "sequence" else np.count_nonzero(self._counted()))
+
+    def every(self, right: np.ndarray) -> np.ndarray:
+        """See `Batch.every`; `right` is (S,), a segment of class -1 is not counted."""
+        return np.logical_and.reduceat(right | ~self._counted(), self.starts[:-1])
+
+    def mean(self, errors: np.ndarray) -> np.ndarray:
+        """See `Batch.mean`; `errors` is (S,)."""
+        counted = self._counted()
+        sums = np.add.reduceat(np.where(counted, errors, 0), self.starts[:-1])
+        return sums / np.maximum(np.add.reduceat(counted.astype(np.float64), self.starts[:-1]), 1)
+
+    def _counted(self):
+        """(S,) bool: the segments with a class."""
+        return self.targets >= 0 if isinstance(self.targets, np.ndarray) else np.ones(self.work, bool)
 
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """(edges, edge_starts), those of the chains included."""

@@ -64,14 +64,17 @@ class _Format(NamedTuple):
 
     @property
     def bias(self):
+        """What is added to an exponent before it is stored."""
         return 2 ** (self.bits - self.significand - 2) - 1
 
     @property
-    def magic(self):
+    def rounding(self):
+        """The number whose addition rounds to a whole number, which is then in the low bits of the sum."""
         return 1.5 * 2.0**self.significand
 
     @property
-    def magic_bits(self):
+    def rounding_bits(self):
+        """Its bits, as an integer."""
         return (self.bias + self.significand << self.significand) + (1 << self.significand - 1)
 
 
@@ -104,7 +107,7 @@ _FORMATS = {
 }  # fmt: skip
 
 
-# The formulas. `m` is an arithmetic: it writes machine instructions (_Code) or computes with NumPy (_Plain).
+# The formulas. `m` is an arithmetic: it writes machine instructions (_Instructions) or computes with NumPy (_NumPy).
 
 
 def _polynomial(m, coefficients, x, square):
@@ -121,8 +124,8 @@ def _polynomial(m, coefficients, x, square):
 
 def _reduced_expm1(m, x):
     """expm1(r), and n in the low bits of an integer, for x = n ln2 + r."""
-    shifted = m.multiply_add(x, m.number(1 / math.log(2)), m.number(m.format.magic))
-    n = m.subtract(shifted, m.number(m.format.magic))
+    shifted = m.multiply_add(x, m.number(1 / math.log(2)), m.number(m.format.rounding))
+    n = m.subtract(shifted, m.number(m.format.rounding))
     high, low = m.format.ln2
     r = m.multiply_add(n, m.number(-low), m.multiply_add(n, m.number(-high), x))
     square = m.multiply(r, r)
@@ -132,24 +135,25 @@ def _reduced_expm1(m, x):
 
 def _exp(m, x):
     low, high = m.format.exp_range
-    expm1, n = _reduced_expm1(m, m.at_most(m.at_least(x, low), high))
-    both = m.shift_integer(n, 2 * m.format.bias - m.format.magic_bits)  # the exponents of the two factors, biased
-    half = m.halve_integer(both)
+    expm1, n = _reduced_expm1(m, m.minimum(m.maximum(x, low), high))
+    # The sum of the exponents of the two factors, each with its bias.
+    exponents = m.add_integer(n, 2 * m.format.bias - m.format.rounding_bits)
+    half = m.halve_integer(exponents)
     scale = m.power_of_two(half)
-    return m.multiply(m.multiply_add(scale, expm1, scale), m.power_of_two(m.subtract_integers(both, half)))
+    return m.multiply(m.multiply_add(scale, expm1, scale), m.power_of_two(m.subtract_integers(exponents, half)))
 
 
 def _tanh(m, x):
-    size = m.absolute(x)
-    expm1, n = _reduced_expm1(m, m.at_most(m.add(size, size), m.format.tanh_range))
-    scale = m.power_of_two(m.shift_integer(n, m.format.bias - m.format.magic_bits))
+    magnitude = m.absolute(x)
+    expm1, n = _reduced_expm1(m, m.minimum(m.add(magnitude, magnitude), m.format.tanh_range))
+    scale = m.power_of_two(m.add_integer(n, m.format.bias - m.format.rounding_bits))
     value = m.multiply_add(scale, expm1, m.subtract(scale, m.number(1.0)))
-    return m.with_sign(m.divide(value, m.add(value, m.number(2.0))), x)
+    return m.copysign(m.divide(value, m.add(value, m.number(2.0))), x)
 
 
 def _sigmoid(m, x):
     e = _exp(m, m.negative(m.absolute(x)))
-    return m.divide(m.where_negative(x, e, m.number(1.0)), m.add(e, m.number(1.0)))
+    return m.divide(m.select_negative(x, e, m.number(1.0)), m.add(e, m.number(1.0)))
 
 
 def _softplus(m, x):
@@ -158,20 +162,20 @@ def _softplus(m, x):
     square = m.multiply(s, s)
     curve = _polynomial(m, m.format.log1p, square, m.multiply(square, square))
     log1p = m.multiply_add(m.multiply(square, s), curve, m.add(s, s))
-    return m.add(m.at_least(x, 0.0), log1p)
+    return m.add(m.maximum(x, 0.0), log1p)
 
 
 def _log(m, x):
     significand, bias = m.format.significand, m.format.bias
     small = m.number(2.0 ** (1 - bias))  # the smallest normal number
-    scaled = m.where_less(x, small, m.multiply(x, m.number(2.0**significand)), x)
+    scaled = m.select_less(x, small, m.multiply(x, m.number(2.0**significand)), x)
     # Adding what is missing from sqrt(1/2) to 1 in the bits makes the exponent that of the nearest power of two.
     root_half = int(np.array(math.sqrt(0.5), f"f{m.format.bits // 8}").view(f"i{m.format.bits // 8}"))
-    shifted = m.shift_integer(m.to_bits(scaled), -root_half)
+    shifted = m.add_integer(m.to_bits(scaled), -root_half)
     exponent = m.arithmetic_shift_right(shifted, significand)
     mantissa = m.from_bits(m.subtract_integers(m.to_bits(scaled), m.shift_left(exponent, significand)))
     e = m.to_float(exponent)
-    e = m.where_less(x, small, m.subtract(e, m.number(float(significand))), e)
+    e = m.select_less(x, small, m.subtract(e, m.number(float(significand))), e)
     s = m.divide(m.subtract(mantissa, m.number(1.0)), m.add(mantissa, m.number(1.0)))
     square = m.multiply(s, s)
     curve = _polynomial(m, m.format.log1p, square, m.multiply(square, square))
@@ -179,12 +183,12 @@ def _log(m, x):
     high, low = m.format.ln2
     value = m.multiply_add(e, m.number(high), m.multiply_add(e, m.number(low), tail))
     infinite, zero = m.number(math.inf), m.number(0.0)
-    value = m.where_less(x, infinite, value, x)  # infinity and NaN as they are
-    below = m.where_less(x, zero, m.number(math.nan), m.where_less(x, infinite, m.number(-math.inf), x))
-    return m.where_less(zero, x, value, below)
+    value = m.select_less(x, infinite, value, x)  # infinity and NaN as they are
+    below = m.select_less(x, zero, m.number(math.nan), m.select_less(x, infinite, m.number(-math.inf), x))
+    return m.select_less(zero, x, value, below)
 
 
-class _Plain:
+class _NumPy:
     """The operations of the formulas in NumPy, for plain-Python runs: numbers or whole arrays."""
 
     def __init__(self, dtype):
@@ -201,22 +205,22 @@ class _Plain:
     divide = staticmethod(np.divide)
     negative = staticmethod(np.negative)
     absolute = staticmethod(np.abs)
-    with_sign = staticmethod(np.copysign)
+    copysign = staticmethod(np.copysign)
     subtract_integers = staticmethod(np.subtract)
 
     def multiply_add(self, a, b, c):
         return a * b + c
 
-    def at_least(self, x, low):
+    def maximum(self, x, low):
         return np.where(x < low, self.number(low), x)
 
-    def at_most(self, x, high):
+    def minimum(self, x, high):
         return np.where(x > high, self.number(high), x)
 
-    def where_negative(self, x, then, otherwise):
+    def select_negative(self, x, then, otherwise):
         return np.where(x < 0, then, otherwise)
 
-    def where_less(self, x, y, then, otherwise):
+    def select_less(self, x, y, then, otherwise):
         return np.where(x < y, then, otherwise)
 
     def to_bits(self, x):
@@ -234,7 +238,7 @@ class _Plain:
     def arithmetic_shift_right(self, n, by):
         return n >> by
 
-    def shift_integer(self, n, by):
+    def add_integer(self, n, by):
         return n + self.integer.type(by)
 
     def halve_integer(self, n):
@@ -244,11 +248,11 @@ class _Plain:
         return (exponent << self.format.significand).view(self.dtype)
 
 
-def _plain(formula):
+def _numpy_function(formula):
     def function(x):
         x = x if isinstance(x, (np.floating, np.ndarray)) else np.float64(x)
         with np.errstate(all="ignore"):
-            value = formula(_Plain(x.dtype), x)
+            value = formula(_NumPy(x.dtype), x)
         return value if isinstance(x, np.ndarray) else x.dtype.type(value)
 
     return function
@@ -262,7 +266,7 @@ if policy.ENABLED:
 
     from rnnsim.core.simd import Vector
 
-    class _Code:
+    class _Instructions:
         """The operations of the formulas as instructions for the compiler."""
 
         def __init__(self, builder, kind):
@@ -294,20 +298,20 @@ if policy.ENABLED:
         def absolute(self, x):
             return self._call("fabs", x)
 
-        def with_sign(self, size, sign):
+        def copysign(self, size, sign):
             return self._call("copysign", size, sign)
 
-        def at_least(self, x, low):
+        def maximum(self, x, low):
             """The larger of the two; NaN stays (the comparison is false)."""
             return self.builder.select(self.builder.fcmp_ordered("<", x, self.number(low)), self.number(low), x)
 
-        def at_most(self, x, high):
+        def minimum(self, x, high):
             return self.builder.select(self.builder.fcmp_ordered(">", x, self.number(high)), self.number(high), x)
 
-        def where_negative(self, x, then, otherwise):
+        def select_negative(self, x, then, otherwise):
             return self.builder.select(self.builder.fcmp_ordered("<", x, self.number(0.0)), then, otherwise)
 
-        def where_less(self, x, y, then, otherwise):
+        def select_less(self, x, y, then, otherwise):
             return self.builder.select(self.builder.fcmp_ordered("<", x, y), then, otherwise)
 
         def to_bits(self, x):
@@ -325,7 +329,7 @@ if policy.ENABLED:
         def arithmetic_shift_right(self, n, by):
             return self.builder.ashr(n, self._constant(self.integer, by))
 
-        def shift_integer(self, n, by):
+        def add_integer(self, n, by):
             return self.builder.add(n, self._constant(self.integer, by))
 
         def halve_integer(self, n):
@@ -345,7 +349,7 @@ if policy.ENABLED:
 
             def generate(context, builder, signature, arguments):
                 builder.function.attributes.add("alwaysinline")
-                return formula(_Code(builder, context.get_value_type(signature.return_type)), arguments[0])
+                return formula(_Instructions(builder, context.get_value_type(signature.return_type)), arguments[0])
 
             return x(x), generate
 
@@ -363,7 +367,7 @@ if policy.ENABLED:
         return (x(x, x), generate) if isinstance(x, types.Float) and x == y else None
 
 else:
-    _instruction = _plain
+    _instruction = _numpy_function
     _maximum_instruction = np.maximum
 
 

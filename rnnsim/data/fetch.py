@@ -141,3 +141,20 @@ SHAKESPEARE = DataSet(
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/",
     "public domain: 40,000 lines of William Shakespeare, collected by A. Karpathy, 2015",
 )
+EWT = DataSet(
+    "ewt",
+    {
+        "en_ewt-ud-train.conllu": "sha256:0c887eae58b922fc9909853aa0910081f8360042cf76eef0223b66dbb6041867",
+        "en_ewt-ud-dev.conllu": "sha256:7def75a2e66e66e342a5c8cc839067bcf98e73dac6737993d42bfea01159378d",
+        "en_ewt-ud-test.conllu": "sha256:5ff3d53f8d64f5640bcb2409af4be6b46e139fa2ec1ff40501bf1a19f124da8b",
+    },
+    "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/r2.12/",
+    "CC BY-SA 4.0: Universal Dependencies 2.12, English Web Treebank, N. Silveira et al., LREC 2014",
+)
+RATED = DataSet(
+    "rated-sentences",
+    {"hutto_ICWSM_2014.tar.gz": "sha256:d5bb07d87474b3eb8d30b4deccbc23f19d742a6c5718fbacc65485b70b95c5fa"},
+    "https://raw.githubusercontent.com/cjhutto/vaderSentiment/44fc044cd877310ee8278a0eadf34bcd50d41d06/"
+    "additional_resources/",
+    "ratings: C. J. Hutto and E. Gilbert, ICWSM 2014, name the paper; the sentences belong to their writers",
+)

@@ -7,6 +7,7 @@ The contract is in `rnnsim.experiments.interface`; `rnnsim.experiments.running.r
 """
 
 from rnnsim.core.lazy import lazy
+from rnnsim.core.plugins import is_place
 from rnnsim.core.registry import Registry
 
 EXPERIMENTS = Registry(
@@ -159,6 +160,9 @@ EXPERIMENTS = Registry(
             "the 16 of 20 vectors with the highest priorities, in order, by a neural Turing machine",
         ),
     },
+    group="rnnsim.experiments",
+    classes=("rnnsim.experiments.interface:Experiment",),
+    instances=True,
 )
 
 
@@ -173,7 +177,8 @@ def members(name):
     family = name.removesuffix("all")
     found = tuple(other for other in EXPERIMENTS if name.endswith("-all") and other.startswith(family))
     if not found:
-        EXPERIMENTS.summary(name)  # raises the error for an unknown name
+        if not is_place(name):
+            EXPERIMENTS.summary(name)  # raises the error for an unknown name
         found = (name,)
     return found
 

@@ -134,7 +134,7 @@ class Experiment:
     arms, measures, claims : tuples of `Arm`, `Measure` and `Claim`; "seconds" is a measure of every experiment
     seeds, quick_seeds : default number of seeds in full and in quick settings
     notes : what differs from the paper, or what the paper does not say; one sentence each
-    about : one-line description; by default the one in `EXPERIMENTS`
+    about : one-line description; by default the one in `EXPERIMENTS`, if it is entered there
 
     Every arm is trained with the seeds first_seed, first_seed + 1, ...; the seed determines first weights and data. A training
     stops as its configuration says; ``until="loss<0.1 twice"`` looks at evaluations during training, which have to be on the
@@ -160,7 +160,7 @@ class Experiment:
     about: str = ""
 
     def __post_init__(self):
-        if not self.about:
+        if not self.about and self.name in EXPERIMENTS:
             object.__setattr__(self, "about", EXPERIMENTS.summary(self.name))
         for claim in self.claims:
             self.arm(claim.arm)

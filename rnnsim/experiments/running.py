@@ -19,6 +19,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rnnsim.core import plugins
 from rnnsim.core.reading import Damaged, parse_json
 from rnnsim.core.registry import at_least, require
 from rnnsim.errors import RnnsimError
@@ -78,7 +79,8 @@ def reproduce(
 
     Parameters
     ----------
-    experiment : a name in `rnnsim.experiments.EXPERIMENTS`, or ``module:attribute`` of your own `Experiment`
+    experiment : a name in `rnnsim.experiments.EXPERIMENTS`, or the place of your own, ``./file.py:NAME`` or
+        ``module:NAME``
     seeds : number of seeds for every arm; None: the default of the experiment
     jobs : number of trainings side by side
     quick : use the quick settings, which take minutes
@@ -96,12 +98,11 @@ def reproduce(
     >>> found.results.values("lstm", "sequences"), found.summary()["passes"]  # doctest: +SKIP
     """
     from rnnsim.experiments import EXPERIMENTS
-    from rnnsim.experiments.worker import find
     from rnnsim.training import config as configuration
-    from rnnsim.training.run import Lock
+    from rnnsim.training.lock import Lock
 
-    spec = experiment if ":" in experiment else EXPERIMENTS.place(experiment)
-    found = find(spec)
+    spec = plugins.absolute(experiment if plugins.is_place(experiment) else EXPERIMENTS.place(experiment))
+    found = EXPERIMENTS.load(spec)
     seeds = (found.quick_seeds if quick else found.seeds) if seeds is None else at_least("seeds", seeds, 1)
     jobs = at_least("jobs", jobs, 1)
     chosen = found.chosen(arms)

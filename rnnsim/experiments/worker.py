@@ -11,7 +11,6 @@ from its last checkpoint. Ctrl-C stops the current training after its step, with
 """
 
 import contextlib
-import importlib
 import json
 import os
 import queue
@@ -20,17 +19,9 @@ import threading
 import time
 
 from rnnsim.errors import RnnsimError
+from rnnsim.experiments import EXPERIMENTS
 
 _EVERY = 0.5  # seconds between two reports of steps
-
-
-def find(name):
-    """The experiment that ``module:attribute`` names. Raises `RnnsimError` if there is none."""
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise RnnsimError(f"experiment {name}: {error}") from None
 
 
 def warm(config):
@@ -58,7 +49,7 @@ def train_one(experiment, arm, config, folder, callback=None):
     from rnnsim.experiments.results import plain
     from rnnsim.training import config as configuration
     from rnnsim.training.loop import NotFinite, train
-    from rnnsim.training.run import write_result
+    from rnnsim.training.writer import write_result
 
     began = time.perf_counter()
     setup = configuration.build(config)
@@ -96,7 +87,7 @@ def _train(order, say):
         found = {name: getattr(progress, name) for name in ("step", "steps", "sequences", "loss", "seconds")}
         say("step", **{**found, **known})
 
-    record = train_one(find(order["experiment"]), order["arm"], order["config"], order["folder"], step)
+    record = train_one(EXPERIMENTS.load(order["experiment"]), order["arm"], order["config"], order["folder"], step)
     if record is None:
         say("interrupted")
     else:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from rnnsim.core.batch import Batch, Sequences
 from rnnsim.core.layout import Layout
+from rnnsim.core.own_array import OwnArray, as_array, as_numbers
 from rnnsim.core.registry import require
 from rnnsim.core.threads import exclusive
 from rnnsim.core.workspace import Workspace
@@ -97,6 +98,12 @@ class Network(ABC):
     dtype: np.dtype
     config: dict[str, Any]
     layout: Layout
+    theta = OwnArray(
+        "_theta", "All parameters, (n_parameters,). Assignment copies the values in; named views stay views."
+    )
+    gradient = OwnArray(
+        "_gradient", "The gradient that was computed last, like theta; assignment copies the values in."
+    )
 
     @abstractmethod
     def evaluate(self, batch: Any, loss: "Loss", state: list[np.ndarray] | None = None) -> Evaluation:
@@ -113,6 +120,11 @@ class Network(ABC):
         theta : if given, is copied into the network's own vector first
         """
         raise RnnsimError(f"network '{self.config['name']}' has no gradient")
+
+    def random_batch(self, rng: np.random.Generator, size: int, loss: "Loss") -> Any:
+        """A small random batch of the (first) kind that the network takes, to check its gradient by."""
+        kind = self.takes[0] if isinstance(self.takes, tuple) else self.takes
+        return kind.random(rng, size, self.n_inputs, self.n_outputs, loss, self.tokens)
 
     @property
     def full_config(self) -> dict[str, Any]:
@@ -171,37 +183,6 @@ class Network(ABC):
         self._weights, self._gradients = self.layout.views(self.theta), self.layout.views(self.gradient)
         self._space = Workspace(self.dtype)
         self.turn = threading.RLock()  # of the methods that are `exclusive`
-
-    @property
-    def theta(self) -> np.ndarray:
-        """All parameters as one vector, (n_parameters,). What is assigned to it is copied in: its named views stay its views.
-
-        Raises `RnnsimError` for anything but so many real numbers in one vector.
-        """
-        return self._theta
-
-    @theta.setter
-    def theta(self, values: "ArrayLike") -> None:
-        self._take("theta", self._theta, values)
-
-    @property
-    def gradient(self) -> np.ndarray:
-        """The gradient that was computed last, like theta; what is assigned to it is copied in."""
-        return self._gradient
-
-    @gradient.setter
-    def gradient(self, values: "ArrayLike") -> None:
-        self._take("gradient", self._gradient, values)
-
-    def _take(self, name, vector, values):
-        """vector <- values, or one clear line."""
-        if values is vector:  # after `net.theta += x`
-            return
-        values = as_array(name, values)
-        fits = values.shape == vector.shape
-        require(fits, f"{name}: expected {self.n_parameters} numbers in one vector, got shape {values.shape}")
-        require(values.dtype.kind in "fiub", f"{name}: expected real numbers, got {values.dtype}")
-        vector[...] = values
 
     def __reduce__(self):
         from rnnsim.networks import NETWORKS
@@ -332,7 +313,7 @@ class SequenceNetwork(Network):
         else:
             fits = inputs.ndim == 3 and inputs.shape[2] == self.n_inputs
             require(fits, f"inputs: expected shape (T, B, {self.n_inputs}), got {inputs.shape}")
-            require(inputs.dtype.kind in "fiub", f"inputs: expected numbers, got {inputs.dtype}")
+            inputs = as_numbers("inputs", inputs)
             with np.errstate(over="ignore", invalid="ignore"):
                 inputs = np.ascontiguousarray(inputs, self.dtype)
                 squares = np.dot(inputs.reshape(-1), inputs.reshape(-1))
@@ -389,14 +370,6 @@ def mask_beyond(array, lengths):
     """array (T, B, ...) = 0 beyond the length of each sequence; empty `lengths` means that all have full length."""
     if lengths.size:
         array[np.arange(array.shape[0])[:, None] >= lengths] = 0
-
-
-def as_array(name, values):
-    """An array of what was given; one clear line for rows of different lengths and the like."""
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise RnnsimError(f"{name}: expected an array, got rows of different lengths") from None
 
 
 def generator(rng):

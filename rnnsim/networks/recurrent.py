@@ -280,7 +280,7 @@ class Recurrent(SequenceNetwork):
         """
         inputs, lengths = self._checked(inputs, lengths)
         last = one_of("when", when, WHEN) == "last"
-        features, state = self._walk(inputs, lengths, state, last)
+        features, state = self._features_of(inputs, lengths, state, last)
         outputs = self._read(features).copy()
         if not last:
             mask_beyond(outputs, lengths)
@@ -298,10 +298,10 @@ class Recurrent(SequenceNetwork):
 
     def _outputs(self, batch, loss, state):
         inputs, lengths = self._checked(batch.inputs, batch.lengths)
-        features, state = self._walk(inputs, lengths, state, loss.when == "last")
+        features, state = self._features_of(inputs, lengths, state, loss.when == "last")
         return self._read(features), state, features
 
-    def _walk(self, inputs, lengths, state, last=False):
+    def _features_of(self, inputs, lengths, state, last=False):
         """All layers; the readout's features (R, F), of every time step or of the last one, and the final state."""
         steps, batch = inputs.shape[:2]
         state = self.initial_state(batch) if state is None else state

@@ -51,7 +51,7 @@ class Examples(NamedTuple):
     inputs: np.ndarray  # (B, T, I)
     targets: np.ndarray  # (B, K)
     lengths: np.ndarray  # (B)
-    tolerance: float
+    tolerance: float  # of an output that is right; infinity: no candidate is dropped
 
 
 class Scratch(NamedTuple):
@@ -130,11 +130,14 @@ def unroll(values, weights, connections, x, length):
 
 
 @jit_exact
-def test_block(right, scratch, connections, draw, examples, start):
-    """right (N) <- sequences that candidates have right before their first wrong one; gives the time steps."""
+def test_block(right, losses, scratch, connections, draw, examples, start):
+    """Candidates on one sequence after the other: right (N) <- those right before the first wrong one; gives the time steps.
+
+    losses (N) <- mean squared error over all sequences. With an infinite tolerance all candidates go on to the end.
+    """
     lanes, count, work = width(scratch.vectors), right.size, 0
     for n in range(count):
-        right[n] = 0
+        right[n], losses[n] = 0, 0
         scratch.alive[n] = n
     fill_weights(scratch.weights[:count], connections, draw, start)
     offset = (1 + examples.inputs.shape[2]) * lanes
@@ -145,56 +148,29 @@ def test_block(right, scratch, connections, draw, examples, start):
             last = unroll(scratch.values, scratch.vectors, connections, examples.inputs[b], examples.lengths[b])
             work += there * examples.lengths[b]
             for lane in range(there):
-                good = True
+                n, good = scratch.alive[low + lane], True
                 for k in range(examples.targets.shape[1]):
-                    distance = abs(scratch.values[last, offset + k * lanes + lane] - examples.targets[b, k])
-                    good = good and distance < examples.tolerance
-                if good:
-                    n = scratch.alive[low + lane]
-                    right[n] += 1
+                    output, target = scratch.values[last, offset + k * lanes + lane], examples.targets[b, k]
+                    losses[n] += (np.float64(output) - target) ** 2
+                    good = good and abs(output - target) < examples.tolerance
+                if good or examples.tolerance == np.inf:
+                    right[n] += good
                     scratch.alive[survivors] = n
                     survivors += 1
         count = survivors
         if count == 0:
             break
+    for n in range(losses.size):
+        losses[n] /= examples.lengths.size
     return work
 
 
-@jit_exact
-def evaluate_block(losses, scratch, connections, draw, examples, start):
-    """losses (N) <- mean squared error of candidates over all sequences."""
-    lanes, count = width(scratch.vectors), losses.size
-    for n in range(count):
-        losses[n] = 0
-        scratch.alive[n] = n
-    fill_weights(scratch.weights[:count], connections, draw, start)
-    offset = (1 + examples.inputs.shape[2]) * lanes
-    for b in range(examples.lengths.size):
-        for low in range(0, count, lanes):
-            there = fill_vectors(scratch, low, count)
-            last = unroll(scratch.values, scratch.vectors, connections, examples.inputs[b], examples.lengths[b])
-            for lane in range(there):
-                for k in range(examples.targets.shape[1]):
-                    d = np.float64(scratch.values[last, offset + k * lanes + lane]) - examples.targets[b, k]
-                    losses[low + lane] += d * d
-    for n in range(count):
-        losses[n] /= examples.lengths.size
-
-
 @jit_parallel
-def _test_blocks(right, work, scratch, connections, draw, examples, chunks):
-    for chunk in numba.prange(chunks):
+def _test_blocks(right, losses, work, scratch, connections, draw, examples):
+    for chunk in numba.prange(work.size):
         lo, hi = chunk * BLOCK, min((chunk + 1) * BLOCK, right.size)
         own = Scratch(scratch.weights[chunk], scratch.vectors[chunk], scratch.values[chunk], scratch.alive[chunk])
-        work[chunk] = test_block(right[lo:hi], own, connections, draw, examples, lo)
-
-
-@jit_parallel
-def _evaluate_blocks(losses, scratch, connections, draw, examples, chunks):
-    for chunk in numba.prange(chunks):
-        lo, hi = chunk * BLOCK, min((chunk + 1) * BLOCK, losses.size)
-        own = Scratch(scratch.weights[chunk], scratch.vectors[chunk], scratch.values[chunk], scratch.alive[chunk])
-        evaluate_block(losses[lo:hi], own, connections, draw, examples, lo)
+        work[chunk] = test_block(right[lo:hi], losses[lo:hi], own, connections, draw, examples, lo)
 
 
 def serves(net, batch, loss):
@@ -206,29 +182,22 @@ def serves(net, batch, loss):
 
 def evaluate_candidates(net, candidates, batch, loss):
     """`rnnsim.networks.interface.Network.evaluate_many` by the kernel."""
-    losses = np.empty(len(candidates))
-    for start, part, prepared in _pieces(net, candidates, batch, batch.targets, 0.0):
-        with parallel_region:
-            _evaluate_blocks(losses[start : start + part], *prepared, -(-part // BLOCK))
-    return losses
+    return np.concatenate([losses for _, losses, _ in _pieces(net, candidates, batch, batch.targets, np.inf)])
 
 
 def test_candidates(net, candidates, batch, judge):
     """`rnnsim.networks.interface.Network.test_many` by the kernel; ends with the piece that has a candidate with all right."""
-    right, total = np.empty(len(candidates), np.int64), 0
-    for start, part, prepared in _pieces(net, candidates, batch, judge.wanted(batch), judge.tolerance):
-        chunks = -(-part // BLOCK)
-        work = np.zeros(chunks, np.int64)
-        with parallel_region:
-            _test_blocks(right[start : start + part], work, *prepared, chunks)
+    found, total = [], 0
+    for right, _, work in _pieces(net, candidates, batch, judge.wanted(batch), judge.tolerance):
+        found.append(right)
         total += int(work.sum())
-        if right[start : start + part].max() == batch.size:
-            return Tested(right[: start + part], total)
-    return Tested(right, total)
+        if right.max() == batch.size:
+            break
+    return Tested(np.concatenate(found), total)
 
 
 def _pieces(net, candidates, batch, targets, tolerance):
-    """(first candidate, how many, arguments of the kernels) of every parallel call."""
+    """What `test_block` finds of every `AT_ONCE` candidates: right (N), losses (N), time steps of every block."""
     dtype, (steps, size, inputs) = net.dtype, np.shape(batch.inputs)
     (cell,) = net.cells.values()
     drawn = isinstance(candidates, DrawnCandidates)
@@ -257,7 +226,10 @@ def _pieces(net, candidates, batch, targets, tolerance):
             draw = Draw(np.empty((0, 0), dtype), *given, candidates.first + start, float(candidates.weight_range))
         else:
             draw = Draw(thetas[start : start + part], np.zeros(count, bool), thetas[0], np.uint64(0), 0, 0.0)
-        yield start, part, (scratch, connections, draw, examples)
+        right, losses, work = np.empty(part, np.int64), np.empty(part), np.empty(-(-part // BLOCK), np.int64)
+        with parallel_region:
+            _test_blocks(right, losses, work, scratch, connections, draw, examples)
+        yield right, losses, work
 
 
 def connections_of(net, there):

@@ -17,6 +17,7 @@ _NAMES = {
     "memory": "rnnsim.plotting.episodes",
     "memory_blocks": "rnnsim.plotting.blocks",
     "film": "rnnsim.plotting.animation",
+    "tree": "rnnsim.plotting.trees",
     "generalisation": "rnnsim.plotting.sweeps",
     "rule_alignment": "rnnsim.plotting.alignment",
 }

@@ -123,6 +123,25 @@ TASKS = Registry(
         "mnist-pixels": ("rnnsim.tasks.images:MNISTPixels", "MNIST digits pixel by pixel, 784 time steps"),
         "fashion-rows": ("rnnsim.tasks.images:FashionRows", "Fashion-MNIST row by row"),
         "imdb": ("rnnsim.tasks.imdb:IMDB", "film reviews, for or against the film, as sequences of words"),
+        "logical-terms": (
+            "rnnsim.tasks.logical_terms:LogicalTerms",
+            "a label, a sub-term or an instance of f(X, X) in logical terms; trees (Goller & Küchler 1996)",
+        ),
+        "formulas": ("rnnsim.tasks.formulas:Formulas", "the value of Boolean formulas of growing depth; trees"),
+        "arithmetic": ("rnnsim.tasks.formulas:Arithmetic", "the value modulo m of expressions of growing depth; trees"),
+        "bracketing": (
+            "rnnsim.tasks.bracketing:Bracketing",
+            "binary trees over English sentences of UD English EWT (Socher et al. 2011)",
+        ),
+        "scenes": (
+            "rnnsim.tasks.scenes:Scenes",
+            "classes and merges of real picture regions in generated neighbourhoods (Socher et al. 2011)",
+        ),
+        "sentiment": ("rnnsim.tasks.sentiment:Sentiment", "rated sentences, for or against a film, over trees"),
+        "sentiment-words": (
+            "rnnsim.tasks.sentiment:SentimentWords",
+            "rated sentences, for or against a film, as sequences of words",
+        ),
         "arrays": ("rnnsim.tasks.arrays:Arrays", "your own arrays from .npy, .npz or .csv files"),
     },
     group="rnnsim.tasks",
@@ -132,6 +151,7 @@ _CONTRACTS = {
     "Batch": "rnnsim.core.batch",
     "Criterion": "rnnsim.tasks.interface",
     "GeneratedTask": "rnnsim.tasks.interface",
+    "Ratio": "rnnsim.tasks.interface",
     "Sequences": "rnnsim.core.batch",
     "StreamTask": "rnnsim.tasks.streams",
     "Task": "rnnsim.tasks.interface",

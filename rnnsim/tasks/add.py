@@ -90,6 +90,7 @@ class Add(StreamTask):
     loss = Loss("softmax", when="every", per="step", unit="nats")
     input_names = ("one", "zero")
     target_names = ("label", "rest")
+    tested_options = ({}, dict(t1=0, t2=3, hold=2, steps=41))
 
     def __init__(self, t1: int = 5, t2: int = 9, hold: int = 1, steps: int = 100):
         self.t1, self.t2 = at_least("t1", t1, 0), at_least("t2", t2, 0)

@@ -127,6 +127,7 @@ class Adding(GeneratedTask):
     criterion = Criterion(window=2000, wrong=0, max_error=0.01)
     input_names = ("value", "marker")
     target_names = ("sum",)
+    tested_options = ({}, dict(variant="modern", length=30))
 
     def __init__(self, length: int = 100, variant: Literal["1997", "modern"] = "1997"):
         self.length = at_least("length", length, 4)

@@ -80,6 +80,7 @@ class AnBn(TextStream):
     name = "anbn"
     letters = "ab\n"
     n_inputs = n_outputs = 3
+    tested_options = ({}, dict(min_n=3, max_n=5, steps=70))
 
     def __init__(self, min_n: int = 1, max_n: int = 32, steps: int = 100):
         self.min_n, self.max_n = at_least("min_n", min_n, 1), max_n

@@ -86,6 +86,7 @@ class AssociativeRecall(BitVectorTask):
     """
 
     name = "associative recall"
+    tested_options = ({}, dict(width=5, item_length=8, items=3))
 
     def __init__(
         self,

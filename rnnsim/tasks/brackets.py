@@ -96,6 +96,7 @@ class Brackets(TextStream):
     """
 
     name = "brackets"
+    tested_options = ({}, dict(s=2, k=0, k_max=4, a=3, steps=70))
 
     def __init__(self, s: int = 1, k: int = 5, k_max: int | None = None, a: int = 10, steps: int = 100):
         self.s, self.k, self.a = at_least("s", s, 1), at_least("k", k, 0), at_least("a", a, 1)

@@ -68,6 +68,7 @@ class ContinualReber(StreamTask):
     n_inputs = n_outputs = len(SYMBOLS)
     input_names = target_names = tuple(SYMBOLS)
     tolerance = 0.49
+    tested_options = ({}, dict(loss="bernoulli", steps=70))
 
     def __init__(
         self,

@@ -101,6 +101,7 @@ class ContinualTemporalOrder(StreamTask):
     n_inputs = 8
     tolerance = 0.3
     input_names = TemporalOrder.input_names
+    tested_options = ({}, dict(symbols=2, length=20, steps=70), dict(loss="softmax", steps=110))
 
     def __init__(
         self,

@@ -92,6 +92,11 @@ class Copy(BitVectorTask):
     """
 
     name = "copy"
+    tested_options = (
+        dict(min_length=8),
+        dict(width=3, max_length=4),
+        dict(markers="two", min_length=8, curriculum="mixed", curriculum_sequences=15),
+    )
 
     def __init__(
         self,

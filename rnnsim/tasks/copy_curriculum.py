@@ -84,6 +84,7 @@ class CopyCurriculum(GeneratedTask):
     n_inputs = n_outputs = 4
     loss = Loss("softmax", when="every", per="step", unit="bits")
     input_names = target_names = ("0", "1", "start", "wait")
+    tested_options = (dict(start=40, length=40),)
 
     def __init__(self, start: int = 1, bound: float = 0.15, memory: int = 100, length: int = 20):
         self.progress = {"T": at_least("start", start, 1), "mean": RESET}

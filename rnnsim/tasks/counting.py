@@ -57,6 +57,7 @@ class Counting(GeneratedTask):
     tolerance = 0.2
     input_names = ("spike",)
     target_names = ("long",)
+    tested_options = (dict(short=2, long=4, start=10), {})
 
     def __init__(
         self,

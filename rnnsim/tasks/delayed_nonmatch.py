@@ -72,6 +72,7 @@ class DelayedNonmatch(GeneratedTask):
     n_outputs = 1
     criterion = Criterion(window=2000, wrong=0)
     target_names = ("differs",)
+    tested_options = ({}, dict(bits=5, flag=0.4, delay=3, length=30, loss="squared_error"))
 
     def __init__(
         self,

@@ -61,6 +61,7 @@ class DelayedRecall(GeneratedTask):
 
     name = "delayed recall"
     criterion = Criterion(window=2000, wrong=0, max_error=0.05)
+    tested_options = ({}, dict(symbols=3, delay=4, distractors=0))
 
     def __init__(self, symbols: int = 8, delay: int = 50, distractors: int = 4):
         self.n_outputs = self.symbols = at_least("symbols", symbols, 2)

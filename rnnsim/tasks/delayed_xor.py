@@ -70,6 +70,7 @@ class DelayedXOR(GeneratedTask):
     tolerance = 0.2
     input_names = ("value", "marker")
     target_names = ("differ",)
+    tested_options = ({}, dict(length=30, noise=True, loss="bernoulli"))
 
     def __init__(
         self,

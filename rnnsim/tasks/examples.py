@@ -17,8 +17,10 @@ class ExampleTask(Task):
     their order, the same for every seed. A subclass calls `split` once in its constructor and defines `gather(rows)`.
     """
 
-    def split(self, train, test, validation=0):
-        """Set which examples (arrays of row numbers) are in which part; the last `validation` of `train` are held out.
+    def split(self, train, test, validation=0, held_out=()):
+        """Set which examples (arrays of row numbers) are in which part.
+
+        The split "validation" is the last `validation` of `train`, or the examples `held_out`.
 
         Raises `RnnsimError` if no training example would be left.
         """
@@ -29,7 +31,11 @@ class ExampleTask(Task):
         )
         last = len(train) - validation
         self._train, self._order = train[:last], Epochs(last)
-        self._parts = {"train": self._train, "validation": train[last:], "test": np.asarray(test)}
+        self._parts = {
+            "train": self._train,
+            "validation": np.append(train[last:], np.array(held_out, int)),
+            "test": np.asarray(test),
+        }
         self._parts = {name: rows for name, rows in self._parts.items() if len(rows)}
 
     @abc.abstractmethod

@@ -109,11 +109,12 @@ class MNISTRows(ImageTask):
     ((28, 3, 28), 1.0, (3,))
     """
 
-    def __init__(self, path: str | None = None, validation: int = 0):
-        from rnnsim.data.mnist import CLASSES, mnist
+    data_set = "mnist"  # the function of `rnnsim.data.mnist` that reads it
 
-        train, test = mnist(path)
-        super().__init__(train, test, 255, CLASSES, validation)
+    def __init__(self, path: str | None = None, validation: int = 0):
+        from rnnsim.data import mnist
+
+        super().__init__(*getattr(mnist, self.data_set)(path), 255, mnist.CLASSES, validation)
 
 
 class MNISTPixels(ImageTask):
@@ -146,6 +147,8 @@ class MNISTPixels(ImageTask):
     ((784, 3, 1), 1.0, (3,))
     """
 
+    tested_options = ({}, dict(permuted=True, validation=7))
+
     def __init__(self, path: str | None = None, permuted: bool = False, validation: int = 0):
         from rnnsim.data.mnist import CLASSES, mnist
 
@@ -154,7 +157,7 @@ class MNISTPixels(ImageTask):
         super().__init__(train, test, 255, CLASSES, validation)
 
 
-class FashionRows(ImageTask):
+class FashionRows(MNISTRows):
     """Fashion-MNIST, pieces of clothing of 28x28 pixels, read row by row.
 
     Inputs (28, B, 28) float32 between 0 and 1, targets (B,) int32 classes 0 .. 9.
@@ -183,8 +186,4 @@ class FashionRows(ImageTask):
     ((28, 3, 28), 1.0, (3,))
     """
 
-    def __init__(self, path: str | None = None, validation: int = 0):
-        from rnnsim.data.mnist import CLASSES, fashion_mnist
-
-        train, test = fashion_mnist(path)
-        super().__init__(train, test, 255, CLASSES, validation)
+    data_set = "fashion_mnist"

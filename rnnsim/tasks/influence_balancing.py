@@ -121,6 +121,7 @@ class InfluenceBalancing(StreamTask):
     loss = Loss("squared_error", when="every", per="step")
     input_names = ("one",)
     target_names = ("level",)
+    tested_options = (dict(noise=0.1, steps=20),)
 
     def __init__(self, noise: float = 0.0, steps: int = 1):
         require(0 <= noise < np.inf, f"noise={noise}: expected a value of at least 0")

@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnsim.core.batch import Batch, Sequences
 from rnnsim.core.registry import as_python, at_least, require
-from rnnsim.errors import unknown
+from rnnsim.errors import RnnsimError, unknown
 
 if TYPE_CHECKING:
     from rnnsim.core.losses import Loss
@@ -73,6 +73,19 @@ class StreamEnd(NamedTuple):
     time_steps: int
 
 
+class Ratio(NamedTuple):
+    """A metric that an evaluation takes over all examples together: the sum of one figure over the sum of another.
+
+    Its mean over examples would give an example with few parts the same say as one with many (macro instead of micro average).
+    Where the second sum is 0 the metric is 1.
+
+    parts, of  (B,) each
+    """
+
+    parts: np.ndarray
+    of: np.ndarray
+
+
 class Task(abc.ABC):
     """The contract of a task: its data, its loss, its criterion. A task
 
@@ -99,6 +112,7 @@ class Task(abc.ABC):
     fixed_sets : whether it has a training set and a test set of fixed size, the splits "training" and "test"
     progress : dict of numbers with which a training begins, for a task whose batches depend on success; else None
     input_names, target_names : labels of the input and output channels in pictures, or None
+    tested_options : option sets under which the tests cover the task, with which no two sequences are equal by chance
 
     Arrays of a batch are C-contiguous. The kind of the loss decides about `correct` and `error`: for squared errors an example
     is right if every counted output is nearer than `tolerance` to its target, for Bernoulli outputs likewise with
@@ -126,6 +140,7 @@ class Task(abc.ABC):
     tolerance: float = 0.5
     input_names: Sequence[str] | None = None
     target_names: Sequence[str] | None = None
+    tested_options: tuple[dict[str, Any], ...] = ({},)
 
     def __init_subclass__(cls, **arguments):
         super().__init_subclass__(**arguments)
@@ -200,8 +215,18 @@ class Task(abc.ABC):
         """The progress after a training batch with this loss; only for a task that has a `progress`."""
         raise NotImplementedError
 
-    def metrics(self, outputs: np.ndarray, batch: Any) -> dict[str, np.ndarray]:
-        """Figures that an evaluation averages, (B,) each: ``{"correct": ..., "error": ...}``."""
+    def read_sentences(self, lines: Sequence[str]) -> tuple[list[list[str]], Any]:
+        """(the words of every line of raw text, a batch of the lines that have words, without targets; None if none has).
+
+        Raises `RnnsimError` for a task that reads no sentences.
+        """
+        raise RnnsimError("the task reads no sentences")
+
+    def metrics(self, outputs: Any, batch: Any) -> dict[str, np.ndarray | Ratio]:
+        """Figures of an evaluation: ``{"correct": ..., "error": ...}``.
+
+        (B,) each, of which the evaluation takes the mean over the examples, or a `Ratio`, which it takes over all examples.
+        """
         correct, error = self.correct(outputs, batch), self.error(outputs, batch)
         found = {"correct": None if correct is None else correct.astype(np.float64), "error": error}
         return {name: values for name, values in found.items() if values is not None}
@@ -212,7 +237,8 @@ class GeneratedTask(Task):
 
     A subclass has a `name`, which its random numbers depend on, and defines `generate(key, first, size)` by a kernel that takes
     all its random numbers from `rnnsim.core.rng`. Training, test and validation are three streams of random numbers of the
-    seed. An evaluation without `count` takes 2560 sequences. A task with a curriculum also defines `generate_training`.
+    seed. An evaluation without `count` takes 2560 sequences. A task with a curriculum also defines `generate_training`, one
+    whose parts differ by more than their random numbers `generate_part`.
     """
 
     name: str
@@ -225,12 +251,16 @@ class GeneratedTask(Task):
         """`generate` for training, where a curriculum may make early sequences easier."""
         return self.generate(key, first, size)
 
+    def generate_part(self, key: Any, first: int, size: int, part: str) -> Any:
+        """`generate` for a part: "training", "test" or "validation"."""
+        return self.generate_training(key, first, size) if part == "training" else self.generate(key, first, size)
+
     def training_batch(self, seed: int, step: int, size: int) -> Any:
         from rnnsim.core.rng import stream_key
 
         at_least("batch", size, 1)
         key, first = stream_key(seed, f"{self.name} training"), at_least("step", step, 0) * size
-        return self.generate_training(key, first, size)
+        return self.generate_part(key, first, size, "training")
 
     def evaluation_batches(self, seed: int, size: int, count: int | None = None, split: str = "test") -> Iterator[Any]:
         from rnnsim.core.rng import stream_key
@@ -240,4 +270,4 @@ class GeneratedTask(Task):
         count = TEST_SEQUENCES if count is None else at_least("count", count, 1)
         key = stream_key(seed, f"{self.name} {split}")
         for first in range(0, count, at_least("batch", size, 1)):
-            yield self.generate(key, first, min(size, count - first))
+            yield self.generate_part(key, first, min(size, count - first), split)

@@ -101,6 +101,7 @@ class Languages(GeneratedTask):
 
     name = "languages"
     criterion = Criterion(window=2000, wrong=0)
+    tested_options = ({}, dict(language="anbncn", loss="bernoulli"), dict(language="anbmBmAn", min_n=3, max_n=40))
 
     def __init__(
         self,

@@ -81,6 +81,11 @@ class Latch(GeneratedTask):
     criterion = Criterion(window=2000, wrong=0)
     input_names = ("value",)
     target_names = ("class 1",)
+    tested_options = (
+        {},
+        dict(min_length=20, max_length=30, noise="signs"),
+        dict(min_length=5, max_length=9, loss="bernoulli"),
+    )
 
     def __init__(
         self,

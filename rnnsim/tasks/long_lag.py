@@ -121,6 +121,13 @@ class LongLag(GeneratedTask):
 
     name = "long-lag"
     criterion = Criterion(window=10000, wrong=0)
+    tested_options = (
+        dict(experiment="2b", p=12),
+        dict(experiment="2a", p=5, loss="bernoulli"),
+        dict(experiment="2b", p=9, loss="softmax", tokens=True),
+        dict(experiment="2c", p=8, q=6),
+        dict(experiment="2c", p=50, q=9, loss="softmax", tokens=True),
+    )
 
     def __init__(
         self,

@@ -93,6 +93,7 @@ class Mimic(StreamTask):
 
     name = "mimic"
     loss = Loss("squared_error", when="every", per="step")
+    tested_options = ({}, dict(hidden=5, inputs=4, outputs=3, target_seed=2, steps=20))
 
     def __init__(self, hidden: int = 32, inputs: int = 32, outputs: int = 32, target_seed: int = 0, steps: int = 100):
         for name, value in (("hidden", hidden), ("inputs", inputs), ("outputs", outputs), ("steps", steps)):

@@ -58,6 +58,7 @@ class Multiplication(GeneratedTask):
     tolerance = 0.04
     input_names = ("value", "marker")
     target_names = ("product",)
+    tested_options = ({}, dict(length=12))
 
     def __init__(self, length: int = 100, n_seq: int = 140):
         self.length = at_least("length", length, 4)

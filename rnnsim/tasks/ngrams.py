@@ -117,6 +117,7 @@ class DynamicNGrams(GeneratedTask):
     loss = Loss("bernoulli", when="every", per="sequence", unit="bits")
     input_names = ("last bit",)
     target_names = ("next bit",)
+    tested_options = ({}, dict(n=3, length=50))
 
     def __init__(self, n: int = 6, length: int = 200):
         require(1 <= n <= _LARGEST, f"n={n}: expected a value from 1 to {_LARGEST}")

@@ -65,6 +65,10 @@ class Oscillator(GeneratedTask):
     loss = Loss("squared_error", when="every", per="step")
     input_names = ("one",)
     target_names = ("pattern",)
+    tested_options = (
+        dict(pattern="sine", phase="random", period=200, length=30),
+        dict(pattern="sine", values="signed", phase="random", period=100, length=37),
+    )
 
     def __init__(
         self,

@@ -205,6 +205,7 @@ class ParenthesisTuring(GeneratedTask):
     criterion = Criterion(window=2000, wrong=0)
     input_names = ("(", ")", "*", "#")
     target_names = ("write (", "write )", "write *", "write #", "left", "right", "accept", "reject")
+    tested_options = (dict(max_length=9), dict(max_length=5, delay=0, loss="squared_error"))
 
     def __init__(self, max_length: int = 8, delay: int = 1, loss: Literal["bernoulli", "squared_error"] = "bernoulli"):
         self.max_length, self.delay = at_least("max_length", max_length, 2), at_least("delay", delay, 0)

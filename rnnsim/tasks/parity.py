@@ -46,6 +46,7 @@ class Parity(GeneratedTask):
     tolerance = 0.2
     input_names = ("sign",)
     target_names = ("odd",)
+    tested_options = ({}, dict(min_length=40, max_length=60, loss="bernoulli"))
 
     def __init__(
         self,

@@ -87,6 +87,7 @@ class PrioritySort(BitVectorTask):
     """
 
     name = "priority sort"
+    tested_options = ({}, dict(items=6, outputs=6, width=7))
 
     def __init__(
         self,

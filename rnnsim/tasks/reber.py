@@ -197,6 +197,7 @@ class EmbeddedReber(Task):
     input_names = target_names = tuple(SYMBOLS)
     criterion = Criterion(window=2000, wrong=0)
     fixed_sets = True
+    tested_options = ({}, dict(loss="bernoulli", strings=60), dict(loss="softmax"))
 
     def __init__(self, loss: Literal["squared_error", "bernoulli", "softmax"] = "squared_error", strings: int = 256):
         one_of("loss", loss, ("squared_error", "bernoulli", "softmax"))

@@ -90,6 +90,7 @@ class RepeatCopy(BitVectorTask):
     """
 
     name = "repeat copy"
+    tested_options = (dict(min_length=8), dict(width=8, length=5, max_repeats=3))
 
     def __init__(
         self,

@@ -63,6 +63,7 @@ class SequenceRecognition(GeneratedTask):
     n_outputs = 1
     criterion = Criterion(window=2000, wrong=0)
     target_names = ("a, then b",)
+    tested_options = ({}, dict(distractors=0, delay=0, length=30, loss="squared_error"))
 
     def __init__(
         self,

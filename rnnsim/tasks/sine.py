@@ -66,6 +66,7 @@ class Sine(GeneratedTask):
     tolerance = 0.1
     criterion = Criterion(window=2000, wrong=0, max_error=0.05)
     target_names = ("wave",)
+    tested_options = (dict(spread=0.2), dict(input="constant", spread=0.3, length=37))
 
     def __init__(
         self,

@@ -89,6 +89,7 @@ class TemporalOrder(GeneratedTask):
     criterion = Criterion(window=2000, wrong=0, max_error=0.1)
     tolerance = 0.3
     input_names = ("E", "B", "a", "b", "c", "d", "X", "Y")
+    tested_options = ({}, dict(symbols=3, loss="softmax"), dict(symbols=4, length=40))
 
     def __init__(
         self,

@@ -46,6 +46,7 @@ class Text(Task):
 
     tokens = True
     streams = True
+    tested_options = ({}, dict(steps=20, validation=0.2))
 
     def __init__(
         self,

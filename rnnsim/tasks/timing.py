@@ -145,6 +145,7 @@ class SpikeDelays(SpikeTask):
     name = "spike-delays"
     input_names = ("spike",)
     target_names = ("delay",)
+    tested_options = (dict(spikes=30), dict(interval=50, values=5, spikes=12), dict(spikes=1, loss="bernoulli"))
 
     def chance_level(self, squared):
         most = self.values - 1
@@ -196,6 +197,7 @@ class TimedSpikes(SpikeTask):
     name = "timed-spikes"
     input_names = ("delay",)
     target_names = ("spike",)
+    tested_options = (dict(spikes=30), dict(interval=3, values=3, spikes=20, loss="bernoulli"))
 
     def chance_level(self, squared):
         q = self.spikes / (1 + self.spikes * (self.interval + (self.values - 1) / 2))
@@ -248,6 +250,10 @@ class PeriodicFunction(GeneratedTask):
     loss = Loss("squared_error", when="every", per="step")
     input_names = ("nothing",)
     target_names = ("function",)
+    tested_options = (
+        dict(period=200, periods=1, phase="random"),
+        dict(form="rectangle", period=25, periods=4, phase="random"),
+    )
 
     def __init__(
         self,

@@ -127,6 +127,7 @@ class Tomita(GeneratedTask):
     tolerance = 0.2
     input_names = ("sign",)
     target_names = ("in the language",)
+    tested_options = ({}, dict(grammar=4, min_length=40, max_length=50))
 
     def __init__(
         self,

@@ -105,6 +105,7 @@ class TwoSequence(GeneratedTask):
     n_inputs = n_outputs = 1
     input_names = ("value",)
     target_names = ("class 1",)
+    tested_options = ({}, dict(variant="3b", length=30, loss="bernoulli"), dict(variant="3c", length=30, informative=1))
 
     def __init__(
         self,

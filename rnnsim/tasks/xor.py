@@ -61,6 +61,7 @@ class XOR(GeneratedTask):
     criterion = Criterion(window=2000, wrong=0)
     input_names = ("bit 1", "bit 2")
     target_names = ("xor",)
+    tested_options = (dict(delay=3), dict(loss="squared_error", length=12))
 
     def __init__(self, delay: int = 2, length: int = 100, loss: Literal["bernoulli", "squared_error"] = "bernoulli"):
         self.delay = at_least("delay", delay, 0)

@@ -175,7 +175,7 @@ def drive(training, limits, every, callback, evaluation, out, resume, config, ac
     """
     if out is None:
         return _Sitting(training, limits, every, evaluation, None).run(callback)
-    from rnnsim.training.run import Writer
+    from rnnsim.training.writer import Writer
 
     with Writer(out, config(), resume, _FREE, accept_source) as writer:
         stored, path = writer.latest()

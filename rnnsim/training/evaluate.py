@@ -9,7 +9,7 @@ import numpy as np
 from rnnsim.core.registry import at_least, checked, require
 from rnnsim.learning.interface import require_fit
 from rnnsim.networks.interface import Network
-from rnnsim.tasks.interface import Task
+from rnnsim.tasks.interface import Ratio, Task
 
 
 def evaluate(
@@ -27,7 +27,7 @@ def evaluate(
 
     Returns a dict: ``loss``, its ``unit`` and the ``trivial_loss`` of the best guess that ignores the inputs (None if
     unknown), ``correct`` (share of right sequences; None if the task does not define them), ``sequences``, ``split``,
-    and ``metrics``, the mean of every metric of the task over the sequences.
+    and ``metrics``, the mean of every metric of the task over the sequences, or its ratio of two sums (`Ratio`).
 
     Raises `RnnsimError` if network and task do not fit or the split is unknown or empty.
     """
@@ -38,7 +38,7 @@ def evaluate(
     require_fit(net, task)
     loss_sum, loss_weight, sequences = 0.0, 0.0, 0
     right: int | None = None
-    sums: dict[str, float] = {}
+    sums: dict[str, tuple[float, float]] = {}
     state, size = None, 0
     for part in task.evaluation_batches(seed, batch, count, split):
         # Streams continue from batch to batch while their number stays the same.
@@ -51,14 +51,16 @@ def evaluate(
         if correct is not None:
             right = (right or 0) + int(np.count_nonzero(correct))
         for name, values in task.metrics(result.outputs, part).items():
-            sums[name] = sums.get(name, 0.0) + float(np.sum(values, dtype=np.float64))
+            above, below = values if isinstance(values, Ratio) else (values, np.ones(part.size))
+            one, other = sums.get(name, (0.0, 0.0))
+            sums[name] = (one + float(np.sum(above, dtype=np.float64)), other + float(np.sum(below, dtype=np.float64)))
     require(sequences > 0, f"split={split}: the task gives no sequences")
     return {
         "loss": loss_sum / loss_weight if loss_weight else 0.0,
         "unit": task.loss.unit,
         "trivial_loss": task.trivial_loss,
         "correct": None if right is None else right / sequences,
-        "metrics": {name: total / sequences for name, total in sums.items()},
+        "metrics": {name: above / below if below else 1.0 for name, (above, below) in sums.items()},
         "sequences": sequences,
         "split": split,
     }

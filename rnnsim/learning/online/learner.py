@@ -1,6 +1,5 @@
 """A learner for data that arrive one item at a time."""
 
-import contextlib
 import copy
 import math
 from dataclasses import replace
@@ -14,6 +13,7 @@ from rnnsim.core.batch import Sequences
 from rnnsim.core.checkpoint import Checkpoint
 from rnnsim.core.learner import Learner, LearnResult, fill_arrays
 from rnnsim.core.losses import Loss
+from rnnsim.core.own_array import OwnArray, as_numbers
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import Seed, seed_of
 from rnnsim.core.threads import exclusive
@@ -75,7 +75,8 @@ class OnlineLearner(Learner):
         )
         require(
             LINEARISATION in net.capabilities or rule.name not in net.procedures,
-            f"network '{net.config['name']}' learns whole sequences, not items: see its learner_by",
+            f"network '{net.config['name']}' has a learner of its own, which takes items as batches of one time step: "
+            "net.learner_by(rule, optimizer).learn(batch, loss, going_on=True)",
         )
         optimizer = OPTIMIZERS.build(optimizer) if isinstance(optimizer, str) else optimizer
         self.optimizer = optimizer = Adam(1e-3, clip_norm=1.0) if optimizer is None else optimizer
@@ -116,23 +117,12 @@ class OnlineLearner(Learner):
 
     # -- copies and threads ----------------------------------------------------------------------------------------------
 
-    @property
-    def theta(self) -> np.ndarray:
-        """The parameters, (1, P) or with own=True (S, P). Assignment copies the values in."""
-        return self._engine.theta
-
-    @theta.setter
-    def theta(self, values: "ArrayLike") -> None:
-        _copy_in("theta", self.theta, values)
-
-    @property
-    def state(self) -> np.ndarray:
-        """State of the network before the next item, (S, k, H). Assignment copies the values in."""
-        return self._engine.state
-
-    @state.setter
-    def state(self, values: "ArrayLike") -> None:
-        _copy_in("state", self.state, values)
+    theta = OwnArray(
+        "_engine.theta", "The parameters, (1, P) or with own=True (S, P). Assignment copies the values in."
+    )
+    state = OwnArray(
+        "_engine.state", "State of the network before the next item, (S, k, H). Assignment copies the values in."
+    )
 
     def __reduce__(self):
         settings = (self.net, self.rule, self.optimizer, self.criterion, self.streams, self.seed, self.own)
@@ -185,14 +175,14 @@ class OnlineLearner(Learner):
         if self.net.tokens:
             return self._take_tokens(x)
         if type(x) is not np.ndarray:
-            x = _numbers("x", x)
+            x = as_numbers("x", x)
         if x.shape not in self._shapes:
             require(False, f"x: expected shape {self._expected(self.net.n_inputs)}, got {x.shape}")
         self._x[...] = x
         return x.ndim == 1
 
     def _take_tokens(self, x):
-        tokens = _numbers("x", x)
+        tokens = as_numbers("x", x)
         _check_classes("x", tokens, self.streams, self.net.n_inputs)
         self._x[...] = 0
         self._x[np.arange(self.streams), tokens] = 1
@@ -200,7 +190,7 @@ class OnlineLearner(Learner):
 
     def _take_target(self, target):
         if type(target) is not np.ndarray:
-            target = _numbers("target", target)
+            target = as_numbers("target", target)
         if target.shape in self._wanted:
             self._target[...] = target
         elif self.criterion.kind == "softmax" and target.shape in ((), (self.streams,)):
@@ -283,13 +273,13 @@ class OnlineLearner(Learner):
         With one stream the axis S may be missing. Returns the outputs (T, S, K), or (T, K). The result is that of
         `step` on every item, bit for bit; plain gradient descent runs in one call of the kernel.
         """
-        xs = _numbers("xs", xs)
+        xs = as_numbers("xs", xs)
         axes = 2 if self.net.tokens else 3
         single = xs.ndim == axes - 1 and self.streams == 1
         xs = xs[:, None] if single else xs
         require(xs.ndim == axes and xs.shape[1] == self.streams, f"xs: expected (T, {self.streams}, I), got {xs.shape}")
         if targets is not None:
-            targets = _numbers("targets", targets)
+            targets = as_numbers("targets", targets)
             fits = len(targets) == len(xs)
             require(fits, f"targets: expected {len(xs)}, one for every input, got {len(targets)}")
         if not len(xs):
@@ -431,23 +421,6 @@ def _restored(settings, arrays, numbers):
     learner = OnlineLearner(*settings)
     learner.continue_from(arrays, numbers)
     return learner
-
-
-def _copy_in(name, array, values):
-    """array <- values. Raises `RnnsimError` if they do not fit."""
-    if values is not array:  # after `learner.theta += x`
-        values = _numbers(name, values)
-        require(values.shape == array.shape, f"{name}: expected shape {array.shape}, got {values.shape}")
-        array[...] = values
-
-
-def _numbers(name: str, values: "ArrayLike") -> np.ndarray:
-    """The values as an array of numbers. Raises `RnnsimError` if they are none."""
-    array: Any = None
-    with contextlib.suppress(ValueError):
-        array = np.asarray(values)
-    require(array is not None and array.dtype.kind in "fiub", f"{name}: expected numbers, got {str(values)[:40]}")
-    return array
 
 
 def _check_classes(name, classes, count, size):

@@ -93,14 +93,6 @@ def times_jacobian(out, work, flow, v):
 
 
 @jit_borrowed
-def immediate_times(out, d_units, flow, scale):
-    """out (P) += scale * d_units (G*H) (da/dw): the gradient of the parameters through this time step alone."""
-    unit, source = flow.structure.unit, flow.structure.source
-    for i in range(unit.size):
-        out[i] += scale * d_units[unit[i]] * flow.sources[source[i]]
-
-
-@jit_borrowed
 def fill_jacobian(panels, flow, chain):
     """panels <- (ds'/ds) transposed and packed; chain (G*H, k*H) <- da/ds where recurrent inputs depend on gates."""
     linear, structure = flow.linear, flow.structure

@@ -52,28 +52,28 @@ _SILENT = -100.0  # weights into a cell that nothing enters
 
 
 @jit_borrowed
-def begin(learner, shape):
+def begin(learner, sizes):
     """A new sequence: states, outputs and eligibility traces are zero."""
-    fixed, lanes = shape.recurrent + 1, learner.traces.size // learner.known.size
+    fixed, lanes = sizes.recurrent + 1, learner.traces.size // learner.known.size
     learner.traces[: fixed * lanes] = 0
     for k in range(fixed, learner.place[0]):
         source = learner.active[k]
         learner.traces[source * lanes : (source + 1) * lanes] = 0
         learner.known[source] = 0
     learner.peephole_traces[:] = 0
-    learner.activations[: shape.time_step] = 0
+    learner.activations[: sizes.time_step] = 0
     learner.place[0], learner.place[1] = fixed, 0
     if learner.velocity.size:  # momentum moves all weights
-        for i in range(shape.inputs):
+        for i in range(sizes.inputs):
             activate(learner, fixed + i)
     learner.rates[RATE] = learner.rates[START]
     learner.rates[START] *= learner.rates[SEQUENCE_DECAY]
 
 
 @jit_borrowed
-def set_inputs(learner, count, shape):
+def set_inputs(learner, count, sizes):
     """The inputs of a time step that are not zero, to `present`; they have eligibility traces from now on."""
-    fixed = shape.recurrent + 1
+    fixed = sizes.recurrent + 1
     for k in range(count):
         source = item(learner.sources, fixed + k)
         put(learner.present, source, item(learner.values, k))
@@ -82,35 +82,35 @@ def set_inputs(learner, count, shape):
 
 
 @jit_borrowed
-def clear_inputs(learner, count, shape):
+def clear_inputs(learner, count, sizes):
     """They are zero again."""
     for k in range(count):
-        put(learner.present, item(learner.sources, shape.recurrent + 1 + k), learner.present.dtype.type(0))
+        put(learner.present, item(learner.sources, sizes.recurrent + 1 + k), learner.present.dtype.type(0))
 
 
 @jit_borrowed
-def record_outputs(outputs, learner, place, b, shape):
+def record_outputs(outputs, learner, place, b, sizes):
     """outputs[place, b] <- the outputs of a time step, if they are wanted."""
-    for k in range(shape.outputs if outputs.size else 0):
+    for k in range(sizes.outputs if outputs.size else 0):
         outputs[place, b, k] = learner.y[k]
 
 
 @jit_borrowed
-def unroll(learner, lesson, b, wiring, shape):
+def unroll(learner, lesson, b, tables, sizes):
     """All time steps of a sequence, stretch after stretch; gives the number of inputs of the last time step that are not zero."""
-    fixed, count = shape.recurrent + 1, 0
+    fixed, count = sizes.recurrent + 1, 0
     steps, activations, inputs = lesson.lengths[b], learner.activations, learner.sources[fixed:]
     for start in range(0, steps, STRETCH):
         time_steps, last = min(STRETCH, steps - start), learner.place[1]
-        for i in range(shape.time_step if last else 0):
+        for i in range(sizes.time_step if last else 0):
             activations[i] = activations[last + i]
         for t in range(time_steps):
             count = take_inputs(inputs, learner.values, lesson.x, lesson.tokens, start + t, b, fixed)
-            before = t * shape.time_step
-            now = before + shape.time_step
-            time_step(activations, now, before, learner.w, inputs, learner.values, count, wiring, shape)
-        learner.place[1] = time_steps * shape.time_step
-        advance_stretch(learner, lesson, start, time_steps, b, wiring, shape)
+            before = t * sizes.time_step
+            now = before + sizes.time_step
+            time_step(activations, now, before, learner.w, inputs, learner.values, count, tables, sizes)
+        learner.place[1] = time_steps * sizes.time_step
+        advance_stretch(learner, lesson, start, time_steps, b, tables, sizes)
     return count
 
 
@@ -122,55 +122,55 @@ def unroll(learner, lesson, b, wiring, shape):
 
 
 @jit_borrowed
-def learn_at_the_end(worst, mean, time_steps, outputs, learner, lesson, going_on, wiring, shape):
+def learn_at_the_end(worst, mean, time_steps, outputs, learner, lesson, going_on, tables, sizes):
     """Where the last time step of a sequence alone has a target."""
     rates = learner.rates
     for b in range(lesson.lengths.size):
         if b > 0 or not going_on:
-            begin(learner, shape)
+            begin(learner, sizes)
         steps = lesson.lengths[b]
         time_steps[b] = steps
         if steps == 0:
             continue
-        count = unroll(learner, lesson, b, wiring, shape)
+        count = unroll(learner, lesson, b, tables, sizes)
         now = learner.place[1]
         rates[RATE] *= rates[DECAY] ** (steps - 1)
         if lesson.weights.size == 0 or lesson.weights[0, b] != 0:
-            set_inputs(learner, count, shape)
-            worst[b], mean[b] = correct(learner, lesson, now, now - shape.time_step, 0, b, count, wiring, shape)
-            clear_inputs(learner, count, shape)
-            record_outputs(outputs, learner, 0, b, shape)
+            set_inputs(learner, count, sizes)
+            worst[b], mean[b] = correct(learner, lesson, now, now - sizes.time_step, 0, b, count, tables, sizes)
+            clear_inputs(learner, count, sizes)
+            record_outputs(outputs, learner, 0, b, sizes)
         rates[RATE] *= rates[DECAY]
         if not (mean[b] < np.inf):
             break
 
 
 @jit_borrowed
-def learn_on_the_way(worst, mean, time_steps, outputs, learner, lesson, stop, going_on, wiring, shape):
+def learn_on_the_way(worst, mean, time_steps, outputs, learner, lesson, stop, going_on, tables, sizes):
     """Where every time step has a target. A sequence ends after the first time step with an error of `stop` or more."""
-    fixed = shape.recurrent + 1
+    fixed = sizes.recurrent + 1
     inputs = learner.sources[fixed:]
     for b in range(lesson.lengths.size):
         if b > 0 or not going_on:
-            begin(learner, shape)
+            begin(learner, sizes)
         counted = 0
         for t in range(lesson.lengths[b]):
             before = learner.place[1]
-            now = 0 if before else shape.time_step
+            now = 0 if before else sizes.time_step
             learner.place[1] = now
             count = take_inputs(inputs, learner.values, lesson.x, lesson.tokens, t, b, fixed)
-            set_inputs(learner, count, shape)
-            time_step(learner.activations, now, before, learner.w, inputs, learner.values, count, wiring, shape)
-            advance_traces(learner, now, before, count, wiring, shape)
-            if shape.peepholes:
-                advance_peephole_traces(learner, now, before, wiring, shape)
+            set_inputs(learner, count, sizes)
+            time_step(learner.activations, now, before, learner.w, inputs, learner.values, count, tables, sizes)
+            advance_traces(learner, now, before, count, tables, sizes)
+            if sizes.peepholes:
+                advance_peephole_traces(learner, now, before, tables, sizes)
             if lesson.weights.size == 0 or lesson.weights[t, b] != 0:
-                largest, error = correct(learner, lesson, now, before, t, b, count, wiring, shape)
-                record_outputs(outputs, learner, t, b, shape)
+                largest, error = correct(learner, lesson, now, before, t, b, count, tables, sizes)
+                record_outputs(outputs, learner, t, b, sizes)
                 counted += 1
                 mean[b] += error
                 worst[b] = max(worst[b], largest)
-            clear_inputs(learner, count, shape)
+            clear_inputs(learner, count, sizes)
             learner.rates[RATE] *= learner.rates[DECAY]
             time_steps[b] = t + 1
             if worst[b] >= stop:
@@ -215,25 +215,25 @@ class BlockLearner(Learner):
         silent = net.g == "logistic" and net.bias != "all"
         require(not wait or silent, "wait: needs g=logistic and cells without biases")
         self._options = rate, momentum, decay, sequence_decay, wait
-        self.net, shape, space = net, net.shape, Workspace(net.dtype)  # vectors begin on cache lines
+        self.net, sizes, space = net, net.sizes, Workspace(net.dtype)  # vectors begin on cache lines
         self.turn = threading.RLock()  # of the methods that are `exclusive`
-        sources, free = shape.recurrent + 1 + shape.inputs, self._biased()
-        row = shape.kinds * shape.lanes  # of eligibility traces, those by a source
-        sizes = dict(w=net.origin.size, velocity=net.origin.size if momentum else 0, rates=5)
-        sizes |= dict(activations=(STRETCH + 1) * shape.time_step, factors=STRETCH * row)
-        sizes |= dict(traces=sources * row, present=sources, values=shape.inputs)
-        sizes |= dict(peephole_traces=2 * shape.size * shape.lanes, e=shape.columns, y=shape.columns)
-        sizes |= dict(d=shape.time_step, change=shape.lanes, free=free.size)
+        sources, free = sizes.recurrent + 1 + sizes.inputs, self._biased()
+        row = sizes.kinds * sizes.lanes  # of eligibility traces, those by a source
+        lengths = dict(w=net.origin.size, velocity=net.origin.size if momentum else 0, rates=5)
+        lengths |= dict(activations=(STRETCH + 1) * sizes.time_step, factors=STRETCH * row)
+        lengths |= dict(traces=sources * row, present=sources, values=sizes.inputs)
+        lengths |= dict(peephole_traces=2 * sizes.size * sizes.lanes, e=sizes.columns, y=sizes.columns)
+        lengths |= dict(d=sizes.time_step, change=sizes.lanes, free=free.size)
         self._parts = LearnerArrays(
             sources=np.arange(sources),
             active=np.arange(sources),
             known=np.zeros(sources, np.int8),
-            place=np.array([shape.recurrent + 1, 0]),
-            **{name: space.array(name, (size,)) for name, size in sizes.items()},
+            place=np.array([sizes.recurrent + 1, 0]),
+            **{name: space.array(name, (size,)) for name, size in lengths.items()},
         )
         self._parts.w[...] = net.packed(net.theta)
         self._parts.rates[...] = rate, rate, decay, sequence_decay, momentum
-        self._parts.present[shape.recurrent] = 1  # the bias
+        self._parts.present[sizes.recurrent] = 1  # the bias
         self._parts.free[...] = free
         self.wait, self.sequences, self.updates = wait, 0, 0
         self._cells = net.layout.view(net.theta, "weight_cell").copy()  # those that come later
@@ -274,8 +274,8 @@ class BlockLearner(Learner):
 
     def _biased(self):
         """(row,) 1 where a unit has a bias, else 0; (0,) if all have one."""
-        shape = self.net.shape
-        bias, unit = self.net.origin[shape.recurrent * shape.row :][: 2 * shape.row].reshape(2, -1) >= 0
+        sizes = self.net.sizes
+        bias, unit = self.net.origin[sizes.recurrent * sizes.row :][: 2 * sizes.row].reshape(2, -1) >= 0
         return bias if (unit & ~bias).any() else bias[:0]
 
     @property
@@ -334,9 +334,9 @@ class BlockLearner(Learner):
         out = np.zeros(targets.shape if outputs else (0, 0, 0), net.dtype)
         worst, errors, done = np.zeros(size), np.zeros(size), np.zeros(size, np.int64)
         if last:
-            learn_at_the_end(worst, errors, done, out, self._parts, lesson, going_on, net.wiring, net.shape)
+            learn_at_the_end(worst, errors, done, out, self._parts, lesson, going_on, net.tables, net.sizes)
         else:
-            learn_on_the_way(worst, errors, done, out, self._parts, lesson, stop, going_on, net.wiring, net.shape)
+            learn_on_the_way(worst, errors, done, out, self._parts, lesson, stop, going_on, net.tables, net.sizes)
         wrong = np.flatnonzero(~np.isfinite(errors))
         if wrong.size:
             raise NotFinite(f"the error of sequence {self.sequences + wrong[0] + 1} is {errors[wrong[0]]}")

@@ -126,7 +126,7 @@ class LSTM1997(SequenceNetwork):
         self.config = dict(name="lstm1997", **ends, options=options)
         self.trainable = None
         self._lay_out(self._shapes())
-        self.shape, self.wiring = self._wire()
+        self.sizes, self.tables = self._sizes_and_tables()
         self._pack()
         self.theta[...] = self.drawn(rng)
         self._tape = None
@@ -183,7 +183,7 @@ class LSTM1997(SequenceNetwork):
 
     # -- the packed vector ------------------------------------------------------------------------------------------------------
 
-    def _wire(self):
+    def _sizes_and_tables(self):
         vector = width(self.theta)
 
         def padded(units):
@@ -197,7 +197,7 @@ class LSTM1997(SequenceNetwork):
         hidden_end = (recurrent + 1 + self.n_inputs) * row
         self._places = places
         self._spread = {kind: self.size if kind.endswith("_gate") else 1 for kind, _ in self._kinds()}
-        shape = unroll.Shape(
+        sizes = unroll.BlockSizes(
             inputs=self.n_inputs,
             recurrent=recurrent,
             cells=self.hidden,
@@ -222,17 +222,17 @@ class LSTM1997(SequenceNetwork):
         )
         seen = []
         for kind, units in self._seen():
-            start = shape.y if kind == "cell" else places[kind]
+            start = sizes.y if kind == "cell" else places[kind]
             seen += [start + unit * self._spread[kind] for unit in range(units)]
         cells = np.minimum(np.arange(lanes), self.hidden - 1)
         block_cells = [cells // self.size * self.size + u for u in range(self.size)]
         curves = [unroll.curve_numbers(name, self.dtype) for name in (self.g, self.h, self.output)]
-        wiring = unroll.Wiring(np.array(seen, np.int64), np.concatenate(block_cells), np.concatenate(curves))
-        return shape, wiring
+        tables = unroll.BlockTables(np.array(seen, np.int64), np.concatenate(block_cells), np.concatenate(curves))
+        return sizes, tables
 
     def _pack(self):
         """Where every packed weight comes from in theta (-1: it is always zero), and where every parameter is found."""
-        s = self.shape
+        s = self.sizes
         sources = self.hidden + self.plain + 1 + (self.n_inputs if self.shortcut else 0)
         origin = np.full(s.readout + sources * s.columns, -1)
         index = np.arange(self.n_parameters)
@@ -272,7 +272,7 @@ class LSTM1997(SequenceNetwork):
     @property
     def state_size(self):
         """Numbers that one sequence carries from time step to time step."""
-        return self.hidden + self.shape.recurrent
+        return self.hidden + self.sizes.recurrent
 
     @property
     def cost_per_step(self):
@@ -286,7 +286,7 @@ class LSTM1997(SequenceNetwork):
 
     def _traces(self):
         """{name: (place on the activations, numbers, distance between them)}."""
-        s = self.shape
+        s = self.sizes
         places = {"in": s.lanes, "forget": s.forget, "out": s.out}
         traces = {gate: (places[gate], self.blocks, self.size) for gate in self.gates}
         traces |= {name: (place, self.hidden, 1) for name, place in (("g", 0), ("s", s.s), ("h", s.h), ("y", s.y))}
@@ -294,17 +294,17 @@ class LSTM1997(SequenceNetwork):
 
     def initial_state(self, batch: int) -> list[np.ndarray]:
         """The state before the first time step, zero: states s (1, B, cells) and outputs z (1, B, those that are seen)."""
-        return [np.zeros((1, batch, count), self.dtype) for count in (self.hidden, self.shape.recurrent)]
+        return [np.zeros((1, batch, count), self.dtype) for count in (self.hidden, self.sizes.recurrent)]
 
     def state_after(self, time_steps: int) -> list[np.ndarray]:
         """The state after so many time steps of the last pass."""
         rows = np.minimum(time_steps, self._tape.lengths)
         found = self._activations()[np.arange(rows.size), rows]
-        s = self.shape
-        return [found[None, :, s.s : s.s + self.hidden].copy(), found[None, :, self.wiring.seen]]
+        s = self.sizes
+        return [found[None, :, s.s : s.s + self.hidden].copy(), found[None, :, self.tables.seen]]
 
     def not_finite(self):
-        """Tick and name of the first number of the last forward pass that is not finite, or None."""
+        """Time step and name of the first number of the last forward pass that is not finite, or None."""
         if self._tape is None:
             return None
         activations = self._activations()
@@ -370,13 +370,13 @@ class LSTM1997(SequenceNetwork):
         steps, batch = inputs.shape[:2]
         if state is not None:
             self._check_state(state, batch)
-        array, s, kind = self._space.array, self.shape, self.dtype
+        array, s, kind = self._space.array, self.sizes, self.dtype
         activations = array("activations", (batch * (steps + 1) * s.time_step,))
         before = activations.reshape(batch, steps + 1, -1)[:, 0]
         before[...] = 0
         if state is not None:
             before[:, s.s : s.s + self.hidden] = state[0][0]
-            before[:, self.wiring.seen] = state[1][0]
+            before[:, self.tables.seen] = state[1][0]
         x = np.zeros((steps, batch, 0), kind) if self.tokens else inputs
         tokens = np.ascontiguousarray(inputs, np.int32) if self.tokens else np.zeros((0, 0), np.int32)
         counts = lengths if lengths.size else np.full(batch, steps)
@@ -385,10 +385,10 @@ class LSTM1997(SequenceNetwork):
         outputs[...] = 0
         self._last = last
         if self._threads(steps, batch) == 1:
-            unroll.forward_rows(self._tape, outputs, last, self.wiring, s, 0, batch)
+            unroll.forward_rows(self._tape, outputs, last, self.tables, s, 0, batch)
         else:
             with parallel_region:
-                unroll.forward_parallel(self._tape, outputs, last, self.wiring, s, min(batch, _CHUNKS))
+                unroll.forward_parallel(self._tape, outputs, last, self.tables, s, min(batch, _CHUNKS))
         return outputs[0] if last else outputs, self.state_after(steps)
 
     def _threads(self, steps, batch):
@@ -396,7 +396,7 @@ class LSTM1997(SequenceNetwork):
         return min(get_threads(), batch) if enough else 1
 
     def _backward(self, d_outputs, features, learn_state, exact=True):
-        tape, s = self._tape, self.shape
+        tape, s = self._tape, self.sizes
         steps, batch = tape.x.shape[:2]
         shape = (1 if self._last else steps, batch, s.outputs)
         outputs, d_outputs = self._space.array("outputs", shape), d_outputs.reshape(shape)
@@ -406,10 +406,10 @@ class LSTM1997(SequenceNetwork):
         if self._threads(steps, batch) == 1:
             for k in range(chunks):
                 lo, hi = batch * k // chunks, batch * (k + 1) // chunks
-                unroll.backward_rows(gradients[k], tape, outputs, d_outputs, self._last, self.wiring, s, exact, lo, hi)
+                unroll.backward_rows(gradients[k], tape, outputs, d_outputs, self._last, self.tables, s, exact, lo, hi)
         else:
             with parallel_region:
-                unroll.backward_parallel(gradients, tape, outputs, d_outputs, self._last, self.wiring, s, exact, chunks)
+                unroll.backward_parallel(gradients, tape, outputs, d_outputs, self._last, self.tables, s, exact, chunks)
         self.gradient += gradients[:, self.slot].sum(axis=0)
 
     def _records(self, record, lengths):

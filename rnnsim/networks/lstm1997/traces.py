@@ -39,16 +39,16 @@ def advance_forgetting_source(traces, at, n, value, by_cell, by_in, by_forget, p
 
 
 @jit_borrowed
-def advance_traces(learner, now, before, count, wiring, shape):
+def advance_traces(learner, now, before, count, tables, sizes):
     """The eligibility traces of the states of this time step: of outputs of the time step before, the bias, and inputs."""
-    activations, traces, active, n, seen = learner.activations, learner.traces, mask(_ALL), shape.lanes, wiring.seen
+    activations, traces, active, n, seen = learner.activations, learner.traces, mask(_ALL), sizes.lanes, tables.seen
     one = traces.dtype.type(1)
     for j in range(0, n, width(activations)):
         g, gate = load(activations, now + j, active), load(activations, now + n + j, active)
-        by_cell, by_in = gate * curve_slope(g, wiring.curves, G), g * (gate - gate * gate)
-        if shape.forget:
-            phi = load(activations, now + shape.forget + j, active)
-            by_forget = load(activations, before + shape.s + j, active) * (phi - phi * phi)
+        by_cell, by_in = gate * curve_slope(g, tables.curves, G), g * (gate - gate * gate)
+        if sizes.forget:
+            phi = load(activations, now + sizes.forget + j, active)
+            by_forget = load(activations, before + sizes.s + j, active) * (phi - phi * phi)
             for k in range(seen.size):
                 value = item(activations, before + item(seen, k))
                 advance_forgetting_source(traces, k * 3 * n + j, n, value, by_cell, by_in, by_forget, phi)
@@ -67,18 +67,18 @@ def advance_traces(learner, now, before, count, wiring, shape):
 
 
 @jit_borrowed
-def advance_peephole_traces(learner, now, before, wiring, shape):
+def advance_peephole_traces(learner, now, before, tables, sizes):
     """The same for the peepholes of input and forget gates, whose sources are the states of the time step before."""
-    activations, traces, active, n = learner.activations, learner.peephole_traces, mask(_ALL), shape.lanes
-    states, kind = before + shape.s, shape.size * n
+    activations, traces, active, n = learner.activations, learner.peephole_traces, mask(_ALL), sizes.lanes
+    states, kind = before + sizes.s, sizes.size * n
     for j in range(0, n, width(activations)):
         g, gate = load(activations, now + j, active), load(activations, now + n + j, active)
         by_in, phi = g * (gate - gate * gate), broadcast(activations, 1.0)
-        if shape.forget:
-            phi = load(activations, now + shape.forget + j, active)
+        if sizes.forget:
+            phi = load(activations, now + sizes.forget + j, active)
         by_forget = load(activations, states + j, active) * (phi - phi * phi)
         for at in range(j, kind, n):
-            seen = block_states(activations, states, at, wiring, shape)
+            seen = block_states(activations, states, at, tables, sizes)
             store(traces, at, active, load(traces, at, active) * phi + by_in * seen)
             store(traces, kind + at, active, load(traces, kind + at, active) * phi + by_forget * seen)
 
@@ -87,47 +87,47 @@ def advance_peephole_traces(learner, now, before, wiring, shape):
 
 
 @jit_borrowed
-def weigh_back(learner, time_steps, j, wiring, shape):
+def weigh_back(learner, time_steps, j, tables, sizes):
     """Factors of u_m in the eligibility traces at the end of a stretch, from its last time step to its first; gives what is kept.
 
     The forget gates of all later time steps keep what a time step adds: S(T) = phi(T)..phi(1) S(0) + sum_t phi(T)..phi(t+1)
     [g' in, g in', s phi'](t) u_m(t).
     """
-    activations, factors, active, n = learner.activations, learner.factors, mask(_ALL), shape.lanes
-    kept, kinds = broadcast(activations, 1.0), shape.kinds
+    activations, factors, active, n = learner.activations, learner.factors, mask(_ALL), sizes.lanes
+    kept, kinds = broadcast(activations, 1.0), sizes.kinds
     for t in range(time_steps - 1, -1, -1):
-        before, at = t * shape.time_step, t * kinds * n + j
-        now = before + shape.time_step
+        before, at = t * sizes.time_step, t * kinds * n + j
+        now = before + sizes.time_step
         g, gate = load(activations, now + j, active), load(activations, now + n + j, active)
-        store(factors, at, active, kept * (gate * curve_slope(g, wiring.curves, G)))
+        store(factors, at, active, kept * (gate * curve_slope(g, tables.curves, G)))
         store(factors, at + n, active, kept * (g * (gate - gate * gate)))
-        if shape.forget:
-            phi = load(activations, now + shape.forget + j, active)
+        if sizes.forget:
+            phi = load(activations, now + sizes.forget + j, active)
             store(
                 factors,
                 at + 2 * n,
                 active,
-                kept * (load(activations, before + shape.s + j, active) * (phi - phi * phi)),
+                kept * (load(activations, before + sizes.s + j, active) * (phi - phi * phi)),
             )
             kept = kept * phi
     return kept
 
 
 @jit_borrowed
-def sum_four(learner, time_steps, at, step, kept, place, distance, wiring, k, shape):
+def sum_four(learner, time_steps, at, step, kept, place, distance, tables, k, sizes):
     """One kind of eligibility traces by the outputs k .. k + 3 of the hidden layer, in rows `distance` apart."""
     activations, factors, traces, active, seen = (
         learner.activations,
         learner.factors,
         learner.traces,
         mask(_ALL),
-        wiring.seen,
+        tables.seen,
     )
     a, b = load(traces, place, active) * kept, load(traces, place + distance, active) * kept
     c, d = load(traces, place + 2 * distance, active) * kept, load(traces, place + 3 * distance, active) * kept
     u_a, u_b, u_c, u_d = item(seen, k), item(seen, k + 1), item(seen, k + 2), item(seen, k + 3)
     for t in range(time_steps):
-        before, factor = t * shape.time_step, load(factors, at + t * step, active)
+        before, factor = t * sizes.time_step, load(factors, at + t * step, active)
         a, b = a + factor * item(activations, before + u_a), b + factor * item(activations, before + u_b)
         c, d = c + factor * item(activations, before + u_c), d + factor * item(activations, before + u_d)
     store(traces, place, active, a)
@@ -137,21 +137,21 @@ def sum_four(learner, time_steps, at, step, kept, place, distance, wiring, k, sh
 
 
 @jit_borrowed
-def sum_one(learner, time_steps, at, step, kept, place, seen, shape):
+def sum_one(learner, time_steps, at, step, kept, place, seen, sizes):
     """One kind of eligibility traces by the output that stands at `seen` in a row of the activations."""
     activations, factors, active = learner.activations, learner.factors, mask(_ALL)
     a = load(learner.traces, place, active) * kept
     for t in range(time_steps):
-        a = a + load(factors, at + t * step, active) * item(activations, t * shape.time_step + seen)
+        a = a + load(factors, at + t * step, active) * item(activations, t * sizes.time_step + seen)
     store(learner.traces, place, active, a)
 
 
 @jit_borrowed
-def sum_inputs(learner, lesson, start, time_steps, b, kept, j, shape):
+def sum_inputs(learner, lesson, start, time_steps, b, kept, j, sizes):
     """The eligibility traces by inputs; few of them are not zero at a time step."""
-    traces, active, n, fixed = learner.traces, mask(_ALL), shape.lanes, shape.recurrent + 1
-    inputs, kinds = learner.sources[fixed:], shape.kinds
-    for k in range(fixed, learner.place[0] if shape.forget else fixed):
+    traces, active, n, fixed = learner.traces, mask(_ALL), sizes.lanes, sizes.recurrent + 1
+    inputs, kinds = learner.sources[fixed:], sizes.kinds
+    for k in range(fixed, learner.place[0] if sizes.forget else fixed):
         for at in range(item(learner.active, k) * kinds * n + j, (item(learner.active, k) + 1) * kinds * n, n):
             store(traces, at, active, load(traces, at, active) * kept)
     for t in range(time_steps):
@@ -166,46 +166,46 @@ def sum_inputs(learner, lesson, start, time_steps, b, kept, j, shape):
 
 
 @jit_borrowed
-def sum_peepholes(learner, time_steps, kept, j, wiring, shape):
+def sum_peepholes(learner, time_steps, kept, j, tables, sizes):
     """The eligibility traces by the peepholes of input and forget gates, whose sources are the states of the time step before."""
     activations, traces, factors, active, n = (
         learner.activations,
         learner.peephole_traces,
         learner.factors,
         mask(_ALL),
-        shape.lanes,
+        sizes.lanes,
     )
-    for cell in range(shape.size):
-        for kind in range(1, shape.kinds):
+    for cell in range(sizes.size):
+        for kind in range(1, sizes.kinds):
             at = cell * n + j
-            place = (kind - 1) * shape.size * n + at
+            place = (kind - 1) * sizes.size * n + at
             a = load(traces, place, active) * kept
             for t in range(time_steps):
-                factor = load(factors, (t * shape.kinds + kind) * n + j, active)
-                a = a + factor * block_states(activations, t * shape.time_step + shape.s, at, wiring, shape)
+                factor = load(factors, (t * sizes.kinds + kind) * n + j, active)
+                a = a + factor * block_states(activations, t * sizes.time_step + sizes.s, at, tables, sizes)
             store(traces, place, active, a)
 
 
 @jit_borrowed
-def advance_stretch(learner, lesson, start, time_steps, b, wiring, shape):
+def advance_stretch(learner, lesson, start, time_steps, b, tables, sizes):
     """The eligibility traces after a stretch of time steps, from those before it and the rows of the activations.
 
-    Tick by time step they would go to memory and back every time. Summed up over time steps they stay in registers.
+    Summed up over several time steps they stay in registers; otherwise they would go to memory and back at every time step.
     """
-    n, recurrent, active = shape.lanes, shape.recurrent, mask(_ALL)
-    row = shape.kinds * n
+    n, recurrent, active = sizes.lanes, sizes.recurrent, mask(_ALL)
+    row = sizes.kinds * n
     for j in range(0, n, width(learner.activations)):
-        kept = weigh_back(learner, time_steps, j, wiring, shape)
+        kept = weigh_back(learner, time_steps, j, tables, sizes)
         for kind in range(j, row, n):
             for k in range(0, recurrent - 3, 4):
-                sum_four(learner, time_steps, kind, row, kept, k * row + kind, row, wiring, k, shape)
+                sum_four(learner, time_steps, kind, row, kept, k * row + kind, row, tables, k, sizes)
             for k in range(recurrent - recurrent % 4, recurrent):
-                sum_one(learner, time_steps, kind, row, kept, k * row + kind, item(wiring.seen, k), shape)
+                sum_one(learner, time_steps, kind, row, kept, k * row + kind, item(tables.seen, k), sizes)
             place = recurrent * row + kind
             bias = load(learner.traces, place, active) * kept
             for t in range(time_steps):
                 bias = bias + load(learner.factors, kind + t * row, active)
             store(learner.traces, place, active, bias)
-        sum_inputs(learner, lesson, start, time_steps, b, kept, j, shape)
-        if shape.peepholes:
-            sum_peepholes(learner, time_steps, kept, j, wiring, shape)
+        sum_inputs(learner, lesson, start, time_steps, b, kept, j, sizes)
+        if sizes.peepholes:
+            sum_peepholes(learner, time_steps, kept, j, tables, sizes)

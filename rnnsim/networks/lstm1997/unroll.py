@@ -27,7 +27,7 @@ _ALL = 64  # more lanes than a vector has
 _BLOCK = 128  # inputs that are looked at together
 
 
-class Shape(NamedTuple):
+class BlockSizes(NamedTuple):
     """Sizes, places in a row, and the run-time switches (a place of 0: the network has none of it)."""
 
     inputs: int
@@ -53,8 +53,8 @@ class Shape(NamedTuple):
     kinds: int  # of eligibility traces of a state: by weights to cell and input gate, and to the forget gate if there is one
 
 
-class Wiring(NamedTuple):
-    """What connects the parts: the same for all time steps and learners."""
+class BlockTables(NamedTuple):
+    """Places and functions that are the same for all time steps and learners."""
 
     seen: (
         np.ndarray
@@ -126,88 +126,88 @@ def all_zero(x, start, end):
 
 
 @jit_borrowed
-def block_states(activations, states, at, wiring, shape):
+def block_states(activations, states, at, tables, sizes):
     """The states that the peephole weights from place `at` of (size, lanes) on see, a vector."""
-    if shape.size == 1:
+    if sizes.size == 1:
         return load(activations, states + at, mask(_ALL))
-    return gather(activations, states, wiring.block_cells, at)
+    return gather(activations, states, tables.block_cells, at)
 
 
 @jit_borrowed
-def through_peepholes(z, activations, states, w, kind, j, wiring, shape):
+def through_peepholes(z, activations, states, w, kind, j, tables, sizes):
     """The vector z of pre-activations of gates, and peephole weights times the states of their block added to it."""
-    for cell in range(shape.size):
-        at = cell * shape.lanes + j
-        weights = load(w, shape.peepholes + kind * shape.size * shape.lanes + at, mask(_ALL))
-        z = z + weights * block_states(activations, states, at, wiring, shape)
+    for cell in range(sizes.size):
+        at = cell * sizes.lanes + j
+        weights = load(w, sizes.peepholes + kind * sizes.size * sizes.lanes + at, mask(_ALL))
+        z = z + weights * block_states(activations, states, at, tables, sizes)
     return z
 
 
 @jit_borrowed
-def with_source(g, gate, forget, out, w, at, value, shape):
+def with_source(g, gate, forget, out, w, at, value, sizes):
     """The four sums of `cell_states`, and what a source adds to them, whose weights begin at place `at`."""
     active = mask(_ALL)
-    g, gate = g + load(w, at, active) * value, gate + load(w, at + shape.lanes, active) * value
-    return g, gate, forget + load(w, at + shape.forget, active) * value, out + load(w, at + shape.out, active) * value
+    g, gate = g + load(w, at, active) * value, gate + load(w, at + sizes.lanes, active) * value
+    return g, gate, forget + load(w, at + sizes.forget, active) * value, out + load(w, at + sizes.out, active) * value
 
 
 @jit_borrowed
-def cell_states(activations, now, before, w, j, sources, values, count, wiring, shape):
+def cell_states(activations, now, before, w, j, sources, values, count, tables, sizes):
     """Gates and states of the cells from lane j on, to row `now` of the activations; of output gates the pre-activations.
 
     The kinds of units are added up beside each other: one alone waits for every sum. A network without forget or output gates
     adds up its cell inputs in their place, and nobody looks.
     """
-    active, n, row, seen = mask(_ALL), shape.lanes, shape.row, wiring.seen
+    active, n, row, seen = mask(_ALL), sizes.lanes, sizes.row, tables.seen
     at = seen.size * row + j
     sums = (
         load(w, at, active),
         load(w, at + n, active),
-        load(w, at + shape.forget, active),
-        load(w, at + shape.out, active),
+        load(w, at + sizes.forget, active),
+        load(w, at + sizes.out, active),
     )
     for k in range(count):
-        sums = with_source(*sums, w, item(sources, k) * row + j, item(values, k), shape)
+        sums = with_source(*sums, w, item(sources, k) * row + j, item(values, k), sizes)
     for k in range(seen.size - 1, -1, -1):  # cells last: their outputs are what a time step waits for
-        sums = with_source(*sums, w, k * row + j, item(activations, before + item(seen, k)), shape)
+        sums = with_source(*sums, w, k * row + j, item(activations, before + item(seen, k)), sizes)
     g, gate, forget, out = sums
-    states = before + shape.s
-    if shape.peepholes:
-        gate = through_peepholes(gate, activations, states, w, 0, j, wiring, shape)
-        if shape.forget:
-            forget = through_peepholes(forget, activations, states, w, 1, j, wiring, shape)
-    s, g, gate = load(activations, states + j, active), curve(g, wiring.curves, G), sigmoid(gate)
-    if shape.forget:
+    states = before + sizes.s
+    if sizes.peepholes:
+        gate = through_peepholes(gate, activations, states, w, 0, j, tables, sizes)
+        if sizes.forget:
+            forget = through_peepholes(forget, activations, states, w, 1, j, tables, sizes)
+    s, g, gate = load(activations, states + j, active), curve(g, tables.curves, G), sigmoid(gate)
+    if sizes.forget:
         forget = sigmoid(forget)
-        store(activations, now + shape.forget + j, active, forget)
+        store(activations, now + sizes.forget + j, active, forget)
         s = s * forget
-    store(activations, now + shape.s + j, active, s + gate * g)
+    store(activations, now + sizes.s + j, active, s + gate * g)
     store(activations, now + j, active, g)
     store(activations, now + n + j, active, gate)
-    if shape.out:
-        store(activations, now + shape.out + j, active, out)
+    if sizes.out:
+        store(activations, now + sizes.out + j, active, out)
 
 
 @jit_borrowed
-def cell_outputs(activations, now, w, j, wiring, shape):
+def cell_outputs(activations, now, w, j, tables, sizes):
     """Output gates, h(s) and outputs of the cells from lane j on, once all states of the time step are there."""
     active = mask(_ALL)
-    h = curve(load(activations, now + shape.s + j, active), wiring.curves, H)
-    store(activations, now + shape.h + j, active, h)
-    if shape.out:
-        gate = load(activations, now + shape.out + j, active)
-        if shape.peepholes:
-            gate = through_peepholes(gate, activations, now + shape.s, w, 2, j, wiring, shape)
+    h = curve(load(activations, now + sizes.s + j, active), tables.curves, H)
+    store(activations, now + sizes.h + j, active, h)
+    if sizes.out:
+        gate = load(activations, now + sizes.out + j, active)
+        if sizes.peepholes:
+            gate = through_peepholes(gate, activations, now + sizes.s, w, 2, j, tables, sizes)
         gate = sigmoid(gate)
-        store(activations, now + shape.out + j, active, gate)
+        store(activations, now + sizes.out + j, active, gate)
         h = h * gate
-    store(activations, now + shape.y + j, active, h)
+    store(activations, now + sizes.y + j, active, h)
 
 
 @jit_borrowed
-def plain_units(activations, now, before, w, j, sources, values, count, wiring, shape):
+def plain_units(activations, now, before, w, j, sources, values, count, tables, sizes):
     """Plain units, at place j of a row."""
-    active, row, seen = mask(_ALL), shape.row, wiring.seen
+    active, row, seen = mask(_ALL), sizes.row, tables.seen
     z = load(w, seen.size * row + j, active)
     for k in range(count):
         z = z + load(w, item(sources, k) * row + j, active) * item(values, k)
@@ -217,32 +217,32 @@ def plain_units(activations, now, before, w, j, sources, values, count, wiring, 
 
 
 @jit_borrowed
-def time_step(activations, now, before, w, sources, values, count, wiring, shape):
+def time_step(activations, now, before, w, sources, values, count, tables, sizes):
     """The hidden layer of one time step: row `now` of the activations from the sources and the states in row `before`."""
-    for j in range(0, shape.lanes, width(activations)):
-        cell_states(activations, now, before, w, j, sources, values, count, wiring, shape)
-    for j in range(0, shape.lanes, width(activations)):
-        cell_outputs(activations, now, w, j, wiring, shape)
-    if shape.hidden:
-        for j in range(shape.hidden, shape.row, width(activations)):
-            plain_units(activations, now, before, w, j, sources, values, count, wiring, shape)
+    for j in range(0, sizes.lanes, width(activations)):
+        cell_states(activations, now, before, w, j, sources, values, count, tables, sizes)
+    for j in range(0, sizes.lanes, width(activations)):
+        cell_outputs(activations, now, w, j, tables, sizes)
+    if sizes.hidden:
+        for j in range(sizes.hidden, sizes.row, width(activations)):
+            plain_units(activations, now, before, w, j, sources, values, count, tables, sizes)
 
 
 @jit_borrowed
-def read(outputs, activations, now, w, sources, values, count, wiring, shape):
+def read(outputs, activations, now, w, sources, values, count, tables, sizes):
     """The outputs (columns) of one time step."""
-    active, columns, at = mask(_ALL), shape.columns, shape.readout
-    bias = at + (shape.cells + shape.plain) * columns
+    active, columns, at = mask(_ALL), sizes.columns, sizes.readout
+    bias = at + (sizes.cells + sizes.plain) * columns
     for j in range(0, columns, width(w)):
         z = load(w, bias + j, active)
-        for v in range(shape.cells):
-            z = z + load(w, at + v * columns + j, active) * item(activations, now + shape.y + v)
-        for p in range(shape.plain):
-            z = z + load(w, at + (shape.cells + p) * columns + j, active) * item(activations, now + shape.hidden + p)
-        if shape.shortcut:
+        for v in range(sizes.cells):
+            z = z + load(w, at + v * columns + j, active) * item(activations, now + sizes.y + v)
+        for p in range(sizes.plain):
+            z = z + load(w, at + (sizes.cells + p) * columns + j, active) * item(activations, now + sizes.hidden + p)
+        if sizes.shortcut:
             for k in range(count):
-                z = z + load(w, bias + (item(sources, k) - shape.recurrent) * columns + j, active) * item(values, k)
-        store(outputs, j, active, curve(z, wiring.curves, OUTPUT))
+                z = z + load(w, bias + (item(sources, k) - sizes.recurrent) * columns + j, active) * item(values, k)
+        store(outputs, j, active, curve(z, tables.curves, OUTPUT))
 
 
 # -- a sequence forward --------------------------------------------------------------------------------------------------------
@@ -259,22 +259,22 @@ class Tape(NamedTuple):
 
 
 @jit_exact
-def forward_rows(tape, outputs, last, wiring, shape, lo, hi):
+def forward_rows(tape, outputs, last, tables, sizes, lo, hi):
     """All time steps of the sequences lo..hi; outputs (T, B, K), or (1, B, K) if only the last time step is read."""
-    steps, fixed = tape.x.shape[0], shape.recurrent + 1
-    sources = np.zeros(shape.inputs, np.int64)
-    values = np.zeros(shape.inputs, tape.w.dtype)
-    row = np.zeros(shape.columns, tape.w.dtype)
+    steps, fixed = tape.x.shape[0], sizes.recurrent + 1
+    sources = np.zeros(sizes.inputs, np.int64)
+    values = np.zeros(sizes.inputs, tape.w.dtype)
+    row = np.zeros(sizes.columns, tape.w.dtype)
     for b in range(lo, hi):
-        start = b * (steps + 1) * shape.time_step
+        start = b * (steps + 1) * sizes.time_step
         for t in range(tape.lengths[b]):
-            before = start + t * shape.time_step
-            now = before + shape.time_step
+            before = start + t * sizes.time_step
+            now = before + sizes.time_step
             count = take_inputs(sources, values, tape.x, tape.tokens, t, b, fixed)
-            time_step(tape.activations, now, before, tape.w, sources, values, count, wiring, shape)
+            time_step(tape.activations, now, before, tape.w, sources, values, count, tables, sizes)
             if not last or t == tape.lengths[b] - 1:
-                read(row, tape.activations, now, tape.w, sources, values, count, wiring, shape)
-                for k in range(shape.outputs):
+                read(row, tape.activations, now, tape.w, sources, values, count, tables, sizes)
+                for k in range(sizes.outputs):
                     outputs[0 if last else t, b, k] = row[k]
 
 
@@ -282,11 +282,11 @@ _forward = linked(forward_rows)
 
 
 @jit_parallel
-def forward_parallel(tape, outputs, last, wiring, shape, chunks):
+def forward_parallel(tape, outputs, last, tables, sizes, chunks):
     """`forward_rows` of all sequences in `tasks` blocks side by side; outputs (T, B, K), or (1, B, K) with `last`."""
     batch = tape.x.shape[1]
     for chunk in numba.prange(chunks):
-        _forward(tape, outputs, last, wiring, shape, batch * chunk // chunks, batch * (chunk + 1) // chunks)
+        _forward(tape, outputs, last, tables, sizes, batch * chunk // chunks, batch * (chunk + 1) // chunks)
 
 
 # -- and backward --------------------------------------------------------------------------------------------------------------
@@ -311,122 +311,122 @@ def dot(x, place, y, start, size):
 
 
 @jit_borrowed
-def read_backward(gradient, d, e, activations, now, w, sources, values, count, shape):
+def read_backward(gradient, d, e, activations, now, w, sources, values, count, sizes):
     """From e (columns), the gradient of the outputs' pre-activations: to U, and to d, that of a row of the activations."""
-    columns, at = shape.columns, shape.readout
-    for v in range(shape.cells):
-        d[shape.y + v] += dot(w, at + v * columns, e, 0, columns)
-        add_scaled(gradient, at + v * columns, e, 0, columns, activations[now + shape.y + v])
-    for p in range(shape.plain):
-        place = at + (shape.cells + p) * columns
-        d[shape.hidden + p] += dot(w, place, e, 0, columns)
-        add_scaled(gradient, place, e, 0, columns, activations[now + shape.hidden + p])
-    bias = at + (shape.cells + shape.plain) * columns
+    columns, at = sizes.columns, sizes.readout
+    for v in range(sizes.cells):
+        d[sizes.y + v] += dot(w, at + v * columns, e, 0, columns)
+        add_scaled(gradient, at + v * columns, e, 0, columns, activations[now + sizes.y + v])
+    for p in range(sizes.plain):
+        place = at + (sizes.cells + p) * columns
+        d[sizes.hidden + p] += dot(w, place, e, 0, columns)
+        add_scaled(gradient, place, e, 0, columns, activations[now + sizes.hidden + p])
+    bias = at + (sizes.cells + sizes.plain) * columns
     add_scaled(gradient, bias, e, 0, columns, e.dtype.type(1))
-    if shape.shortcut:
+    if sizes.shortcut:
         for k in range(count):
-            add_scaled(gradient, bias + (sources[k] - shape.recurrent) * columns, e, 0, columns, values[k])
+            add_scaled(gradient, bias + (sources[k] - sizes.recurrent) * columns, e, 0, columns, values[k])
 
 
 @jit_borrowed
-def peepholes_backward(gradient, d, z, gates, activations, states, w, place, wiring, shape, exact):
+def peepholes_backward(gradient, d, z, gates, activations, states, w, place, tables, sizes, exact):
     """From z, the gradient of gates' pre-activations: to P, and if `exact` to the states that the gates see."""
-    for u in range(shape.size):
-        for v in range(0, shape.cells, shape.size):
-            lane = u * shape.lanes + v
-            state = wiring.block_cells[lane]
+    for u in range(sizes.size):
+        for v in range(0, sizes.cells, sizes.size):
+            lane = u * sizes.lanes + v
+            state = tables.block_cells[lane]
             gradient[place + lane] += z[gates + v] * activations[states + state]
             if exact:
-                d[shape.s + state] += z[gates + v] * w[place + lane]
+                d[sizes.s + state] += z[gates + v] * w[place + lane]
 
 
 @jit_borrowed
-def gate_errors(z, d, activations, now, gates, shape):
+def gate_errors(z, d, activations, now, gates, sizes):
     """z of gates, in the lane of their first cell, from the gradient d of what they let through."""
-    for v in range(0, shape.cells, shape.size):
+    for v in range(0, sizes.cells, sizes.size):
         gate = activations[now + gates + v]
         z[gates + v] = d[gates + v] * gate * (1 - gate)
 
 
 @jit_borrowed
-def time_step_backward(gradient, d, z, activations, now, before, w, wiring, shape, exact):
+def time_step_backward(gradient, d, z, activations, now, before, w, tables, sizes, exact):
     """From d, the gradient of row `now`: z (row), the gradient of its pre-activations; d[s] becomes that of the states before."""
-    curves, n, kind = wiring.curves, shape.lanes, shape.size * shape.lanes
-    for v in range(shape.cells):
-        h, dy, leader = activations[now + shape.h + v], d[shape.y + v], wiring.block_cells[v]
-        if shape.out:
-            d[shape.out + leader] += h * dy
-            dy *= activations[now + shape.out + v]
-        d[shape.s + v] += dy * curve_slope(h, curves, H)
-    if shape.out:
-        gate_errors(z, d, activations, now, shape.out, shape)
-        if shape.peepholes:
-            place, states = shape.peepholes + 2 * kind, now + shape.s
-            peepholes_backward(gradient, d, z, shape.out, activations, states, w, place, wiring, shape, exact)
-    for v in range(shape.cells):
-        g, ds, leader = activations[now + v], d[shape.s + v], wiring.block_cells[v]
+    curves, n, kind = tables.curves, sizes.lanes, sizes.size * sizes.lanes
+    for v in range(sizes.cells):
+        h, dy, leader = activations[now + sizes.h + v], d[sizes.y + v], tables.block_cells[v]
+        if sizes.out:
+            d[sizes.out + leader] += h * dy
+            dy *= activations[now + sizes.out + v]
+        d[sizes.s + v] += dy * curve_slope(h, curves, H)
+    if sizes.out:
+        gate_errors(z, d, activations, now, sizes.out, sizes)
+        if sizes.peepholes:
+            place, states = sizes.peepholes + 2 * kind, now + sizes.s
+            peepholes_backward(gradient, d, z, sizes.out, activations, states, w, place, tables, sizes, exact)
+    for v in range(sizes.cells):
+        g, ds, leader = activations[now + v], d[sizes.s + v], tables.block_cells[v]
         z[v] = ds * activations[now + n + v] * curve_slope(g, curves, G)
         d[n + leader] += g * ds
-        if shape.forget:
-            d[shape.forget + leader] += activations[before + shape.s + v] * ds
-            d[shape.s + v] = ds * activations[now + shape.forget + v]
-    gate_errors(z, d, activations, now, n, shape)
-    if shape.forget:
-        gate_errors(z, d, activations, now, shape.forget, shape)
-    if shape.peepholes:
-        states = before + shape.s
-        peepholes_backward(gradient, d, z, n, activations, states, w, shape.peepholes, wiring, shape, exact)
-        if shape.forget:
-            place = shape.peepholes + kind
-            peepholes_backward(gradient, d, z, shape.forget, activations, states, w, place, wiring, shape, exact)
-    for p in range(shape.plain):
-        value = activations[now + shape.hidden + p]
-        z[shape.hidden + p] = d[shape.hidden + p] * value * (1 - value)
+        if sizes.forget:
+            d[sizes.forget + leader] += activations[before + sizes.s + v] * ds
+            d[sizes.s + v] = ds * activations[now + sizes.forget + v]
+    gate_errors(z, d, activations, now, n, sizes)
+    if sizes.forget:
+        gate_errors(z, d, activations, now, sizes.forget, sizes)
+    if sizes.peepholes:
+        states = before + sizes.s
+        peepholes_backward(gradient, d, z, n, activations, states, w, sizes.peepholes, tables, sizes, exact)
+        if sizes.forget:
+            place = sizes.peepholes + kind
+            peepholes_backward(gradient, d, z, sizes.forget, activations, states, w, place, tables, sizes, exact)
+    for p in range(sizes.plain):
+        value = activations[now + sizes.hidden + p]
+        z[sizes.hidden + p] = d[sizes.hidden + p] * value * (1 - value)
 
 
 @jit_exact
-def backward_rows(gradient, tape, outputs, d_outputs, last, wiring, shape, exact, lo, hi):
+def backward_rows(gradient, tape, outputs, d_outputs, last, tables, sizes, exact, lo, hi):
     """All time steps of the sequences lo..hi backwards; the packed gradient (packed size,) accumulates.
 
     With `exact` the gradient is the full one. Without, nothing flows back through outputs into gates and cell inputs of the
     next time step: the truncated rule of 1997.
     """
-    steps, fixed, kind = tape.x.shape[0], shape.recurrent + 1, tape.w.dtype
-    sources = np.zeros(shape.inputs, np.int64)
-    values = np.zeros(shape.inputs, kind)
-    e, d, z = np.zeros(shape.columns, kind), np.zeros(shape.time_step, kind), np.zeros(shape.row, kind)
+    steps, fixed, kind = tape.x.shape[0], sizes.recurrent + 1, tape.w.dtype
+    sources = np.zeros(sizes.inputs, np.int64)
+    values = np.zeros(sizes.inputs, kind)
+    e, d, z = np.zeros(sizes.columns, kind), np.zeros(sizes.time_step, kind), np.zeros(sizes.row, kind)
     for b in range(lo, hi):
-        start = b * (steps + 1) * shape.time_step
+        start = b * (steps + 1) * sizes.time_step
         d[:] = 0
         for t in range(tape.lengths[b] - 1, -1, -1):
-            before = start + t * shape.time_step
-            now = before + shape.time_step
+            before = start + t * sizes.time_step
+            now = before + sizes.time_step
             count = take_inputs(sources, values, tape.x, tape.tokens, t, b, fixed)
             if not last or t == tape.lengths[b] - 1:
-                for k in range(shape.outputs):
+                for k in range(sizes.outputs):
                     place = 0 if last else t
-                    e[k] = d_outputs[place, b, k] * curve_slope(outputs[place, b, k], wiring.curves, OUTPUT)
-                read_backward(gradient, d, e, tape.activations, now, tape.w, sources, values, count, shape)
-            time_step_backward(gradient, d, z, tape.activations, now, before, tape.w, wiring, shape, exact)
+                    e[k] = d_outputs[place, b, k] * curve_slope(outputs[place, b, k], tables.curves, OUTPUT)
+                read_backward(gradient, d, e, tape.activations, now, tape.w, sources, values, count, sizes)
+            time_step_backward(gradient, d, z, tape.activations, now, before, tape.w, tables, sizes, exact)
             for k in range(count):
-                add_scaled(gradient, sources[k] * shape.row, z, 0, shape.row, values[k])
-            for k in range(shape.recurrent):
-                add_scaled(gradient, k * shape.row, z, 0, shape.row, tape.activations[before + wiring.seen[k]])
-            add_scaled(gradient, shape.recurrent * shape.row, z, 0, shape.row, z.dtype.type(1))
-            d[: shape.s] = 0
-            d[shape.h :] = 0
+                add_scaled(gradient, sources[k] * sizes.row, z, 0, sizes.row, values[k])
+            for k in range(sizes.recurrent):
+                add_scaled(gradient, k * sizes.row, z, 0, sizes.row, tape.activations[before + tables.seen[k]])
+            add_scaled(gradient, sizes.recurrent * sizes.row, z, 0, sizes.row, z.dtype.type(1))
+            d[: sizes.s] = 0
+            d[sizes.h :] = 0
             if exact:
-                for k in range(shape.recurrent):
-                    d[wiring.seen[k]] += dot(tape.w, k * shape.row, z, 0, shape.row)
+                for k in range(sizes.recurrent):
+                    d[tables.seen[k]] += dot(tape.w, k * sizes.row, z, 0, sizes.row)
 
 
 _backward = linked(backward_rows)
 
 
 @jit_parallel
-def backward_parallel(gradients, tape, outputs, d_outputs, last, wiring, shape, exact, chunks):
+def backward_parallel(gradients, tape, outputs, d_outputs, last, tables, sizes, exact, chunks):
     """Every task has a gradient of its own: gradients (tasks, packed size)."""
     batch = tape.x.shape[1]
     for chunk in numba.prange(chunks):
         lo, hi = batch * chunk // chunks, batch * (chunk + 1) // chunks
-        _backward(gradients[chunk], tape, outputs, d_outputs, last, wiring, shape, exact, lo, hi)
+        _backward(gradients[chunk], tape, outputs, d_outputs, last, tables, sizes, exact, lo, hi)

@@ -60,23 +60,23 @@ class Lesson(NamedTuple):
 
 
 @jit_borrowed
-def output_errors(learner, lesson, place, b, wiring, shape):
+def output_errors(learner, lesson, place, b, tables, sizes):
     """e <- errors of the outputs of a time step; gives the largest and the mean distance between output and target."""
     e, worst, mean = learner.e, 0.0, 0.0
     rate = learner.rates[RATE]
     if lesson.weights.size:
         rate = rate * lesson.weights[place, b]
     targets = lesson.targets[place, b]
-    for j in range(0, shape.columns, width(e)):
-        active = mask(shape.outputs - j)
+    for j in range(0, sizes.columns, width(e)):
+        active = mask(sizes.outputs - j)
         y = load(learner.y, j, active)
         off = load(targets, j, active) - y
-        store(e, j, mask(_ALL), off * curve_slope(y, wiring.curves, OUTPUT) * rate)
-    for k in range(shape.outputs):
+        store(e, j, mask(_ALL), off * curve_slope(y, tables.curves, OUTPUT) * rate)
+    for k in range(sizes.outputs):
         off = abs(targets[k] - learner.y[k])
         worst = max(worst, off)
         mean += off
-    return worst, mean / shape.outputs
+    return worst, mean / sizes.outputs
 
 
 _by_one, _by_two, _by_four = xor_lanes(1), xor_lanes(2), xor_lanes(4)
@@ -110,37 +110,37 @@ def sum_blocks(x, start, cells, size):
 
 
 @jit_borrowed
-def to_hidden(learner, now, wiring, shape):
+def to_hidden(learner, now, tables, sizes):
     """d <- errors of states, output gates and plain units; needs the weights before they change."""
     w, activations, d, e, columns, active = (
         learner.w,
         learner.activations,
         learner.d,
         learner.e,
-        shape.columns,
+        sizes.columns,
         mask(_ALL),
     )
-    whole = in_one_vector(d, shape.size)
-    for j in range(0, shape.lanes, width(d)):
+    whole = in_one_vector(d, sizes.size)
+    for j in range(0, sizes.lanes, width(d)):
         below = broadcast(d, 0.0)
-        for v in range(j, min(j + width(d), shape.cells)):
-            below = insert(below, v - j, dot(w, shape.readout + v * columns, e, 0, columns))
-        h = load(activations, now + shape.h + j, active)
-        state = below * curve_slope(h, wiring.curves, H)
-        if shape.out:
-            gate = load(activations, now + shape.out + j, active)
+        for v in range(j, min(j + width(d), sizes.cells)):
+            below = insert(below, v - j, dot(w, sizes.readout + v * columns, e, 0, columns))
+        h = load(activations, now + sizes.h + j, active)
+        state = below * curve_slope(h, tables.curves, H)
+        if sizes.out:
+            gate = load(activations, now + sizes.out + j, active)
             state = state * gate
-            store(d, shape.out + j, active, block_sums(below * h * (gate - gate * gate), shape.size if whole else 1))
-        store(d, shape.s + j, active, state)
-    if shape.out and not whole:
-        sum_blocks(d, shape.out, shape.cells, shape.size)
-    start = shape.readout + shape.cells * columns
-    for j in range(0, shape.row - shape.hidden if shape.hidden else 0, width(d)):
+            store(d, sizes.out + j, active, block_sums(below * h * (gate - gate * gate), sizes.size if whole else 1))
+        store(d, sizes.s + j, active, state)
+    if sizes.out and not whole:
+        sum_blocks(d, sizes.out, sizes.cells, sizes.size)
+    start = sizes.readout + sizes.cells * columns
+    for j in range(0, sizes.row - sizes.hidden if sizes.hidden else 0, width(d)):
         below = broadcast(d, 0.0)
-        for p in range(j, min(j + width(d), shape.plain)):
+        for p in range(j, min(j + width(d), sizes.plain)):
             below = insert(below, p - j, dot(w, start + p * columns, e, 0, columns))
-        y = load(activations, now + shape.hidden + j, active)
-        store(d, shape.hidden + j, active, below * (y - y * y))
+        y = load(activations, now + sizes.hidden + j, active)
+        store(d, sizes.hidden + j, active, below * (y - y * y))
 
 
 # -- changes -------------------------------------------------------------------------------------------------------------------
@@ -157,114 +157,114 @@ def add_change(learner, place, step):
 
 
 @jit_borrowed
-def change_readout(learner, now, count, shape):
+def change_readout(learner, now, count, sizes):
     """One step of the weights of the outputs."""
-    columns, activations, fixed = shape.columns, learner.activations, shape.recurrent + 1
+    columns, activations, fixed = sizes.columns, learner.activations, sizes.recurrent + 1
     for j in range(0, columns, width(activations)):
-        e, at = load(learner.e, j, mask(_ALL)), shape.readout + j
-        for v in range(shape.cells):
-            add_change(learner, at + v * columns, e * item(activations, now + shape.y + v))
-        at += shape.cells * columns
-        for p in range(shape.plain):
-            add_change(learner, at + p * columns, e * item(activations, now + shape.hidden + p))
-        at += shape.plain * columns
-        if shape.output_bias:
+        e, at = load(learner.e, j, mask(_ALL)), sizes.readout + j
+        for v in range(sizes.cells):
+            add_change(learner, at + v * columns, e * item(activations, now + sizes.y + v))
+        at += sizes.cells * columns
+        for p in range(sizes.plain):
+            add_change(learner, at + p * columns, e * item(activations, now + sizes.hidden + p))
+        at += sizes.plain * columns
+        if sizes.output_bias:
             add_change(learner, at, e)
-        if shape.shortcut:
+        if sizes.shortcut:
             everything = learner.velocity.size > 0
             rows = learner.active if everything else learner.sources
             for k in range(fixed, learner.place[0] if everything else fixed + count):
-                add_change(learner, at + (rows[k] - shape.recurrent) * columns, e * learner.present[rows[k]])
+                add_change(learner, at + (rows[k] - sizes.recurrent) * columns, e * learner.present[rows[k]])
 
 
 @jit_borrowed
-def change_hidden(learner, shape):
+def change_hidden(learner, sizes):
     """One step of the weights of the hidden layer, source after source."""
     traces, d, active = learner.traces, learner.d, mask(_ALL)
-    n, row, kinds = shape.lanes, shape.row, shape.kinds
-    whole = in_one_vector(d, shape.size)
+    n, row, kinds = sizes.lanes, sizes.row, sizes.kinds
+    whole = in_one_vector(d, sizes.size)
     for j in range(0, n, width(d)):
-        state, out = load(d, shape.s + j, active), load(d, shape.out + j, active)
+        state, out = load(d, sizes.s + j, active), load(d, sizes.out + j, active)
         for k in range(learner.place[0]):
             source = item(learner.active, k)
             at, place = source * kinds * n + j, source * row + j
             add_change(learner, place, state * load(traces, at, active))
             if whole:
-                add_change(learner, place + n, block_sums(state * load(traces, at + n, active), shape.size))
-                if shape.forget:
+                add_change(learner, place + n, block_sums(state * load(traces, at + n, active), sizes.size))
+                if sizes.forget:
                     by_forget = state * load(traces, at + 2 * n, active)
-                    add_change(learner, place + shape.forget, block_sums(by_forget, shape.size))
-            if shape.out:
-                add_change(learner, place + shape.out, out * item(learner.present, source))
+                    add_change(learner, place + sizes.forget, block_sums(by_forget, sizes.size))
+            if sizes.out:
+                add_change(learner, place + sizes.out, out * item(learner.present, source))
     if not whole:
-        change_long_blocks(learner, shape)
-    for j in range(shape.hidden, row if shape.hidden else 0, width(d)):
+        change_long_blocks(learner, sizes)
+    for j in range(sizes.hidden, row if sizes.hidden else 0, width(d)):
         plain = load(d, j, active)
         for k in range(learner.place[0]):
             source = item(learner.active, k)
             add_change(learner, source * row + j, plain * item(learner.present, source))
     if learner.free.size:  # biases that do not exist stay zero
         for j in range(0, row, width(d)):
-            place = shape.recurrent * row + j
+            place = sizes.recurrent * row + j
             store(learner.w, place, active, load(learner.w, place, active) * load(learner.free, j, active))
 
 
 @jit_borrowed
-def change_long_blocks(learner, shape):
+def change_long_blocks(learner, sizes):
     """Of the weights of input and forget gates, where blocks do not fit into a vector."""
-    n, kinds = shape.lanes, shape.kinds
+    n, kinds = sizes.lanes, sizes.kinds
     for k in range(learner.place[0]):
         source = item(learner.active, k)
-        change_shared(learner, source * shape.row + n, learner.traces, source * kinds * n + n, shape)
-        if shape.forget:
-            place = source * shape.row + shape.forget
-            change_shared(learner, place, learner.traces, source * kinds * n + 2 * n, shape)
+        change_shared(learner, source * sizes.row + n, learner.traces, source * kinds * n + n, sizes)
+        if sizes.forget:
+            place = source * sizes.row + sizes.forget
+            change_shared(learner, place, learner.traces, source * kinds * n + 2 * n, sizes)
 
 
 @jit_borrowed
-def change_shared(learner, place, traces, at, shape):
+def change_shared(learner, place, traces, at, sizes):
     """One step of the weights from `place` on, a lane a cell, which the cells of a block share."""
-    change, d, active, n = learner.change, learner.d, mask(_ALL), shape.lanes
+    change, d, active, n = learner.change, learner.d, mask(_ALL), sizes.lanes
     for j in range(0, n, width(d)):
-        store(change, j, active, load(d, shape.s + j, active) * load(traces, at + j, active))
-    sum_blocks(change, 0, shape.cells, shape.size)
+        store(change, j, active, load(d, sizes.s + j, active) * load(traces, at + j, active))
+    sum_blocks(change, 0, sizes.cells, sizes.size)
     for j in range(0, n, width(d)):
         add_change(learner, place + j, load(change, j, active))
 
 
 @jit_borrowed
-def change_peepholes(learner, now, wiring, shape):
+def change_peepholes(learner, now, tables, sizes):
     """One step of the peephole weights."""
-    d, traces, active, n = learner.d, learner.peephole_traces, mask(_ALL), shape.lanes
-    whole, kind = in_one_vector(d, shape.size), shape.size * shape.lanes
+    d, traces, active, n = learner.d, learner.peephole_traces, mask(_ALL), sizes.lanes
+    whole, kind = in_one_vector(d, sizes.size), sizes.size * sizes.lanes
     for at in range(0, kind, width(d)):
-        j, place = at % n, shape.peepholes + at
+        j, place = at % n, sizes.peepholes + at
         if whole:
-            state = load(d, shape.s + j, active)
-            add_change(learner, place, block_sums(state * load(traces, at, active), shape.size))
-            if shape.forget:
-                add_change(learner, place + kind, block_sums(state * load(traces, at + kind, active), shape.size))
-        if shape.out:
-            seen = block_states(learner.activations, now + shape.s, at, wiring, shape)
-            add_change(learner, place + 2 * kind, load(d, shape.out + j, active) * seen)
+            state = load(d, sizes.s + j, active)
+            add_change(learner, place, block_sums(state * load(traces, at, active), sizes.size))
+            if sizes.forget:
+                add_change(learner, place + kind, block_sums(state * load(traces, at + kind, active), sizes.size))
+        if sizes.out:
+            seen = block_states(learner.activations, now + sizes.s, at, tables, sizes)
+            add_change(learner, place + 2 * kind, load(d, sizes.out + j, active) * seen)
     if not whole:
         for at in range(0, kind, n):
-            change_shared(learner, shape.peepholes + at, traces, at, shape)
-            if shape.forget:
-                change_shared(learner, shape.peepholes + kind + at, traces, kind + at, shape)
+            change_shared(learner, sizes.peepholes + at, traces, at, sizes)
+            if sizes.forget:
+                change_shared(learner, sizes.peepholes + kind + at, traces, kind + at, sizes)
 
 
 @jit_borrowed
-def correct(learner, lesson, now, before, place, b, count, wiring, shape):
+def correct(learner, lesson, now, before, place, b, count, tables, sizes):
     """Outputs of a time step that counts, and one step of all weights; gives the largest and the mean error."""
-    for k in range(shape.recurrent):
-        put(learner.present, k, item(learner.activations, before + item(wiring.seen, k)))
-    inputs = learner.sources[shape.recurrent + 1 :]
-    read(learner.y, learner.activations, now, learner.w, inputs, learner.values, count, wiring, shape)
-    found = output_errors(learner, lesson, place, b, wiring, shape)
-    to_hidden(learner, now, wiring, shape)
-    change_readout(learner, now, count, shape)
-    change_hidden(learner, shape)
-    if shape.peepholes:
-        change_peepholes(learner, now, wiring, shape)
+    for k in range(sizes.recurrent):
+        put(learner.present, k, item(learner.activations, before + item(tables.seen, k)))
+    inputs = learner.sources[sizes.recurrent + 1 :]
+    read(learner.y, learner.activations, now, learner.w, inputs, learner.values, count, tables, sizes)
+    found = output_errors(learner, lesson, place, b, tables, sizes)
+    to_hidden(learner, now, tables, sizes)
+    change_readout(learner, now, count, sizes)
+    change_hidden(learner, sizes)
+    if sizes.peepholes:
+        change_peepholes(learner, now, tables, sizes)
     return found

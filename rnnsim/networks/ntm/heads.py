@@ -26,8 +26,8 @@ signs and ranges that do not fit raise `RnnsimError`; NaN goes in and comes out.
 
 import numpy as np
 
+from rnnsim.core.own_array import as_numbers
 from rnnsim.core.registry import require
-from rnnsim.errors import RnnsimError
 from rnnsim.networks.ntm import addressing
 from rnnsim.networks.ntm import memory as kernels
 from rnnsim.networks.ntm.addressing import NORM_FLOOR, Key, Memory
@@ -310,11 +310,7 @@ def _arrays(**given):
     """Copies of what is given as {name: (values, axes)}, contiguous and of one floating type."""
     found = []
     for name, (values, axes) in given.items():
-        try:
-            array = np.asarray(values)
-        except ValueError:
-            raise RnnsimError(f"{name}: expected an array, got rows of different lengths") from None
-        require(array.dtype.kind in "fiub", f"{name}: expected numbers, got {array.dtype}")
+        array = as_numbers(name, values)
         fits = array.ndim == axes and array.size > 0
         require(fits, f"{name} of shape {array.shape}: expected {('a vector', 'a matrix')[axes - 1]} that is not empty")
         found.append(array)

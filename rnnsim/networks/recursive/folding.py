@@ -7,7 +7,7 @@ import numpy as np
 
 from rnnsim.core.forest import Forest
 from rnnsim.core.gemm import product_packed
-from rnnsim.core.jit import jit_borrowed, jit_exact, jit_formula, jit_parallel
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_formula, jit_parallel, linked
 from rnnsim.core.padding import ONE, packed_columns, packed_rows, padded_size, vectors
 from rnnsim.core.products import packed
 from rnnsim.core.registry import one_of, require
@@ -169,16 +169,19 @@ def fold_backward(tape, inputs, work, gradient, chunk):
             levels.scatter_to_children(d, d_children, tape.children, lo, n)
 
 
+_forward, _backward = linked(fold_forward), linked(fold_backward)
+
+
 @jit_parallel
 def _forward_parallel(tape, inputs, work, chunks):
     for chunk in numba.prange(chunks):
-        fold_forward(tape, inputs, work, chunk)
+        _forward(tape, inputs, work, chunk)
 
 
 @jit_parallel
 def _backward_parallel(tape, inputs, work, gradient, chunks):
     for chunk in numba.prange(chunks):
-        fold_backward(tape, inputs, work, gradient, chunk)
+        _backward(tape, inputs, work, gradient, chunk)
 
 
 class RecursiveNetwork(TreeNetwork):
@@ -365,9 +368,9 @@ class RecursiveNetwork(TreeNetwork):
 
     @exclusive
     def evaluate(self, batch: Any, loss: Any, state: Any = None) -> Evaluation:
-        """See `Network.evaluate`. Of graphs of segments: `rnnsim.networks.recursive.margin.evaluate`, whatever the loss is."""
+        """See `Network.evaluate`; of graphs of segments, `rnnsim.networks.recursive.margin.evaluate`."""
         if isinstance(batch, SegmentGraphs):
-            return margin.evaluate(self, batch)
+            return margin.evaluate(self, batch, loss)
         return super().evaluate(batch, loss, state)
 
     @exclusive

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from rnnsim.core.gemm import product_packed
-from rnnsim.core.jit import jit_borrowed, jit_exact, jit_formula, jit_parallel
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_formula, jit_parallel, linked
 from rnnsim.core.padding import ONE, gate_vectors, packed_columns, packed_rows, padded_size, vectors
 from rnnsim.core.registry import one_of, require
 from rnnsim.core.rng import Seed
@@ -263,16 +263,19 @@ def tree_lstm_backward(tape, inputs, work, gradient, chunk):
                 _children_backward(tape, work, gradient, chunk, lo, hi)
 
 
+_forward, _backward = linked(tree_lstm_forward), linked(tree_lstm_backward)
+
+
 @jit_parallel
 def _forward_parallel(tape, inputs, work, chunks):
     for chunk in numba.prange(chunks):
-        tree_lstm_forward(tape, inputs, work, chunk)
+        _forward(tape, inputs, work, chunk)
 
 
 @jit_parallel
 def _backward_parallel(tape, inputs, work, gradient, chunks):
     for chunk in numba.prange(chunks):
-        tree_lstm_backward(tape, inputs, work, gradient, chunk)
+        _backward(tape, inputs, work, gradient, chunk)
 
 
 class TreeLSTM(TreeNetwork):
