@@ -132,3 +132,71 @@ class Learning:
 
     def time_subgradient(self, graphs, stage):
         self.net.gradient_by(self.rule, self.batch, None)
+
+
+def forest(trees, leaves, classes=5):
+    """Balanced binary trees with a random symbol at every leaf and a class at the root."""
+    from rnnsim.core.forest import Forest
+
+    rng, shape = np.random.default_rng(0), np.arange(2 * leaves - 1)
+    children = np.stack([2 * (shape - leaves), 2 * (shape - leaves) + 1], axis=1)
+    children[shape < leaves] = -1
+    inputs = np.where(np.tile(shape, trees) < leaves, rng.integers(0, 1000, trees * len(shape)), -1)
+    starts, targets = np.arange(trees + 1) * len(shape), rng.integers(0, classes, trees)
+    return Forest(starts, np.tile(children, (trees, 1)), inputs, targets)
+
+
+OPTIONS = {
+    "folding": ("rnn-tree", {}),
+    "own": ("rnn-tree", {"leaves": "own", "embedding": 100}),
+    "tensor": ("rnn-tree", {"composition": "tensor", "hidden": 30}),
+    "child-sum": ("lstm-tree", {"embedding": 100}),
+    "n-ary": ("lstm-tree", {"variant": "n-ary", "embedding": 100}),
+}
+
+
+class Trees:
+    """Forward and backward over trees of 16 leaves, 100 units (tensor: 30)."""
+
+    params = (tuple(OPTIONS), (1, 300))
+    param_names = ("network", "trees")
+
+    def setup(self, network, trees):
+        from rnnsim.core.losses import Loss
+        from rnnsim.networks import build
+
+        name, options = OPTIONS[network]
+        self.net = build(name, 1000, 5, {"hidden": UNITS, **options}, tokens=True)
+        self.batch, self.loss = forest(trees, 16), Loss("softmax", when="last", per="sequence")
+        self.time_forward_backward(network, trees)
+
+    def time_forward_backward(self, network, trees):
+        self.net.loss_and_gradient(self.batch, self.loss)
+
+    def time_forward(self, network, trees):
+        self.net.evaluate(self.batch, self.loss)
+
+
+class Forests:
+    """Making a batch: the order of evaluation of 1,000 trees, and 64 of them taken out."""
+
+    def setup(self):
+        self.whole, self.which = forest(1000, 16), np.arange(0, 640, 10)
+        self.time_levels()
+
+    def time_levels(self):
+        self.whole._leveled()
+
+    def time_take(self):
+        self.whole.take(self.which)
+
+
+class Memory:
+    """A forest of a million nodes, 100 units, forward and backward: states of one piece at a time."""
+
+    def peakmem_million_nodes(self):
+        from rnnsim.core.losses import Loss
+        from rnnsim.networks import build
+
+        net = build("rnn-tree", 1000, 5, {"hidden": UNITS}, tokens=True)
+        net.loss_and_gradient(forest(8000, 63), Loss("softmax", when="last", per="sequence"))

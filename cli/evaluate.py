@@ -19,14 +19,14 @@ def in_unit(loss, unit):
 
 def measured(evaluation):
     """(name, text) of every figure of an evaluation."""
-    split = evaluation["split"]
+    split, kind = evaluation["split"], evaluation.get("kind", "sequences")
     rows = [(f"{split} loss", in_unit(evaluation["loss"], evaluation["unit"]))]
     if evaluation["trivial_loss"] is not None:
         rows.append(("chance-level loss", in_unit(evaluation["trivial_loss"], evaluation["unit"])))
     # One share under two names would look like two results.
     metrics = {name: value for name, value in evaluation["metrics"].items() if name != "correct"}
     if evaluation["correct"] is not None and "accuracy" not in metrics:
-        rows.append((f"{split} right", f"{100 * evaluation['correct']:.2f} % of {evaluation['sequences']:,} sequences"))
+        rows.append((f"{split} right", f"{100 * evaluation['correct']:.2f} % of {evaluation['sequences']:,} {kind}"))
     for name, value in metrics.items():
         text = f"{100 * value:.2f} % of {evaluation['sequences']:,}" if name == "accuracy" else number(value)
         rows.append((f"{split} {name}", text))
@@ -56,7 +56,7 @@ def _figures(evaluation):
     if evaluation["correct"] is not None:
         figures["right"] = f"{100 * evaluation['correct']:.2f} %"
     figures |= {name: number(value) for name, value in evaluation["metrics"].items() if name != "correct"}
-    return figures | {"sequences": number(evaluation["sequences"])}
+    return figures | {evaluation["kind"]: number(evaluation["sequences"])}
 
 
 @click.command("eval", short_help="Evaluate a trained network.")

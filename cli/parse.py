@@ -24,6 +24,7 @@ def command(run_folder, file, scores, json_wanted, code, accept_source):
     echo "the cat sat on the mat" | rnnsim parse runs/bracketing-rnn-tree-1 -
     """
     from rnnsim.core.reading import read_text
+    from rnnsim.networks.recursive.parsing import parse
     from rnnsim.training.run import open_run
 
     run = open_run(run_folder, code, accept_source)
@@ -33,7 +34,7 @@ def command(run_folder, file, scores, json_wanted, code, accept_source):
     net = run.net()
     found, parsed = [" ".join(words) for words in sentences], [row for row, words in enumerate(sentences) if words]
     if graphs is not None:
-        parses = net.parse(graphs)
+        parses = parse(net, graphs).parses
         for k, row in enumerate(parsed):
             part = slice(parses.starts[k], parses.starts[k + 1])
             found[row] = bracketed(sentences[row], parses.pairs[part], parses.scores[part] if scores else None)

@@ -9,21 +9,40 @@ from rnnsim.errors import RnnsimError
 from rnnsim_cli import own_code
 from rnnsim_cli.console import as_json, key_values, pairs, report, table
 
-# option of the shell: key of the configuration
-_SETTINGS = (
-    "steps",
-    "batch",
-    "seed",
-    "dtype",
-    "until",
-    "time_limit",
-    "evaluate_every",
-    "checkpoint_every",
-    "report_every",
-    "test",
-    "test_every",
-    "test_length",
-)
+_SETTINGS = {  # flags that set a key of the configuration: what they take, and their help
+    "steps": (None, "Number of training steps, one batch each. [default: 1000]"),
+    "batch": (None, "Sequences in a batch. [default: 32]"),
+    "seed": (None, "Seed of the initial weights and of the data. [default: 0]"),
+    "dtype": (None, "float32 or float64. [default: float32]"),
+    "until": (
+        "steps|solved|GOAL",
+        "When to stop: steps, after --steps; solved, as soon as the task's criterion is met or a --test is passed; a goal such "
+        "as 'loss<0.1', as soon as an evaluation during training meets it. [default: steps]",
+    ),
+    "time_limit": ("SECONDS", "Stop after this many seconds; the run can be resumed."),
+    "evaluate_every": ("STEPS", "Steps between two evaluations on the test split. [default: 0, only at the end]"),
+    "checkpoint_every": ("STEPS", "Steps between two checkpoints. [default: 1000]"),
+    "report_every": ("STEPS", "Steps between two lines of metrics. [default: 100]"),
+    "test": (
+        "none|sets|fresh|streams",
+        "How solving the task is judged. none: by the training sequences, which must meet the task's criterion. The others test "
+        "the network every --test-every steps, with fixed weights; the task is solved when a test is passed. sets: all sequences "
+        "of the task's training set and test set are right. fresh: as many new sequences as the criterion asks for meet it. "
+        "streams: ten new streams each run for --test-length time steps without an error. [default: none]",
+    ),
+    "test_every": ("STEPS", "Steps between two tests. [default: 100]"),
+    "test_length": (
+        "TIME_STEPS",
+        "Time steps without an error that a stream of --test streams needs. [default: 100000]",
+    ),
+}
+
+
+def _settings(command):
+    """Decorator: a flag for each of the settings."""
+    for name, (metavar, text) in reversed(_SETTINGS.items()):
+        command = click.option(f"--{name.replace('_', '-')}", metavar=metavar, help=text)(command)
+    return command
 
 
 @click.command("train", short_help="Train a network on a task.")
@@ -40,36 +59,7 @@ _SETTINGS = (
 )
 @click.option("--rule", metavar="NAME", help="Learning rule. [default: bptt]")
 @click.option("--optimizer", metavar="NAME", help="Optimizer. [default: adam with clip_norm=1]")
-@click.option("--steps", help="Number of training steps, one batch each. [default: 1000]")
-@click.option("--batch", help="Sequences in a batch. [default: 32]")
-@click.option("--seed", help="Seed of the initial weights and of the data. [default: 0]")
-@click.option("--dtype", help="float32 or float64. [default: float32]")
-@click.option(
-    "--until", metavar="steps|solved|GOAL",
-    help="When to stop: steps, after --steps; solved, as soon as the task's criterion is met or a --test is passed; a goal such "
-    "as 'loss<0.1', as soon as an evaluation during training meets it. [default: steps]",
-)  # fmt: skip
-@click.option("--time-limit", metavar="SECONDS", help="Stop after this many seconds; the run can be resumed.")
-@click.option(
-    "--evaluate-every",
-    metavar="STEPS",
-    help="Steps between two evaluations on the test split. [default: 0, only at the end]",
-)
-@click.option("--checkpoint-every", metavar="STEPS", help="Steps between two checkpoints. [default: 1000]")
-@click.option("--report-every", metavar="STEPS", help="Steps between two lines of metrics. [default: 100]")
-@click.option(
-    "--test", metavar="none|sets|fresh|streams",
-    help="How solving the task is judged. none: by the training sequences, which must meet the task's criterion. The others test "
-    "the network every --test-every steps, with fixed weights; the task is solved when a test is passed. sets: all sequences of "
-    "the task's training set and test set are right. fresh: as many new sequences as the criterion asks for meet it. streams: "
-    "ten new streams each run for --test-length time steps without an error. [default: none]",
-)  # fmt: skip
-@click.option("--test-every", metavar="STEPS", help="Steps between two tests. [default: 100]")
-@click.option(
-    "--test-length",
-    metavar="TIME_STEPS",
-    help="Time steps without an error that a stream of --test streams needs. [default: 100000]",
-)
+@_settings
 @click.option("--threads", type=int, help="Number of threads. [default: all processors]")
 @click.option("--out", metavar="DIR", help="Folder of the run. [default: the next free runs/TASK-NETWORK-N]")
 @click.option(
@@ -230,7 +220,7 @@ def _finish(setup, config, result, folder, figures, json_wanted):
             yield f"{result.message} after {result.steps:,} step{'s' * (result.steps != 1)}"
         rows = [("training loss", in_unit(result.loss, evaluation["unit"]))]
         if setup.task.criterion is not None:
-            solved = f"yes, after {result.solved_at:,} sequences" if result.solved else "no"
+            solved = f"yes, after {result.solved_at:,} {setup.task.makes.kind}" if result.solved else "no"
             rows.append(("solved", solved))
         rows += measured(evaluation)
         rows += [("time", f"{result.seconds:.1f} s"), ("run", folder)]

@@ -23,9 +23,9 @@ from rnnsim.data.bracketings import (
     without,
 )
 from rnnsim.data.conllu import Sentence, read_conllu, read_parts
-from rnnsim.data.rated import MEMBER, Rated, read_rated, words
+from rnnsim.data.rated import MEMBER, Rated, read_rated
 from rnnsim.data.regions import FILES, read_arff, read_regions
-from rnnsim.data.vocabulary import WordNumbers, shape
+from rnnsim.data.vocabulary import WordNumbers, sentence_words, shape
 from rnnsim.errors import RnnsimError
 
 # Two sentences of our own: a word of two parts, an empty node, punctuation, a comment and no empty line at the end.
@@ -97,6 +97,8 @@ def test_conllu_of_a_word_with_spaces(tmp_path):
         (["1 a _ X _ _ 0 root _ _", "2 b _ X _ _ 0 root _ _"], "line 1: a sentence with 2 roots"),
         (["1 a _ X _ _ 2 dep _ _", "2 b _ X _ _ 1 dep _ _"], "line 1: a sentence with 0 roots"),
         (["1 a _ X _ _ 0 root _ _", "2 b _ X _ _ 3 d _ _", "3 c _ X _ _ 2 d _ _"], "line 2: .* go round in a circle"),
+        (["1 a _ X _ _  dep _ _"], "line 1: number, word, part of speech or head is empty"),
+        (["1  _ X _ _ 0 root _ _"], "line 1: number, word, part of speech or head is empty"),
         (["1-2 ab _ _ _ _ _ _ _ _"], "line 1: a sentence without words"),
         (["# only a comment"], "there is no sentence"),
         ([""], "there is no sentence"),
@@ -272,9 +274,6 @@ def test_rated_sentences(tmp_path):
     archived(tmp_path / "all.tar.gz", f"folder/{MEMBER}", text.encode())
     expected = [Rated(2.5, "A clichéd, fine film."), Rated(-0.75, "Not  mine!")]
     assert read_rated(tmp_path / "mine.txt") == read_rated(tmp_path / "all.tar.gz") == expected
-    assert words("Its 'best' scenes aren't Conan's, 3 D") == [
-        "Its", "best", "scenes", "are", "n't", "Conan", "'s", "3", "D",
-    ]  # fmt: skip
     refuses("rated-sentences: not in .* or give path=", read_rated)
 
 
@@ -349,6 +348,29 @@ def test_regions(tmp_path):
 def test_regions_that_are_wrong(tmp_path, old, new, message):
     (tmp_path / "a.arff").write_text(ARFF.replace(old, new))
     refuses("a.arff.*" + message, read_arff, tmp_path / "a.arff")
+
+
+def test_words_of_sentences():
+    found = sentence_words("Its 'best' scenes aren't Conan\u2019s, it'S 3 D in the U.S., 1.5 'll")
+    expected = [
+        "Its",
+        "best",
+        "scenes",
+        "are",
+        "n't",
+        "Conan",
+        "'s",
+        "it",
+        "'S",
+        "3",
+        "D",
+        "in",
+        "the",
+        "U.S",
+        "1.5",
+        "'ll",
+    ]
+    assert found == expected == sentence_words(" ".join(expected))
 
 
 def test_numbers_of_words():

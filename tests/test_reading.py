@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import struct
+import tarfile
 import tracemalloc
 import warnings
 import zipfile
@@ -48,8 +49,11 @@ from rnnsim.core.reading import (
 )
 from rnnsim.core.registry import convert
 from rnnsim.data.arrays import load_arrays, read_table
+from rnnsim.data.conllu import read_conllu
 from rnnsim.data.idx import read_idx, write_idx
 from rnnsim.data.imdb import read_reviews
+from rnnsim.data.rated import MEMBER, read_rated
+from rnnsim.data.regions import read_arff
 from rnnsim.errors import RnnsimError
 from rnnsim.experiments.results import Store
 from rnnsim.training import config
@@ -664,6 +668,10 @@ READERS = {
     "idx": (read_idx, "a.idx", False),
     "npy": (read_npy, "a.npy", False),
     "csv": (read_table, "a.csv", False),
+    "conllu": (read_conllu, "a.conllu", False),
+    "rated": (read_rated, "rated.txt", False),
+    "rated archive": (read_rated, "rated.tar.gz", True),
+    "arff": (read_arff, "a.arff", False),
     "configuration": (config.load, "config.toml", False),
     "run": (lambda path: open_run(path.parent), "config.toml", False),
     "manifest": (lambda path: open_run(path.parent), "manifest.json", False),
@@ -686,6 +694,22 @@ def test_changed_files_are_one_line_or_what_they_were(kind, run, finished):
     write_idx(run / "a.idx", np.arange(24, dtype=np.int16).reshape(2, 3, 4))
     write_idx(run / "a.idx.gz", np.arange(24, dtype=np.int16).reshape(2, 3, 4))
     (run / "a.csv").write_text('load,"the price"\n1,2.5\n-3e2,"4"\n')
+    lines = [
+        "# text",
+        "1-2 as _ _ _ _ _ _ _ _",
+        "1 a _ X _ _ 2 dep _ _",
+        "2 s _ X _ _ 0 root _ _",
+        "",
+        "1 b _ Y _ _ 0 root _ _",
+    ]
+    (run / "a.conllu").write_text("\n".join(lines).replace(" ", "\t"))
+    rated = b"1\t2.5\ta film\n2\t-3\tno film\n"
+    (run / "rated.txt").write_bytes(rated)
+    with tarfile.open(run / "rated.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo(MEMBER)
+        member.size = len(rated)
+        archive.addfile(member, io.BytesIO(rated))
+    (run / "a.arff").write_text("@relation r\n@attribute x numeric\n@attribute c {a,b}\n@data\n1,a\n-2.5,b\n")
     record = {"arm": "a", "seed": 1, "status": "finished", "measures": {"loss": 0.5}}
     stored = {"experiment": "x", "quick": False, "settings": {"a": {"steps": 3}}, "records": [record]}
     (run / "results.json").write_text(json.dumps(stored, indent=1))

@@ -12,7 +12,6 @@ from scipy import stats
 from rnnsim.core.batch import Sequences
 from rnnsim.core.forest import Forest
 from rnnsim.core.losses import Loss
-from rnnsim.core.margin import MarginLoss
 from rnnsim.core.segments import Parses, SegmentGraphs
 from rnnsim.data.bracketings import as_parses, bracketing_f1, left_branching, right_branching
 from rnnsim.errors import RnnsimError
@@ -23,6 +22,7 @@ from rnnsim.tasks.logical_terms import _remainder
 from rnnsim.tasks.random_terms import draw_terms, expected_nodes
 from rnnsim.tasks.scenes import wrong_merges
 from rnnsim.training.evaluate import evaluate, varied
+from rnnsim_cli.parse import bracketed
 
 LEVEL = 1e-3
 
@@ -347,13 +347,6 @@ def test_evaluation_takes_f1_over_all_sentences(treebank):
     assert found["unit"] == "score" and found["trivial_loss"] is None and found["correct"] == 0
 
 
-def test_margin_loss():
-    loss = MarginLoss()
-    assert loss.kappa == 0.05 and loss.evaluate(np.array([1.0, 2, 0]), np.array([0.5, 3, 0])) == pytest.approx(0.5 / 3)
-    for wrong in (0, -1, float("nan"), float("inf")):
-        refuses("kappa=.*expected a number above 0", MarginLoss, wrong)
-
-
 # -- scenes -----------------------------------------------------------------------------------------------------------
 
 
@@ -386,7 +379,7 @@ def connected(cells):
 @pytest.mark.parametrize("height, width, areas", [(4, 5, 3), (1, 6, 2), (3, 3, 7), (2, 2, 1)])
 def test_scenes(regions, height, width, areas):
     task = Scenes(path=regions, height=height, width=width, areas=areas)
-    assert task.input_names == ("tone", "noise") and task.n_outputs == 7 and task.trivial_loss == math.log(7)
+    assert task.input_names == ("tone", "noise") and task.n_outputs == 7 and task.trivial_loss is None
     rows = np.arange(140)
     fitted = rows[rows % 5 != 4]
     tone = fitted % 7 + fitted / 1000
@@ -449,7 +442,7 @@ def test_wrong_merges_of_scenes():
 def test_judging_of_scenes(regions):
     task = Scenes(path=regions, height=1, width=4, areas=2)
     batch = task.training_batch(0, 0, 3)
-    classes = np.eye(7)[batch.targets] * 0.4 + 0.6 / 7
+    classes = np.log(np.eye(7)[batch.targets] * 0.4 + 0.6 / 7) + 3
     outputs = Labelled(as_parses([left_branching(4)] * 3), classes)
     assert task.correct(outputs, batch).all() and np.allclose(task.error(outputs, batch), 1 - 0.4 - 0.6 / 7)
     classes[1] = np.roll(classes[1], 1)
@@ -510,6 +503,10 @@ def test_trees_of_a_file(rated, tmp_path):
     path.write_text("\n".join([*lines[:2], lines[2] + ")", *lines[3:]]))
     refuses("trees.txt: line 3, column .* without", Sentiment, path=rated, trees=str(path))
     refuses("cannot read .*none.txt", Sentiment, path=rated, trees=str(tmp_path / "none.txt"))
+    spoken = Sentiment(path=rated).words
+    path.write_text("\n".join(bracketed(words, np.array(right_branching(len(words)))) for words in spoken))
+    found, right = (Sentiment(path=rated, **more).example().to_brackets() for more in ({"trees": str(path)}, {}))
+    assert found == right
     few = tmp_path / "few.txt"
     few.write_text("1\t2\ta b\n2\t-2\tb a\n")
     refuses("2 different rated sentences, expected at least 5", SentimentWords, path=str(few))

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from rnnsim.core.losses import Loss
 
 _CHUNK_NODES = 2048  # a chunk of trees has at least so many nodes
-_CHUNKS = (
-    16  # at most; the number depends on the forest alone, so that sums over chunks have the same bits on any machine
-)
+# At most; the number depends on the forest alone, so that sums over chunks have the same bits on any machine
+_CHUNKS = 16
 
 
 class Levels(NamedTuple):

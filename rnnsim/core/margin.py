@@ -1,43 +1,28 @@
-"""The loss of structure prediction: how much better a wrong tree scores than a right one (Socher et al., ICML 2011)."""
+"""The loss of structure prediction, by name: how much better a wrong tree scores than a right one (Socher et al., ICML 2011)."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
-from rnnsim.core.registry import require
-
 
 @dataclass(frozen=True)
 class MarginLoss:
-    """The structured margin loss of trees over the segments of graphs.
+    """The structured margin loss of trees over the segments of graphs, as the loss of a task.
 
-        l = max_tree (s(tree) + kappa wrong(tree)) - max_right s(right),   at least 0
+        l = max_tree (s(tree) + kappa wrong(tree)) - s(right) - kappa wrong(right)
 
-    where s is the score of a tree and wrong(tree) the number of its wrong merges; its mean over the graphs of a batch. The
-    network searches for the two trees, so this object holds the margin and the names by which reports call the loss.
+    where s is the score of a tree, wrong(tree) the number of its wrong merges and "right" the right tree; for graphs with classes
+    of segments, plus the cross-entropies of the labels of its nodes. The loss of a batch is the mean over its graphs. Only a
+    network with scores can search for the trees, so it computes the loss itself, with the margin kappa of the rule, and this
+    object has no more than the names that reports need.
 
-    kappa : the margin of a wrong merge, above 0
-
-    Raises `RnnsimError` for another margin.
-
-    >>> MarginLoss(kappa=0.5).evaluate(np.array([3.0, 1.0]), np.array([2.0, 2.0]))
-    0.5
+    >>> MarginLoss().kind, MarginLoss().unit
+    ('margin', 'score')
     """
 
     kind: ClassVar[str] = "margin"
     when: ClassVar[str] = "last"
     per: ClassVar[str] = "sequence"
     unit: ClassVar[str] = "score"
-
-    kappa: float = 0.05
-
-    def __post_init__(self):
-        require(0 < self.kappa < float("inf"), f"kappa={self.kappa}: expected a number above 0")
-
-    def evaluate(self, best: np.ndarray, right: np.ndarray) -> float:
-        """The mean loss of graphs, a float, from the scores of their two trees, margins included; both (B,)."""
-        return float(np.maximum(np.asarray(best, np.float64) - right, 0).mean()) if len(best) else 0.0
 
     def predictions(self, outputs: Any) -> Any:
         """The outputs, trees, as they are."""

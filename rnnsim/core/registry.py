@@ -120,8 +120,7 @@ class Registry:
         kind.
         """
         if isinstance(name, str) and name in self._entries:
-            module, attribute = self._entries[name][0].split(":")
-            return getattr(importlib.import_module(module), attribute)
+            return _at(self._entries[name][0])
         from rnnsim.core import plugins
 
         if not isinstance(name, str):
@@ -130,11 +129,8 @@ class Registry:
             found = plugins.load(name, self.kind)
             return plugins.check(found, name, *self._contract)
         place, line = self._entry(name)
-        if (
-            self._layers and name in self._layers[0].plugins
-        ):  # an entry of the registry below means a class of rnnsim here
-            module, attribute = place.split(":")
-            return getattr(importlib.import_module(module), attribute)
+        if self._layers and name in self._layers[0].plugins:  # an entry of the registry below: a class of rnnsim here
+            return _at(place)
         found = plugins.load(place, f"{self.kind} '{name}' {line},")
         return plugins.check(found, f"'{name}' {line}", *self._contract)
 
@@ -155,6 +151,11 @@ class Registry:
         if name not in self.plugins:
             raise unknown(self.kind, name, self.names())
         return self.plugins[name]
+
+
+def _at(place):
+    module, attribute = place.split(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def option_table(cls, reserved=()):

@@ -122,6 +122,10 @@ def _sentence(parse, block, where, first):
         number, reason = _first_wrong(parse, lines, numbers)
         raise Damaged(f"{where}, line {number}: {reason}") from None
     require(len(tokens) == len(lines), f"{where}, line {first}: damaged sentence")
+    for number, token in zip(numbers, tokens):
+        # conllu leaves out empty columns at the ends.
+        if len(token) < len(_NAMES) or not token["form"].strip() or not token["upos"].strip():
+            raise Damaged(f"{where}, line {number}: number, word, part of speech or head is empty")
     words = [(number, token) for number, token in zip(numbers, tokens) if not isinstance(token["id"], tuple)]
     require(bool(words), f"{where}, line {first}: a sentence without words")
     require(len(words) <= _WORDS, f"{where}, line {first}: {len(words):,} words, expected at most {_WORDS:,}")
@@ -130,8 +134,6 @@ def _sentence(parse, block, where, first):
         head = token["head"]
         if token["id"] != count:
             raise Damaged(f"{where}, line {number}: word {token['id']}, expected {count}")
-        if not token["form"].strip():
-            raise Damaged(f"{where}, line {number}: the word is empty")
         if head is None or not 0 <= head <= len(words):
             raise Damaged(f"{where}, line {number}: head {'_' if head is None else head}, expected 0 to {len(words)}")
         heads.append(head)

@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-_WORD = re.compile(r"[^\W_]+(?:['.][^\W_]+)*")
+_WORD = re.compile(r"(?<!\S)'(?:s|m|d|re|ve|ll)(?!\S)|[^\W_]+(?:['.][^\W_]+)*", re.IGNORECASE)
 _CONTRACTION = re.compile(r"(n't|'(?:s|m|d|re|ve|ll))$", re.IGNORECASE)
 CLASSES = ("number", "capitalised", "-ing", "-ed", "-ly", "-s", "other")
 
@@ -33,6 +33,8 @@ def shape(word):
 
 def sentence_words(text):
     """The words of raw English text as treebanks cut it: no punctuation, contractions are two words.
+
+    Words with spaces between them, such as those that it gives, stay what they are.
 
     >>> sentence_words("The dog's owner doesn't care, I'm told (really).")
     ['The', 'dog', "'s", 'owner', 'does', "n't", 'care', 'I', "'m", 'told', 'really']

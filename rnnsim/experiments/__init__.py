@@ -7,7 +7,6 @@ The contract is in `rnnsim.experiments.interface`; `rnnsim.experiments.running.r
 """
 
 from rnnsim.core.lazy import lazy
-from rnnsim.core.plugins import is_place
 from rnnsim.core.registry import Registry
 
 EXPERIMENTS = Registry(
@@ -142,6 +141,18 @@ EXPERIMENTS = Registry(
             "rnnsim.experiments.guessing:COUNTING",
             "tell 99 from 100 steps: expected to fail by gradients; 3 from 11 is learned",
         ),
+        "goller-kuechler-terms": (
+            "rnnsim.experiments.trees:TERMS",
+            "logical terms that a folding network classifies, by back-propagation through structure",
+        ),
+        "tree-lstm-depth": (
+            "rnnsim.experiments.trees:DEPTH",
+            "formulas and arithmetic over trees deeper than those of the training",
+        ),
+        "tree-lstm-sentiment": (
+            "rnnsim.experiments.trees:SENTIMENT",
+            "rated sentences, for or against a film: tree LSTM beside an LSTM over the words",
+        ),
         "ntm-copy": ("rnnsim.experiments.ntm:COPY", "copy of 1 to 20 vectors of 8 bits by a neural Turing machine"),
         "ntm-repeat-copy": (
             "rnnsim.experiments.ntm:REPEAT_COPY",
@@ -174,6 +185,8 @@ def members(name):
     >>> members("adding-all")
     ('adding-bptt',)
     """
+    from rnnsim.core.plugins import is_place
+
     family = name.removesuffix("all")
     found = tuple(other for other in EXPERIMENTS if name.endswith("-all") and other.startswith(family))
     if not found:

@@ -7,7 +7,7 @@ import numpy as np
 from rnnsim.core.gemm import prepare, product
 from rnnsim.core.jit import jit_exact, jit_inline
 from rnnsim.core.registry import at_least, require
-from rnnsim.learning.online.contract import OnlineRule
+from rnnsim.learning.online.contract import ForcingRule
 from rnnsim.learning.online.structure import available_bytes, size_in_words
 
 _COLUMNS = 64  # columns of the influence that are multiplied together: their copy stays in the second-level cache
@@ -22,9 +22,8 @@ class HybridMemory(NamedTuple):
     """
 
     influence: np.ndarray  # (k*H + 1, columns) ds/dw at the border; the last row is the gradient of the block's errors
-    errors: (
-        np.ndarray
-    )  # (h + 2, H + 1) dE/dh after i time steps, whether units were set to their targets; last row: the count
+    # (h + 2, H + 1) dE/dh after i time steps, whether units were set to their targets; last row: the count
+    errors: np.ndarray
     time_steps: np.ndarray  # (h, numbers) the linearised time steps of the block, part after part, and their sources
     units: np.ndarray  # (k*H + 1, h, G*H) W
     layout: np.ndarray
@@ -224,7 +223,7 @@ def columns_of(structure, sizes):
     return base + len(structure.peephole_group) * hidden, layout.astype(np.int64)
 
 
-class Hybrid(OnlineRule):
+class Hybrid(ForcingRule):
     """The exact hybrid of RTRL and back-propagation (J. Schmidhuber, Neural Computation 4(2):243-248, 1992).
 
     Time is cut into blocks of h time steps. The influence P(t0) = ds(t0)/dw is carried at the borders of blocks only.
@@ -257,11 +256,9 @@ class Hybrid(OnlineRule):
     """
 
     name = "hybrid"
-    forces = True
 
     def __init__(self, every: int = 0, force: bool = False, block: int = 0):
-        super().__init__(every)
-        self.force = force
+        super().__init__(every, force)
         self.block = at_least("block", block, 0)
 
     def _shapes(self, structure, sizes):

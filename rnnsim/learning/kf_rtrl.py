@@ -103,10 +103,6 @@ class KFRTRL(KroneckerRule):
 
     name = "kf-rtrl"
 
-    def __init__(self, every: int = 0, force: bool = False):
-        super().__init__(every)
-        self.force = force
-
     def memory(self, net, structure, sizes, streams):
         """A `KroneckerMemory`: rows are A transposed, one a unit; vectors are u of each class, and scratch."""
         layout, sources = layout_of(net, structure, sizes)
@@ -205,10 +201,6 @@ class ReverseKFRTRL(KroneckerRule):
     """
 
     name = "reverse-kf-rtrl"
-
-    def __init__(self, every: int = 0, force: bool = False):
-        super().__init__(every)
-        self.force = force
 
     def memory(self, net, structure, sizes, streams):
         """A `KroneckerMemory`: rows are B transposed, one a class and source; vectors are A, and scratch."""

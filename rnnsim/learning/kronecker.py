@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnsim.core.gemm import packed_shape, product_packed
 from rnnsim.core.jit import jit_exact, jit_inline
-from rnnsim.learning.online.contract import OnlineRule
+from rnnsim.learning.online.contract import ForcingRule
 from rnnsim.learning.online.linearisation import fill_immediate, fill_jacobian
 
 
@@ -133,10 +133,8 @@ def forget(flow, storage):
             rows[r, k] = 0
 
 
-class KroneckerRule(OnlineRule):
+class KroneckerRule(ForcingRule):
     """The base of the Kronecker-factored rules; a rule says how many rows and vectors it keeps."""
-
-    forces = True
 
     def factored_memory(self, structure, sizes, streams, layout, rows, vectors):
         """A `KroneckerMemory` of so many rows beside the exact ones, and an array of the shape `vectors`."""

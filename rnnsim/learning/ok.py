@@ -291,8 +291,7 @@ class OK(KroneckerRule):
     name = "ok"
 
     def __init__(self, every: int = 0, force: bool = False, rank: int = 8):
-        super().__init__(every)
-        self.force = force
+        super().__init__(every, force)
         self.rank = at_least("rank", rank, 1)
 
     def memory(self, net, structure, sizes, streams):

@@ -6,11 +6,11 @@ import numba
 import numpy as np
 
 from rnnsim.core.gemm import packed_shape, product_packed
-from rnnsim.core.jit import jit_borrowed, jit_exact, jit_inline, jit_parallel, linked
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_inline, jit_parallel
 from rnnsim.core.simd import broadcast, load, mask, reduce_add, store, width
 from rnnsim.core.threads import get_threads
 from rnnsim.learning import local, sparse
-from rnnsim.learning.online.contract import OnlineRule
+from rnnsim.learning.online.contract import ForcingRule
 from rnnsim.learning.online.kernels import nothing
 from rnnsim.learning.online.linearisation import fill_immediate, fill_jacobian
 from rnnsim.learning.online.structure import carried_state, check_size
@@ -99,9 +99,6 @@ def _advance_rows(linear, structure, sources, m, lo, hi):
             _add_immediate(influence, linear.gain, structure, sources, start, end)
 
 
-_rows = linked(_advance_rows)
-
-
 @jit_borrowed
 def _prepare(flow, m):
     fill_jacobian(m.jacobian, flow, m.chain)
@@ -114,14 +111,14 @@ def advance(flow, storage):
     """Carry the influence through one time step, on one thread."""
     m = dense(storage)
     _prepare(flow, m)
-    _rows(flow.linear, flow.structure, flow.sources, m, 0, m.influence.shape[0])
+    _advance_rows(flow.linear, flow.structure, flow.sources, m, 0, m.influence.shape[0])
 
 
 @jit_parallel
 def _rows_parallel(linear, structure, sources, m, blocks, chunks):
     for chunk in numba.prange(chunks):
         lo, hi = blocks * chunk // chunks * _BLOCK, blocks * (chunk + 1) // chunks * _BLOCK
-        _rows(linear, structure, sources, m, lo, min(hi, m.influence.shape[0]))
+        _advance_rows(linear, structure, sources, m, lo, min(hi, m.influence.shape[0]))
 
 
 @jit_exact
@@ -145,21 +142,18 @@ def _credit_rows(d, influence, credit, lo, hi):
         d[r] += reduce_add(sums)
 
 
-_credits = linked(_credit_rows)
-
-
 @jit_borrowed
 def credit(flow, storage):
     """gradient += influence times dE/dh."""
     m = dense(storage)
     d = flow.gradient[flow.structure.first : flow.structure.first + m.influence.shape[0]]
-    _credits(d, m.influence, flow.credit, 0, d.size)
+    _credit_rows(d, m.influence, flow.credit, 0, d.size)
 
 
 @jit_parallel
 def _credits_parallel(d, influence, credit, chunks):
     for chunk in numba.prange(chunks):
-        _credits(d, influence, credit, d.size * chunk // chunks, d.size * (chunk + 1) // chunks)
+        _credit_rows(d, influence, credit, d.size * chunk // chunks, d.size * (chunk + 1) // chunks)
 
 
 @jit_exact
@@ -198,7 +192,7 @@ def dense_kernels(sizes):
     return (advance_wide, credit_wide, forget) if wide else (advance, credit, forget)
 
 
-class RTRL(OnlineRule):
+class RTRL(ForcingRule):
     """Real-time recurrent learning (R. J. Williams & D. Zipser, Neural Computation 1(2):270-280, 1989): the exact gradient.
 
     With the state s(t), the parameters w and the pre-activations a(t) of the cell, and P the influence::
@@ -226,11 +220,6 @@ class RTRL(OnlineRule):
     """
 
     name = "rtrl"
-    forces = True
-
-    def __init__(self, every: int = 0, force: bool = False):
-        super().__init__(every)
-        self.force = force
 
     def memory(self, net, structure, sizes, streams):
         """A `RTRLMemory`, `sparse.SparseMemory` or `local.ElementWiseMemory`, whichever is smallest for the network."""

@@ -2,12 +2,12 @@
 
 from rnnsim.core.registry import at_least
 from rnnsim.learning import local, sparse
-from rnnsim.learning.online.contract import OnlineRule
+from rnnsim.learning.online.contract import ForcingRule
 from rnnsim.learning.online.structure import carried_state, check_size
 from rnnsim.learning.rtrl import RTRL
 
 
-class SnAp(OnlineRule):
+class SnAp(ForcingRule):
     """SnAp-n, the sparse n-step approximation of RTRL (J. Menick et al., ICLR 2021, arXiv:2006.07232).
 
     Of the influence P = ds(t)/dw only those entries are kept that n time steps can reach from the parameter, the
@@ -38,11 +38,9 @@ class SnAp(OnlineRule):
     """
 
     name = "snap"
-    forces = True
 
     def __init__(self, every: int = 0, force: bool = False, n: int = 1):
-        super().__init__(every)
-        self.force = force
+        super().__init__(every, force)
         self.n = at_least("n", n, 1)
 
     def _kind(self, net, structure, sizes):

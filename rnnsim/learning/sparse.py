@@ -25,9 +25,8 @@ class Pattern(NamedTuple):
     unit: np.ndarray  # (U) their indices g*H + j
     parameters: list  # U arrays: which parameters of the cell act on them
     units: list  # U arrays: R(u)
-    feeds: (
-        np.ndarray
-    )  # (H, H) bool: [j, i] whether unit i can move unit j within a time step; a unit always moves itself
+    # (H, H) bool: [j, i] whether unit i can move unit j within a time step; a unit always moves itself
+    feeds: np.ndarray
 
     @property
     def count(self):
@@ -89,10 +88,9 @@ class SparseMemory(NamedTuple):
     immediate: np.ndarray  # (G*H, k*H) ds'/da transposed
     chain: np.ndarray  # (G*H, k*H) da/ds
     jacobian: np.ndarray  # (1, k*H, k*H) ds'/ds transposed
-    lists: (
-        np.ndarray
-    )  # the head: U, places of the rows and columns of the Jacobian's pattern, largest block, most parameters;
-    # then `_HEAD` integers for each of the U pre-activations, then the lists
+    # The head: U, places of the rows and columns of the Jacobian's pattern, largest block, most parameters; then `_HEAD`
+    # integers for each of the U pre-activations; then the lists.
+    lists: np.ndarray
 
 
 @jit_inline
@@ -101,9 +99,8 @@ def sparse(s):
     return SparseMemory(s.first, s.second, s.third, s.stack, s.integers)
 
 
-_HEAD = (
-    7  # integers of a pre-activation: its index, its parameters, its entries; places of three lists and of its block
-)
+# Integers of a pre-activation: its index, its parameters, its entries; places of three lists and of its block
+_HEAD = 7
 
 
 @jit_borrowed

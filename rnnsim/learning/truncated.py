@@ -3,10 +3,10 @@
 from rnnsim.core.registry import at_least, require
 from rnnsim.learning import local
 from rnnsim.learning.interface import LearnResult, Rule
-from rnnsim.learning.online.contract import OnlineRule
+from rnnsim.learning.online.contract import ForcingRule
 
 
-class Truncated(OnlineRule):
+class Truncated(ForcingRule):
     """The truncated rule of the LSTM (S. Hochreiter & J. Schmidhuber, Neural Computation 9(8):1735-1780, 1997, eqs 12-28).
 
     For every cell it is RTRL with the direct term alone: an error goes back through a unit's own state for as long as
@@ -39,11 +39,10 @@ class Truncated(OnlineRule):
     """
 
     name = "truncated"
-    forces = True
 
     def __init__(self, every: int = 0, force: bool = False, wait: int = 0):
-        super().__init__(every)
-        self.force, self.wait = force, at_least("wait", wait, 0)
+        super().__init__(every, force)
+        self.wait = at_least("wait", wait, 0)
 
     def memory(self, net, structure, sizes, streams):
         """A `rnnsim.learning.local.UnitMemory`."""

@@ -7,7 +7,7 @@ import numpy as np
 from rnnsim.core.jit import jit_borrowed, jit_inline
 from rnnsim.core.registry import require
 from rnnsim.core.simd import load, mask, store, width
-from rnnsim.learning.online.contract import OnlineRule
+from rnnsim.learning.online.contract import ForcingRule
 from rnnsim.learning.online.linearisation import jacobian_times, times_jacobian
 from rnnsim.learning.online.structure import runs_of
 from rnnsim.learning.stochastic import balance, fill_signs, square
@@ -110,7 +110,7 @@ def forget(flow, storage):
         m.states[0, k] = 0
 
 
-class UORO(OnlineRule):
+class UORO(ForcingRule):
     """Unbiased online recurrent optimization (C. Tallec & Y. Ollivier, ICLR 2018, arXiv:1702.05043).
 
     The influence of all parameters w on all states s is kept as one product of two vectors, whose mean is the exact
@@ -145,11 +145,9 @@ class UORO(OnlineRule):
     """
 
     name = "uoro"
-    forces = True
 
     def __init__(self, every: int = 0, force: bool = False, epsilon: float = 1e-7):
-        super().__init__(every)
-        self.force = force
+        super().__init__(every, force)
         require(0 <= epsilon < 1, f"epsilon={epsilon:g}: expected a number of at least 0 and below 1")
         self.epsilon = epsilon
 

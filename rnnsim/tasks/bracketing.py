@@ -1,5 +1,7 @@
 """Unlabelled bracketing of English sentences: binary trees from the dependency trees of a treebank."""
 
+from typing import Any
+
 import numpy as np
 
 from rnnsim.core.margin import MarginLoss
@@ -23,7 +25,8 @@ class Bracketing(ExampleTask):
     Batches are `rnnsim.core.segments.SegmentGraphs`, chains of words; inputs (S,) int32 symbols, targets the right trees as
     `rnnsim.core.segments.Parses`. The outputs of a network are `Parses` too.
 
-    Loss: the structured margin loss (`rnnsim.core.margin.MarginLoss`), by kappa for a merge that the right tree does not have.
+    Loss: the structured margin loss (`rnnsim.core.margin.MarginLoss`); a merge is wrong unless the right tree has a node over the
+    same words.
     Chance-level loss: not known. `baselines` gives the F1 of simple parsers instead.
     Criterion: none. An example is right if its whole tree is. The metric "f1" is the unlabelled bracketing F1 over all sentences
     together: spans of words that both trees have, single words and whole sentences not counted, divided by the mean number of
@@ -38,7 +41,6 @@ class Bracketing(ExampleTask):
         ``rnnsim data fetch ewt``
     max_words : words of the longest sentence, at least 2
     min_count : occurrences in the training sentences that make a word a symbol of its own, at least 1
-    kappa : the margin of a wrong merge
 
     Raises `RnnsimError` if the files are missing or damaged, and if a part has no sentence.
     """
@@ -46,15 +48,15 @@ class Bracketing(ExampleTask):
     makes = SegmentGraphs
     tokens = True
     n_outputs = 1
+    loss: Any = MarginLoss()
 
-    def __init__(self, path: str | None = None, max_words: int = 40, min_count: int = 5, kappa: float = 0.05):
+    def __init__(self, path: str | None = None, max_words: int = 40, min_count: int = 5):
         from rnnsim.data.bracketings import as_parses, binary_merges
         from rnnsim.data.conllu import PARTS, read_parts
         from rnnsim.data.vocabulary import WordNumbers
 
         at_least("max_words", max_words, 2)
         at_least("min_count", min_count, 1)
-        self.loss = MarginLoss(kappa)
         found = {part: _usable(sentences, max_words) for part, sentences in read_parts(path).items()}
         for part in PARTS:
             require(bool(found[part]), f"max_words={max_words}: the {part} part has no such sentence")

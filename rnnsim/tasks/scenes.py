@@ -1,16 +1,18 @@
 """Generated scenes of real picture regions: name the class of every segment, and merge the segments of a class first."""
 
-import math
+from typing import Any
 
 import numpy as np
 
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
+from rnnsim.core.margin import MarginLoss
 from rnnsim.core.registry import at_least, require
 from rnnsim.core.rng import integer
 from rnnsim.core.segments import SegmentGraphs
 from rnnsim.tasks.interface import GeneratedTask, Ratio
 
+_LABELS = Loss("softmax", when="every")
 _HELD_OUT = 5  # one training region in five is for validation
 _MOST = 1024  # segments of a scene
 
@@ -128,8 +130,9 @@ class Scenes(GeneratedTask):
 
     Batches are `rnnsim.core.segments.SegmentGraphs`; inputs (S, 16) float32 features, targets (S,) int32 classes.
 
-    Loss: softmax cross-entropy of the class of a segment, in nats a segment.
-    Chance-level loss: log 7, as all classes are equally likely at every segment.
+    Loss: the structured margin loss (`rnnsim.core.margin.MarginLoss`), with the cross-entropies of the labels of all nodes of the
+    right tree, in nats; the outputs of a network are trees, `parses`, and logits of the segments, `classes` (S, 7).
+    Chance-level loss: not known. All classes are equally likely at every segment, so guessing has an accuracy of 1/7.
     Criterion: none. A scene is right if all its segments are; the metrics are "accuracy", the share of segments whose class is
     the most probable output, and "wrong_merges", the share of merges that join different classes before these are complete
     (`wrong_merges`).
@@ -148,7 +151,7 @@ class Scenes(GeneratedTask):
 
     name = "scenes"
     makes = SegmentGraphs
-    loss = Loss("softmax", when="every", per="step", unit="nats")
+    loss: Any = MarginLoss()
 
     def __init__(self, path: str, height: int = 4, width: int = 5, areas: int = 3):
         from rnnsim.data.regions import read_regions
@@ -182,7 +185,6 @@ class Scenes(GeneratedTask):
         self.n_inputs, self.n_outputs = int(kept.sum()), kinds
         self.input_names = tuple(np.array(training.columns)[kept].tolist())
         self.target_names = training.names
-        self.trivial_loss = math.log(kinds)
         cells = np.arange(height * width, dtype=np.int32).reshape(height, width)
         pairs = [(cells[:, :-1], cells[:, 1:]), (cells[:-1], cells[1:])]
         self._edges = np.concatenate([np.stack([a.ravel(), b.ravel()], axis=1) for a, b in pairs])
@@ -205,7 +207,8 @@ class Scenes(GeneratedTask):
 
     def error(self, outputs, batch):
         """(B,) float64: the mean probability of the wrong classes of a segment."""
-        right = np.take_along_axis(outputs.classes, batch.targets[:, np.newaxis], -1)[:, 0]
+        shares = _LABELS.predictions(outputs.classes)
+        right = np.take_along_axis(shares, batch.targets[:, np.newaxis], -1)[:, 0]
         return batch.mean(1 - right.astype(np.float64))
 
     def metrics(self, outputs, batch):

@@ -26,14 +26,14 @@ class _RatedSentences(ExampleTask):
     target_names = ("against", "for")
 
     def _read(self, path, min_count, validation):
-        from rnnsim.data.rated import read_rated, words
-        from rnnsim.data.vocabulary import WordNumbers
+        from rnnsim.data.rated import read_rated
+        from rnnsim.data.vocabulary import WordNumbers, sentence_words
 
         at_least("min_count", min_count, 1)
         # Of sentences with the same words the first one counts, so that no test sentence is a training sentence.
         found = {}
         for rated in read_rated(path):
-            spoken = tuple(words(rated.text))
+            spoken = tuple(sentence_words(rated.text))
             if rated.rating != 0 and spoken:
                 found.setdefault(tuple(map(str.lower, spoken)), (spoken, rated.rating))
         source = "path" if path is None else f"path={name_of(path)}"
@@ -64,8 +64,8 @@ class Sentiment(_RatedSentences):
 
     10,605 sentences with mean ratings from -4 to 4. Those rated 0 and those whose words came before are left out; by the sign of
     the rating 5,241 are for the film and 5,325 against. In an order that is always the same the last fifth, 2,113 sentences, is
-    for the test, the others for training. `rnnsim.data.rated.words` says what a word is. Words that the training part has at
-    least `min_count` times, in capitals or not, are symbols of their own; any other word has the symbol of its class
+    for the test, the others for training. Words are those of `rnnsim.data.vocabulary.sentence_words`. A word that the training
+    part has at least `min_count` times, in capitals or not, is a symbol of its own; any other word has the symbol of its class
     (`rnnsim.data.vocabulary.shape`).
 
     The tree over the words of a sentence is right-branching, left-branching or balanced, or it comes from a file, such as that of

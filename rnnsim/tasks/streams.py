@@ -93,28 +93,10 @@ def sequence_stop(stop_error):
     return math.inf if stop_error is None else stop_error
 
 
-class TextStream(StreamTask):
-    """Predict the next character of an endless text.
-
-    Inputs and targets (steps, B) int32 tokens. Loss: softmax cross-entropy, in bits a character.
-
-    A subclass has `letters`, its characters in the order of their numbers, `ideal`, the optimal predictor's loss in bits a
-    character, and `read`; the state of a stream is one array of places.
-    """
+class NextCharacter(Task):
+    """A task that predicts the next character of a text."""
 
     tokens = True
-    loss = Loss("softmax", when="every", per="step", unit="bits")
-    letters: str
-    ideal: float
-
-    @abc.abstractmethod
-    def read(self, tokens, key, places):
-        """tokens (T + 1, B) <- the characters from the places on; advances the places by T."""
-
-    def stretch(self, key, time_step, size, state):
-        tokens = np.empty((self.steps + 1, size), np.int32)
-        self.read(tokens, key, *state)
-        return Sequences(tokens[:-1].copy(), tokens[1:].copy())
 
     def correct(self, outputs, batch):
         """None: a prediction of text is neither right nor wrong as a whole."""
@@ -127,6 +109,29 @@ class TextStream(StreamTask):
     def metrics(self, outputs, batch):
         """``{"accuracy": (B,)}``: the share of the characters that the network held the most probable."""
         return {"accuracy": (outputs.argmax(axis=-1) == batch.targets).mean(axis=0)}
+
+
+class TextStream(NextCharacter, StreamTask):
+    """Predict the next character of an endless text.
+
+    Inputs and targets (steps, B) int32 tokens. Loss: softmax cross-entropy, in bits a character.
+
+    A subclass has `letters`, its characters in the order of their numbers, `ideal`, the optimal predictor's loss in bits a
+    character, and `read`; the state of a stream is one array of places.
+    """
+
+    loss = Loss("softmax", when="every", per="step", unit="bits")
+    letters: str
+    ideal: float
+
+    @abc.abstractmethod
+    def read(self, tokens, key, places):
+        """tokens (T + 1, B) <- the characters from the places on; advances the places by T."""
+
+    def stretch(self, key, time_step, size, state):
+        tokens = np.empty((self.steps + 1, size), np.int32)
+        self.read(tokens, key, *state)
+        return Sequences(tokens[:-1].copy(), tokens[1:].copy())
 
     def decode(self, numbers):
         """The text of some inputs or targets."""

@@ -10,10 +10,10 @@ from rnnsim.core.losses import Loss
 from rnnsim.core.registry import at_least, require
 from rnnsim.errors import unknown
 from rnnsim.tasks.examples import entropy
-from rnnsim.tasks.interface import Task
+from rnnsim.tasks.streams import NextCharacter
 
 
-class Text(Task):
+class Text(NextCharacter):
     """Predict the next character of a text (J. L. Elman 1990, Finding structure in time; A. Graves 2013, arXiv:1308.0850).
 
     The training part is one ring. A batch is B streams that read it side by side: stream b starts b/B of the way round, and
@@ -44,7 +44,6 @@ class Text(Task):
     ((20, 4), True)
     """
 
-    tokens = True
     streams = True
     tested_options = ({}, dict(steps=20, validation=0.2))
 
@@ -105,18 +104,6 @@ class Text(Task):
         for start in range(0, windows * self.steps, self.steps):
             time_steps = min(self.steps, length - start)
             yield self._batch(tokens, start + np.arange(streams) * length, time_steps)
-
-    def correct(self, outputs, batch):
-        """None: a prediction of text is neither right nor wrong as a whole."""
-        return None
-
-    def error(self, outputs, batch):
-        """None: the loss is the figure of a text."""
-        return None
-
-    def metrics(self, outputs, batch):
-        """``{"accuracy": (B,)}``: the share of the characters that the network held the most probable."""
-        return {"accuracy": (outputs.argmax(axis=-1) == batch.targets).mean(axis=0)}
 
     def decode(self, numbers):
         """The text of some inputs or targets."""

@@ -39,9 +39,8 @@ def _tables(language, most):
     next_states, accepting = LANGUAGES[language]
     next_states = np.array(next_states)
     inside = np.isin(np.arange(len(next_states)), list(accepting))
-    shares = np.stack([~inside, inside]).astype(
-        float
-    )  # up to a factor, so that the shares of rare kinds do not underflow
+    # Up to a factor, so that the shares of rare kinds do not underflow.
+    shares = np.stack([~inside, inside]).astype(float)
     exists = np.empty((2, most + 1), bool)
     ones = np.zeros((2, most + 1, len(next_states)))
     exists[:, 0] = shares[:, 0] > 0

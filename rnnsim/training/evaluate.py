@@ -26,8 +26,9 @@ def evaluate(
     split : "test" or another one that the task has
 
     Returns a dict: ``loss``, its ``unit`` and the ``trivial_loss`` of the best guess that ignores the inputs (None if
-    unknown), ``correct`` (share of right sequences; None if the task does not define them), ``sequences``, ``split``,
-    and ``metrics``, the mean of every metric of the task over the sequences, or its ratio of two sums (`Ratio`).
+    unknown), ``correct`` (share of right sequences; None if the task does not define them), ``sequences``, their number,
+    ``kind``, what the examples are, ``split``, and ``metrics``, the mean of every metric of the task over the sequences, or
+    where the task gives a `rnnsim.tasks.interface.Ratio` that of the sums over all sequences.
 
     Raises `RnnsimError` if network and task do not fit or the split is unknown or empty.
     """
@@ -62,6 +63,7 @@ def evaluate(
         "correct": None if right is None else right / sequences,
         "metrics": {name: above / below if below else 1.0 for name, (above, below) in sums.items()},
         "sequences": sequences,
+        "kind": task.makes.kind,
         "split": split,
     }
 

@@ -39,6 +39,7 @@ _MANIFEST = {"versions": NotRequired[dict[str, str]], "cpu": NotRequired[str], "
 _MANIFEST |= {"resumed": NotRequired[list[dict]]}
 _NUMBER = int | float | None
 _EVALUATION: dict[str, Any] = {"split": str, "unit": str, "sequences": int, "metrics": dict[str, _NUMBER]}
+_EVALUATION |= {"kind": NotRequired[str]}
 _EVALUATION |= {"loss": _NUMBER, "trivial_loss": _NUMBER, "correct": _NUMBER}
 _RESULT = {"message": str, "solved": bool, "solved_at": NotRequired[int | None], "evaluation": _EVALUATION}
 _REPORT: dict[str, Any] = {"step": int, "evaluation": NotRequired[_EVALUATION], "test": NotRequired[dict]}

@@ -24,7 +24,7 @@ class OnlineRule(Rule):
     Attributes
     ----------
     forces : whether the rule can do teacher forcing (Williams & Zipser 1989): units that have a target at a time step are
-        set to it for the next one, and depend on nothing then. Such a rule has an option ``force: bool = False``
+        set to it for the next one, and depend on nothing then. Such a rule is a `ForcingRule`
     remembers : whether what the rule learns about the network, in its memory, outlasts a sequence
     cells : names of the cells that the rule serves; empty: all
 
@@ -153,6 +153,16 @@ class OnlineRule(Rule):
         if engine is None or engine.net is not net or len(engine.state) != streams:
             engine = self._engine = Engine(net, self, streams)
         return engine
+
+
+class ForcingRule(OnlineRule):
+    """A rule that can do teacher forcing; `force` says whether it does."""
+
+    forces = True
+
+    def __init__(self, every: int = 0, force: bool = False):
+        super().__init__(every)
+        self.force = force
 
 
 def check_forcing(rule, net, loss, targets=None, weights=None):

@@ -22,9 +22,8 @@ class Structure(NamedTuple):
     source: np.ndarray  # (P) int32: the source that it weighs
     recurrent: np.ndarray  # (G) offset in theta of the group's (H, H) recurrent block, -1: none
     peephole_group: np.ndarray  # (rows of the peephole parameter) the group that each row acts on
-    places: (
-        np.ndarray
-    )  # (10) offsets in theta of weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole (-1: none), sizes
+    # (10) offsets in theta of weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole (-1: none), sizes
+    places: np.ndarray
     options: np.ndarray  # (8) integers that the cell's time step reads
     numbers: np.ndarray  # (4) numbers that the cell's time step reads
     first: int  # offset in theta of the cell's parameters

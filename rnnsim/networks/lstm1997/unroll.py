@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel, linked
+from rnnsim.core.jit import jit_borrowed, jit_exact, jit_parallel
 from rnnsim.core.simd import broadcast, gather, item, load, mask, maximum, put, reduce_add, reduce_maximum, store, width
 from rnnsim.core.vmath import sigmoid
 
@@ -56,9 +56,8 @@ class BlockSizes(NamedTuple):
 class BlockTables(NamedTuple):
     """Places and functions that are the same for all time steps and learners."""
 
-    seen: (
-        np.ndarray
-    )  # (recurrent,) place on the activations of every output that the hidden layer sees a time step later
+    # (recurrent,) place on the activations of every output that the hidden layer sees a time step later
+    seen: np.ndarray
     block_cells: np.ndarray  # (size * lanes,) the first, second, ... cell of the block of every cell
     curves: np.ndarray  # (15,) g, h and the outputs' function, five numbers each: see `curve`
 
@@ -278,15 +277,12 @@ def forward_rows(tape, outputs, last, tables, sizes, lo, hi):
                     outputs[0 if last else t, b, k] = row[k]
 
 
-_forward = linked(forward_rows)
-
-
 @jit_parallel
 def forward_parallel(tape, outputs, last, tables, sizes, chunks):
-    """`forward_rows` of all sequences in `tasks` blocks side by side; outputs (T, B, K), or (1, B, K) with `last`."""
+    """`forward_rows` of all sequences, chunk by chunk side by side; outputs (T, B, K), or (1, B, K) with `last`."""
     batch = tape.x.shape[1]
     for chunk in numba.prange(chunks):
-        _forward(tape, outputs, last, tables, sizes, batch * chunk // chunks, batch * (chunk + 1) // chunks)
+        forward_rows(tape, outputs, last, tables, sizes, batch * chunk // chunks, batch * (chunk + 1) // chunks)
 
 
 # -- and backward --------------------------------------------------------------------------------------------------------------
@@ -420,13 +416,10 @@ def backward_rows(gradient, tape, outputs, d_outputs, last, tables, sizes, exact
                     d[tables.seen[k]] += dot(tape.w, k * sizes.row, z, 0, sizes.row)
 
 
-_backward = linked(backward_rows)
-
-
 @jit_parallel
 def backward_parallel(gradients, tape, outputs, d_outputs, last, tables, sizes, exact, chunks):
-    """Every task has a gradient of its own: gradients (tasks, packed size)."""
+    """Every chunk has a gradient of its own: gradients (chunks, packed size)."""
     batch = tape.x.shape[1]
     for chunk in numba.prange(chunks):
         lo, hi = batch * chunk // chunks, batch * (chunk + 1) // chunks
-        _backward(gradients[chunk], tape, outputs, d_outputs, last, tables, sizes, exact, lo, hi)
+        backward_rows(gradients[chunk], tape, outputs, d_outputs, last, tables, sizes, exact, lo, hi)

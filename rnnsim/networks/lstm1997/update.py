@@ -23,12 +23,10 @@ class LearnerArrays(NamedTuple):
     w: np.ndarray  # the packed weights
     velocity: np.ndarray  # the last step of every weight; (0,) without momentum
     rates: np.ndarray  # (5,)
-    activations: (
-        np.ndarray
-    )  # a row a time step: two of them in turn, now and before, or those of a stretch after the one before it
-    factors: (
-        np.ndarray
-    )  # of a stretch, a row a time step: what a source's value is multiplied by in its eligibility traces
+    # a row a time step: two of them in turn, now and before, or those of a stretch after the one before it
+    activations: np.ndarray
+    # of a stretch, a row a time step: what a source's value is multiplied by in its eligibility traces
+    factors: np.ndarray
     traces: np.ndarray  # a row a source, lanes of S_cell, S_in, S_phi
     peephole_traces: np.ndarray  # (2, size, lanes) of the peepholes of input and forget gates
     free: np.ndarray  # (row,) 1 where a unit has a bias, else 0; (0,) if all have one
