@@ -340,4 +340,4 @@ def _labels(net, states, counts, divisor, d_states, weights=None):
         back = np.empty_like(states)
         multiply_rows(back, d_outputs, packed(net._space, "margin.panels_back", out), out[0, :0])
         d_states[rows] += back
-    return value
+    return float(value)

@@ -113,8 +113,9 @@ def parse(
         }[search.kind]
         chunks = _chunks(graphs.starts)
         if get_threads() == 1 or len(graphs.inputs) * composition.panels.size < _PARALLEL_WORK or len(chunks) == 2:
-            for first, end in zip(chunks[:-1], chunks[1:]):
-                serial(found, given, composition, answers, margin, last, first, end)
+            with np.errstate(over="ignore"):  # hashes overflow, of which NumPy warns where kernels are plain Python
+                for first, end in zip(chunks[:-1], chunks[1:]):
+                    serial(found, given, composition, answers, margin, last, first, end)
         else:
             with parallel_region:
                 parallel(found, given, composition, answers, margin, last, chunks)
