@@ -86,7 +86,7 @@ class NaiveRecursive(Network):
                     g["bias_leaf"] += delta
 
     def evaluate(self, batch, loss, state=None):
-        return margin.evaluate(self, batch)
+        return margin.evaluate(self, batch, loss)
 
     def gradient_by(self, rule, batch, loss, state=None):
         return margin.gradient(self, batch, rule.objective)

@@ -11,6 +11,7 @@ import rnnsim as rs
 from rnnsim.core import threads
 from rnnsim.core.forest import Forest
 from rnnsim.core.losses import Loss
+from rnnsim.core.margin import MarginLoss
 from rnnsim.core.segments import Parses, SegmentGraphs
 from rnnsim.errors import RnnsimError
 from rnnsim.learning.max_margin import MaxMargin
@@ -20,7 +21,7 @@ from rnnsim.networks.recursive.margin import Objective
 from rnnsim.networks.recursive.parsing import Search, parse
 from rnnsim.tasks.interface import GeneratedTask
 
-LOSS = Loss("softmax", when="last", per="sequence")
+LOSS = MarginLoss()
 GRAPHS = {
     "sentences": lambda: chains([1, 6, 7], targets="trees"),
     "chains of classes": lambda: chains([5, 1, 6], targets="classes"),
@@ -104,13 +105,26 @@ def test_the_bits_do_not_depend_on_threads(pairs, monkeypatch):
 def test_evaluation_is_the_objective_and_the_greedy_trees():
     net, _ = pair()
     for graphs in (GRAPHS["sentences"](), GRAPHS["graphs"]()):
-        found = net.evaluate(graphs, LOSS)
-        assert found.loss == margin.terms(net, graphs, Objective(0.05), learn=False).loss and found.state is None
+        for kappa in (0.05, 0.5):
+            found = net.evaluate(graphs, MarginLoss(kappa))
+            assert found.loss == margin.terms(net, graphs, Objective(kappa), learn=False).loss and found.state is None
         parses = found.outputs if isinstance(graphs.targets, Parses) else found.outputs.parses
         np.testing.assert_array_equal(parses.pairs, net.parse(graphs).pairs)
     states = net.states(Forest(np.arange(15), np.full((14, 1), -1), graphs.inputs))
     views = net.layout.views(net.theta)
     assert distance(found.outputs.classes, states @ views["weight_out"].T + views["bias_out"]) <= 1e-12
+
+
+def test_evaluation_by_the_classes_of_segments():
+    net, _ = pair()
+    graphs = GRAPHS["graphs"]()
+    known = graphs.targets >= 0
+    logits = net.evaluate(graphs, LOSS).outputs.classes[known]
+    each = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(known.sum()), graphs.targets[known]]
+    for per, wanted in (("step", each.mean()), ("sequence", each.sum() / graphs.size)):
+        loss = Loss("softmax", when="every", per=per)
+        assert net.evaluate(graphs, loss).loss == pytest.approx(wanted, abs=1e-12)
+        assert graphs.amount(loss) == (known.sum() if per == "step" else graphs.size)
 
 
 def test_graphs_of_one_segment_have_no_merges():
@@ -248,6 +262,9 @@ def test_the_batch_decides_about_the_stage():
         ),
         "network 'rnn-tree' takes trees, the task makes graphs of segments": lambda: rs.train(
             build("rnn-tree", 2, 2), Regions(), steps=1
+        ),
+        "loss softmax: the graphs have no classes of segments": lambda: scene_network().evaluate(
+            chains([3], 2, targets="trees"), Loss("softmax")
         ),
         "targets: the graphs have no right answers": lambda: scene_network().evaluate(chains([3], 2), LOSS),
         "targets: class 5, expected classes below 2": lambda: scene_network().evaluate(

@@ -116,8 +116,8 @@ class SegmentGraphs(Batch):
         return len(self.inputs)
 
     def amount(self, loss: "Loss") -> float:
-        """See `Batch.amount`: the number of graphs; losses of trees are means over them."""
-        return float(self.size)
+        """See `Batch.amount`: the number of graphs, or of the segments with a class."""
+        return float(self.size if loss.per == "sequence" else np.count_nonzero(self._counted()))
 
     def every(self, right: np.ndarray) -> np.ndarray:
         """See `Batch.every`; `right` is (S,), a segment of class -1 is not counted."""

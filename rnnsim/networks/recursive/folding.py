@@ -368,9 +368,9 @@ class RecursiveNetwork(TreeNetwork):
 
     @exclusive
     def evaluate(self, batch: Any, loss: Any, state: Any = None) -> Evaluation:
-        """See `Network.evaluate`. Of graphs of segments: `rnnsim.networks.recursive.margin.evaluate`, whatever the loss is."""
+        """See `Network.evaluate`; of graphs of segments, `rnnsim.networks.recursive.margin.evaluate`."""
         if isinstance(batch, SegmentGraphs):
-            return margin.evaluate(self, batch)
+            return margin.evaluate(self, batch, loss)
         return super().evaluate(batch, loss, state)
 
     @exclusive

@@ -38,6 +38,7 @@ import numpy as np
 from rnnsim.core.forest import Forest
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.losses import Loss
+from rnnsim.core.margin import MarginLoss
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
 from rnnsim.core.registry import require
 from rnnsim.core.segments import Parses, SegmentGraphs
@@ -45,7 +46,6 @@ from rnnsim.networks.interface import Evaluation, Gradient
 from rnnsim.networks.recursive.merging import CLASSES, TREES, UNKNOWN
 from rnnsim.networks.recursive.parsing import Search, parse, right_answers, segment_states
 
-KAPPA = 0.05  # of the release
 _LABELS = Loss("softmax", when="last", per="step")
 
 
@@ -58,7 +58,7 @@ class Objective(NamedTuple):
     pairs : whether it is the objective of the first stage
     """
 
-    kappa: float = KAPPA
+    kappa: float = MarginLoss.kappa
     search: Search = Search()
     prefix: bool = True
     pairs: bool = False
@@ -83,12 +83,29 @@ class Terms(NamedTuple):
         return self.hinge + self.labels
 
 
-def evaluate(net: Any, graphs: SegmentGraphs) -> Evaluation:
-    """The objective of graphs with right answers, with kappa = 0.05 and greedy search, and what the network answers.
+def evaluate(net: Any, graphs: SegmentGraphs, loss: Any) -> Evaluation:
+    """The loss of graphs with right answers, and what the network answers: a `Parses`; for graphs with classes, a `Labelled`.
 
-    The outputs are a `Parses`; for graphs with classes, a `Labelled`.
+    loss : a `rnnsim.core.margin.MarginLoss` (the objective J above, by its kappa and greedy search), or, with classes, a softmax
+        loss of the classes of the segments
     """
-    return Evaluation(terms(net, graphs, Objective(), learn=False).loss, answers(net, graphs), None)
+    outputs = answers(net, graphs)
+    if isinstance(loss, MarginLoss):
+        value = terms(net, graphs, Objective(loss.kappa), learn=False).loss
+    else:
+        value = _loss_of_classes(graphs, outputs, loss)
+    return Evaluation(value, outputs, None)
+
+
+def _loss_of_classes(graphs, outputs, loss):
+    """The loss of the segments that have a class; per="sequence": the sum of a graph's, else their mean."""
+    fits = isinstance(outputs, Labelled)
+    require(fits, f"loss {loss.kind}: the graphs have no classes of segments; the loss of trees is a MarginLoss")
+    known = np.flatnonzero(graphs.targets > UNKNOWN)
+    logits, classes = outputs.classes[known], graphs.targets[known]
+    if loss.when == "every":  # segments take the place of time steps of one sequence
+        logits, classes = logits[:, None], classes[:, None]
+    return loss.evaluate(logits, classes) / (graphs.size if loss.per == "sequence" else 1)
 
 
 def gradient(net: Any, graphs: SegmentGraphs, objective: Objective) -> Gradient:
@@ -323,4 +340,4 @@ def _labels(net, states, counts, divisor, d_states, weights=None):
         back = np.empty_like(states)
         multiply_rows(back, d_outputs, packed(net._space, "margin.panels_back", out), out[0, :0])
         d_states[rows] += back
-    return value
+    return float(value)

@@ -189,9 +189,12 @@ class TreeNetwork(Network):
                 records[name].append(traces[name][part.levels.position])
         return TreeForward(np.concatenate(outputs), {name: np.concatenate(found) for name, found in records.items()})
 
+    @exclusive
     def states(self, forest: Forest) -> np.ndarray:
-        """(N, H), the state h of every node."""
-        return self.forward(forest, "h").records["h"]
+        """(N, H), the state h of every node; a new array."""
+        self._check_forest(forest)
+        parts = [self._up(part, part.levels)[part.levels.position, : self.hidden] for part in _pieces(forest)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     @exclusive
     def evaluate(self, batch: Any, loss: Any, state: Any = None) -> Evaluation:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnsim.core.forest import Forest
+from rnnsim.core.forest import Forest, Levels
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.learner import NotFinite
 from rnnsim.core.padding import packed_columns, padded_size
@@ -27,6 +27,7 @@ MOST_SEGMENTS, MOST_TREES = 12, 100_000  # of a graph all of whose trees are com
 
 _CHUNKS = 32  # at most; the number depends on the graphs alone
 _CHUNK_SEGMENTS = 64
+_LEAVES = 2048  # segments whose states are computed at a time
 _PARALLEL_WORK = 400_000  # multiply-adds below which a second thread costs more than it brings
 
 
@@ -112,8 +113,9 @@ def parse(
         }[search.kind]
         chunks = _chunks(graphs.starts)
         if get_threads() == 1 or len(graphs.inputs) * composition.panels.size < _PARALLEL_WORK or len(chunks) == 2:
-            for first, end in zip(chunks[:-1], chunks[1:]):
-                serial(found, given, composition, answers, margin, last, first, end)
+            with np.errstate(over="ignore"):  # hashes overflow, of which NumPy warns where kernels are plain Python
+                for first, end in zip(chunks[:-1], chunks[1:]):
+                    serial(found, given, composition, answers, margin, last, first, end)
         else:
             with parallel_region:
                 parallel(found, given, composition, answers, margin, last, chunks)
@@ -127,7 +129,11 @@ def parse(
 def segment_states(net: Any, graphs: SegmentGraphs) -> np.ndarray:
     """(S, H) the states of all segments."""
     count = len(graphs.inputs)
-    alone = Forest(np.arange(count + 1), np.full((count, 2), -1, np.int32), graphs.inputs)
+    children, order = np.full((count, 2), -1, np.int32), np.arange(count, dtype=np.int32)
+    ends = np.append(np.arange(0, count, _LEAVES), count)
+    # Trees of one node are in order already: their levels need not be searched for.
+    levels = Levels(order, order, children, ends, np.arange(len(ends)))
+    alone = Forest(np.arange(count + 1), children, graphs.inputs, _levels=levels)
     return np.ascontiguousarray(net.states(alone))
 
 
