@@ -283,3 +283,56 @@ def test_wrong_input_is_one_line(message, call):
     with pytest.raises(RnnsimError, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+# -- the words beside a span ---------------------------------------------------------------------------------------------
+
+
+def with_context(targets=True):
+    """A network with context in float64, and sentences with right trees."""
+    net = build("rnn-tree", 5, 1, dict(hidden=6, leaves="own", score=True, context=True), "float64", tokens=True)
+    net.theta = np.random.default_rng(4).normal(0, 0.5, net.n_parameters)
+    counts, rng = [1, 2, 3, 5, 6], np.random.default_rng(5)
+    starts = np.cumsum([0, *counts])
+    graphs = SegmentGraphs(starts, rng.integers(0, 5, starts[-1]).astype(np.int32))
+    right = net.parse(graphs)
+    net.theta = np.random.default_rng(6).normal(0, 0.5, net.n_parameters)
+    return net, SegmentGraphs(starts, graphs.inputs, targets=right)
+
+
+@pytest.mark.parametrize(
+    "search", [Search(), Search("beam", 3), Search("chart", 4), Search("all")], ids=lambda s: s.kind
+)
+def test_scores_with_context_are_those_of_the_forest(search):
+    net, graphs = with_context()
+    found = net.parse(graphs, search)
+    forest = graphs.forest(found, context=True)
+    inner = ~forest.leaves
+    scores = net.states(forest)[inner] @ net.layout.views(net.theta)["weight_score"].reshape(-1)
+    np.testing.assert_allclose(found.scores, scores, atol=1e-12)
+    assert (forest.children[inner, 2:] >= 0).any() and forest.arity == 4
+    if search.kind == "all":
+        best = np.add.reduceat(found.scores, found.starts[1:-1])
+        wide = net.parse(graphs, Search("chart", 50))
+        np.testing.assert_allclose(best, np.add.reduceat(wide.scores, wide.starts[1:-1]), atol=1e-12)
+
+
+@pytest.mark.parametrize("pretrain", [0, 1])
+def test_subgradient_with_context_is_finite_differences(pretrain):
+    net, graphs = with_context()
+    rule = MaxMargin(kappa=0.3, pretrain=pretrain)
+    found = net.gradient_by(rule, graphs, None)
+    gradient = found.gradient.copy()
+    wanted = differences(lambda: net.gradient_by(rule, graphs, None).loss, net.theta, 1e-6)
+    assert found.loss > 0 and distance(gradient, wanted) <= 1e-5
+    context = net.layout.view(gradient, "weight_child")[:, 12:]
+    assert context.any()
+
+
+def test_context_is_for_chains():
+    net, _ = with_context()
+    square = SegmentGraphs([0, 3], np.zeros(3, np.int32), [[0, 1], [1, 2]], [0, 2])
+    with pytest.raises(RnnsimError, match="context=true: it reads the words beside a span"):
+        net.parse(square)
+    with pytest.raises(RnnsimError, match="context=true: it needs arity=2"):
+        build("rnn-tree", 3, 1, dict(context=True, arity=3))

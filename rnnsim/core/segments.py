@@ -7,6 +7,7 @@ import numpy as np
 
 from rnnsim.core.batch import Batch
 from rnnsim.core.forest import Forest
+from rnnsim.core.jit import jit_exact
 from rnnsim.core.registry import require
 from rnnsim.errors import RnnsimError
 
@@ -157,21 +158,49 @@ class SegmentGraphs(Batch):
             edges = edges[rows]
         return SegmentGraphs(starts, self.inputs[segments], edges, edge_starts, targets)
 
-    def forest(self, parses: Parses) -> Forest:
-        """The trees of parses of these graphs, with the inputs of their segments as inputs of the leaves."""
+    def forest(self, parses: Parses, context: bool = False) -> Forest:
+        """The trees of parses of these graphs, with the inputs of their segments as inputs of the leaves.
+
+        context : the segments before and after the span of a merge are its third and its fourth child; for chains
+        """
         counts, merges = np.diff(self.starts), np.diff(parses.starts)
         starts = self.starts + parses.starts
-        children = np.full((starts[-1], 2), -1, np.int32)
+        children = np.full((starts[-1], 4 if context else 2), -1, np.int32)
         graphs = np.arange(self.size)
         leaf = np.arange(len(self.inputs)) + np.repeat(parses.starts[:-1], counts)
         inner = np.arange(len(parses.pairs)) + np.repeat(self.starts[graphs + 1], merges)
-        children[inner] = parses.pairs
+        children[inner, :2] = parses.pairs
+        if context:
+            before, after = _beside_spans(parses.pairs, parses.starts, counts)
+            children[inner, 2], children[inner, 3] = before, after
         if self.inputs.ndim == 1:
             inputs = np.full(len(children), -1, np.int32)
         else:
             inputs = np.zeros((len(children), self.inputs.shape[1]), np.float32)
         inputs[leaf] = self.inputs
         return Forest(starts, children, inputs)
+
+
+@jit_exact
+def _beside(before, after, pairs, starts, counts):
+    for graph in range(starts.size - 1):
+        n, merges = counts[graph], starts[graph + 1] - starts[graph]
+        first, last = np.empty(n + merges, np.int32), np.empty(n + merges, np.int32)
+        for s in range(n):
+            first[s], last[s] = s, s
+        for k in range(merges):
+            m = starts[graph] + k
+            left, right = pairs[m, 0], pairs[m, 1]
+            first[n + k], last[n + k] = min(first[left], first[right]), max(last[left], last[right])
+            before[m] = first[n + k] - 1
+            after[m] = last[n + k] + 1 if last[n + k] + 1 < n else -1
+
+
+def _beside_spans(pairs, starts, counts):
+    """(before, after), (M,) each: the segments beside the span of every merge, -1 where there is none."""
+    before, after = np.empty(len(pairs), np.int32), np.empty(len(pairs), np.int32)
+    _beside(before, after, np.ascontiguousarray(pairs, np.int32), starts, counts)
+    return before, after
 
 
 def _rows(starts, parts):

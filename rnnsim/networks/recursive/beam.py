@@ -129,7 +129,9 @@ def beam_graphs(found, graphs, composition, answers, kappa, width, lo, hi):
                 trees[new] = _merged_hash(trees[u], trees[v])
                 set_merged(nodes, new, u, v, answers, start)
                 row = nodes.halves[new : new + 1]
-                merge_halves(row, state, composition, nodes.halves[u], nodes.halves[v], graphs.states.shape[1])
+                begin = graphs.starts[graph] + nodes.first[new]
+                end = begin + nodes.size[new] - 1
+                merge_halves(row, state, composition, nodes.halves[u], nodes.halves[v], graphs, begin, end)
                 size = left_over[now, old]
                 for e in range(size):
                     for side in range(2):

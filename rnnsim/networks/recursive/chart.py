@@ -118,7 +118,8 @@ def chart_graphs(found, graphs, composition, answers, kappa, width, lo, hi):
                     for entry in range(first, first + best):
                         left, right = nodes.halves[kids[entry, 0]], nodes.halves[kids[entry, 1]]
                         row = nodes.halves[entry : entry + 1]
-                        merge_halves(row, state, composition, left, right, graphs.states.shape[1])
+                        begin = graphs.starts[graph] + i
+                        merge_halves(row, state, composition, left, right, graphs, begin, begin + length - 1)
         if n > 1:
             _write_tree(found, found.starts[graph], n, _span(0, n, n, width)[0], kids, scores, wrong)
 
@@ -226,7 +227,15 @@ def enumerate_graph(found, graph, graphs, composition, answers, kappa, counts):
                             best = total
                             continue
                         row = nodes.halves[entry : entry + 1]
-                        merge_halves(row, state, composition, nodes.halves[u], nodes.halves[v], graphs.states.shape[1])
+                        begin, end = (
+                            graphs.starts[graph],
+                            graphs.starts[graph] - 1,
+                        )  # of chains alone: the lowest segment, the highest
+                        while not members >> (begin - graphs.starts[graph]) & 1:
+                            begin += 1
+                        while members >> (end + 1 - graphs.starts[graph]):
+                            end += 1
+                        merge_halves(row, state, composition, nodes.halves[u], nodes.halves[v], graphs, begin, end)
                         entry += 1
             other = (other - 1) & rest
     _write_tree(found, found.starts[graph], n, places[whole], kids, scores, wrong)

@@ -244,25 +244,29 @@ class RecursiveNetwork(TreeNetwork):
         composition: Literal["matrix", "tensor"] = "matrix",
         embedding: int = 0,
         score: bool = False,
+        context: bool = False,
         tokens: bool = False,
         dtype: str = "float32",
         rng: "Seed" = 0,
     ):
         options = dict(hidden=hidden, arity=arity, activation=activation, leaves=leaves, composition=composition)
-        options |= dict(embedding=embedding, score=score)
+        options |= dict(embedding=embedding, score=score, context=context)
         one_of("activation", activation, ACTIVATIONS)
         one_of("leaves", leaves, LEAVES)
         one_of("composition", composition, COMPOSITIONS)
         self.leaves, self.score = leaves, score
         self._tensor = composition == "tensor"
         self._begin("rnn-tree", n_inputs, n_outputs, tokens, dtype, options)
+        pairs = self.arity == 2 and not self._tensor
+        require(not context or pairs, "context=true: it needs arity=2 and composition=matrix")
+        self.arity += 2 * context
         n, width = self.hidden, self.arity * self.hidden
         shapes = self._input_shapes(n)
         shapes += [("weight_child", (n, width)), ("bias", (n,))]
         shapes += [("bias_leaf", (n,))] if leaves == "own" else []
         shapes += [("weight_tensor", (n, width, width))] if self._tensor else []
         shapes += [("weight_score", (n,))] if score else []
-        if score and self.arity == 2 and not self._tensor:
+        if score and pairs:
             self.takes, self.procedures = (Forest, SegmentGraphs), frozenset({"max-margin"})
         self._lay_out(shapes + self._readout_shapes())
         self._initialise(rng)

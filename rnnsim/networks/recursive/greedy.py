@@ -110,9 +110,9 @@ def _parse_graph(found, graph, graphs, composition, answers, kappa, force, nodes
         if k == count - 2:
             break
         set_merged(nodes, new, u, v, answers, start)
-        merge_halves(
-            nodes.halves[new : new + 1], state, composition, nodes.halves[u], nodes.halves[v], graphs.states.shape[1]
-        )
+        begin = graphs.starts[graph] + nodes.first[new]
+        end, halves = begin + nodes.size[new] - 1, nodes.halves
+        merge_halves(halves[new : new + 1], state, composition, halves[u], halves[v], graphs, begin, end)
         left_over = inherit_edges(
             edges, scores, wrong, left_over, u, v, new, seen, nodes, graphs, composition, answers, start
         )

@@ -149,12 +149,12 @@ def _of_trees(net, graphs, right, objective, learn):
         apart = np.flatnonzero(correct.wrong)
         graph = int(np.searchsorted(correct.parses.starts, apart[0], side="right")) - 1 if apart.size else 0
         require(not apart.size, f"graph {graph}: its right tree merges nodes that are no neighbours")
-    trees = graphs.forest(top.parses), graphs.forest(correct.parses)
+    context = net.config["options"].get("context", False)
+    trees = graphs.forest(top.parses, context), graphs.forest(correct.parses, context)
     forest = Forest.concatenated(trees)
     states, size, weight = net.states(forest), graphs.size, net._weights["weight_score"].reshape(-1)
-    merges = np.flatnonzero(
-        ~forest.leaves
-    )  # of the found trees, then of the correct ones, each in the order of its merges
+    # Of the found trees, then of the correct ones, each in the order of its merges.
+    merges = np.flatnonzero(~forest.leaves)
     scores = np.einsum("nh,h->n", states[merges], weight).astype(np.float64) + kappa * np.append(
         top.wrong, correct.wrong
     )
@@ -209,7 +209,7 @@ def _classes_below(forest, classes, outputs):
     counts = np.zeros((forest.nodes, outputs))
     leaves, known = np.flatnonzero(forest.leaves), np.flatnonzero(classes > UNKNOWN)
     counts[leaves[known], classes[known]] = 1
-    _add_children(counts, forest.children, forest.starts)
+    _add_children(counts, np.ascontiguousarray(forest.children[:, :2]), forest.starts)
     return counts
 
 
@@ -258,14 +258,14 @@ def _of_pairs(net, graphs, right, objective, learn):
     if objective.search.both(graphs):
         pairs, tree = np.concatenate([pairs, pairs[:, ::-1]]), np.arange(2 * len(pairs))
     better, worse = (tree[found] for found in _triples(segments, np.tile(good, 2), np.tile(bad, 2)))
-    forest, singles, merges = _pair_forest(graphs, pairs), len(graphs.inputs), len(pairs)
+    forest, merges = _pair_forest(net, graphs, pairs), len(pairs)
     states, weight = net.states(forest), net._weights["weight_score"].reshape(-1)
-    tops = singles + 3 * np.arange(merges) + 2
+    tops = forest.roots[len(graphs.inputs) :]
     scores = np.einsum("nh,h->n", states[tops], weight).astype(np.float64)
     losses = 1 - scores[better] + scores[worse]
     active, share = losses > 0, 1 / max(1, len(losses))
     hinge = float(losses[active].sum() * share)
-    counts, weights = _pair_labels(net, right, pairs, tops, forest.nodes)
+    counts, weights = _pair_labels(net, right, pairs, forest)
     if not learn:
         return Terms(hinge, _labels(net, states, counts, 1.0, None, weights))
     factors = np.bincount(worse[active], minlength=merges) - np.bincount(better[active], minlength=merges)
@@ -278,21 +278,35 @@ def _of_pairs(net, graphs, right, objective, learn):
     return Terms(hinge, labels)
 
 
-def _pair_forest(graphs, pairs):
-    """A tree a segment, then a tree of three nodes (left, right, merge) a pair."""
+def _pair_forest(net, graphs, pairs):
+    """A tree a segment, then a tree a pair: its two segments, those beside it for a network with context, and their merge."""
     singles, merges = len(graphs.inputs), len(pairs)
-    starts = np.concatenate([np.arange(singles + 1), singles + 3 * np.arange(1, merges + 1)])
-    children = np.full((singles + 3 * merges, 2), -1, np.int32)
-    children[singles + 2 :: 3] = [0, 1]
-    nothing = np.full((merges, 1), -1, np.int32)
-    if graphs.inputs.ndim == 2:
-        nothing = np.zeros((merges, 1, graphs.inputs.shape[1]), np.float32)
-    of_pairs = np.concatenate([graphs.inputs[pairs], nothing], axis=1).reshape(3 * merges, *graphs.inputs.shape[1:])
-    return Forest(starts, children, np.concatenate([graphs.inputs, of_pairs]))
+    rows, children = [pairs[:, 0], pairs[:, 1]], [np.zeros(merges, int), np.ones(merges, int)]
+    if net.config["options"].get("context"):
+        graph = np.searchsorted(graphs.starts, pairs[:, 0], side="right") - 1
+        before, after = pairs[:, 0] - 1, pairs[:, 1] + 1
+        there = before >= graphs.starts[graph], after < graphs.starts[graph + 1]
+        rows += [np.where(there[0], before, -1), np.where(there[1], after, -1)]
+        children += [np.where(there[0], 2, -1), np.where(there[1], 2 + there[0], -1)]
+    rows = np.stack([*rows, np.full(merges, -2)], axis=1)  # -2: the merge, -1: none
+    kept = rows != -1
+    counts = kept.sum(axis=1)
+    starts = np.concatenate([np.arange(singles + 1), singles + np.cumsum(counts)])
+    of_pairs = rows[kept]
+    inputs = (
+        np.full(len(of_pairs), -1, np.int32)
+        if graphs.inputs.ndim == 1
+        else np.zeros((len(of_pairs), graphs.inputs.shape[1]), np.float32)
+    )
+    inputs[of_pairs >= 0] = graphs.inputs[of_pairs[of_pairs >= 0]]
+    below = np.full((singles + len(of_pairs), len(children)), -1, np.int32)
+    below[starts[singles + 1 :] - 1] = np.stack(children, axis=1)
+    return Forest(starts, below, np.concatenate([graphs.inputs, inputs]))
 
 
-def _pair_labels(net, right, pairs, tops, nodes):
+def _pair_labels(net, right, pairs, forest):
     """(counts, weights) of the nodes of a `_pair_forest`: classes of the segments, and of good pairs and what is in them."""
+    nodes, singles = forest.nodes, len(right.classes)
     counts, weights = np.zeros((nodes if right.kind == CLASSES else 0, net.n_outputs)), np.zeros(nodes)
     if right.kind != CLASSES:
         return counts, weights
@@ -300,8 +314,8 @@ def _pair_labels(net, right, pairs, tops, nodes):
     known = np.flatnonzero(classes > UNKNOWN)
     counts[known, classes[known]], weights[known] = 1, 1 / max(1, len(known))
     good = np.flatnonzero((classes[pairs[:, 0]] > UNKNOWN) & (classes[pairs[:, 0]] == classes[pairs[:, 1]]))
-    for node in range(3):
-        at = tops[good] - node
+    first, top = forest.starts[singles:-1][good], forest.roots[singles:][good]
+    for at in (first, first + 1, top):
         counts[at, classes[pairs[good, 0]]], weights[at] = 1, 1 / max(1, 3 * len(good))
     return counts, weights
 

@@ -1,7 +1,9 @@
 """What all searches for trees share: scores of merges, and which merges are wrong.
 
 The composition is linear in its two children: ``W [a_i; a_j] = W_left a_i + W_right a_j``. A search therefore computes the two
-products ("halves") of a node once, and the score of a pair costs H additions, the activation and a dot product.
+products ("halves") of a node once, and the score of a pair costs H additions, the activation and a dot product. What the segments
+before and after a span add, for a network with context, is a part of the halves too: of the left one of the node that begins the
+span, and of the right one of the node that ends it.
 """
 
 from typing import NamedTuple
@@ -51,6 +53,7 @@ class Graphs(NamedTuple):
     edges: np.ndarray  # (E, 2) int32
     edge_starts: np.ndarray  # (B + 1) int64
     states: np.ndarray  # (S, H) of the segments
+    context: np.ndarray  # (S, 2P) what the segments before and after a segment add to the halves of a span, or no rows
     both: bool  # whether both orders of every pair are scored
 
 
@@ -114,11 +117,24 @@ def set_halves(halves, states, composition):
         _add_bias(halves[r], composition.bias)
 
 
+@jit_borrowed
+def _add_context(halves, before, after):
+    mine, left, right = gate_vectors(halves, 2), gate_vectors(before, 2), gate_vectors(after, 2)
+    for j in range(mine.shape[1]):
+        mine[0, j] = mine[0, j] + left[0, j]
+        mine[1, j] = mine[1, j] + right[1, j]
+
+
 @jit_exact
-def set_merged_halves(halves, state, composition, left, right, hidden):
-    """halves (1, 2P) <- those of the node that is made of two, from their halves; state (1, P) is overwritten."""
+def set_merged_halves(halves, state, composition, left, right, graphs, first, last):
+    """halves (1, 2P) <- those of the node over the segments first .. last, from the halves of the two that it is made of.
+
+    state (1, P) is overwritten.
+    """
     _merge_state(state[0], composition, left, right)
-    set_halves(halves, state[:, :hidden], composition)
+    set_halves(halves, state[:, : graphs.states.shape[1]], composition)
+    if graphs.context.shape[0] > 0:
+        _add_context(halves[0], graphs.context[first], graphs.context[last])
 
 
 merge_halves = linked(set_merged_halves)
@@ -130,6 +146,8 @@ def set_segment_nodes(nodes, graph, graphs, composition, answers):
     first, last = graphs.starts[graph], graphs.starts[graph + 1]
     set_halves(nodes.halves[: last - first], graphs.states[first:last], composition)
     for s in range(last - first):
+        if graphs.context.shape[0] > 0:
+            _add_context(nodes.halves[s], graphs.context[first + s], graphs.context[first + s])
         nodes.first[s], nodes.size[s] = s, 1
         nodes.tag[s] = answers.classes[first + s] if answers.kind == CLASSES else s
 

@@ -13,6 +13,7 @@ from rnnsim.core.forest import Forest, Levels
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.learner import NotFinite
 from rnnsim.core.padding import packed_columns, padded_size
+from rnnsim.core.products import multiply_rows, packed
 from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.segments import Parses, SegmentGraphs
 from rnnsim.core.threads import get_threads, parallel_region
@@ -96,7 +97,8 @@ def parse(
     composition = _composition(net)
     answers = _no_answers(graphs) if kappa is None else right_answers(graphs)
     edges, edge_starts = graphs.neighbours()
-    given = merging.Graphs(graphs.starts, edges, edge_starts, segment_states(net, graphs), search.both(graphs))
+    states, both = segment_states(net, graphs), search.both(graphs)
+    given = merging.Graphs(graphs.starts, edges, edge_starts, states, _context(net, graphs, states, both), both)
     starts = np.concatenate([[0], np.cumsum(np.diff(graphs.starts) - 1)])
     merges = int(starts[-1])
     found = merging.Found(
@@ -199,13 +201,37 @@ def _composition(net):
     )
     require("weight_tensor" not in weights, "composition=tensor: parsing needs composition=matrix")
     child, hidden = weights["weight_child"], weights["bias"].size
-    arity = child.shape[1] // hidden
+    arity = net.config["options"].get("arity", 2)
     require(arity == 2, f"arity={arity}: trees are searched for with arity=2")
-    stacked = np.concatenate([child[:, :hidden], child[:, hidden:]])
+    stacked = np.concatenate([child[:, :hidden], child[:, hidden : 2 * hidden]])
     panels = packed_columns(net._space, "parsing.panels", stacked, 2)
     bias, score = (np.zeros(padded_size(hidden, net.dtype), net.dtype) for _ in range(2))
     bias[:hidden], score[:hidden] = weights["bias"], weights["weight_score"].reshape(-1)
     return merging.Composition(panels, bias, score, ACTIVATIONS[net.config["options"]["activation"]])
+
+
+def _context(net, graphs, states, both):
+    """(S, 2P): what the states of the segments before and after every segment add, for a network with context; else no rows."""
+    hidden = states.shape[1]
+    padded = padded_size(hidden, net.dtype)
+    if not net.config["options"].get("context"):
+        return np.zeros((0, 2 * padded), net.dtype)
+    require(
+        graphs.edges is None and not both,
+        "context=true: it reads the words beside a span, in chains with one order of pairs",
+    )
+    context, child = np.zeros((len(states), 2 * padded), net.dtype), net._weights["weight_child"]
+    added = np.empty_like(states)
+    for side, weights in enumerate((child[:, 2 * hidden : 3 * hidden], child[:, 3 * hidden :])):
+        panels = packed(net._space, "parsing.context", weights.T)
+        multiply_rows(added, states, panels, added[0, :0])
+        if side == 0:
+            context[1:, :hidden] = added[:-1]
+            context[graphs.starts[:-1], :hidden] = 0
+        else:
+            context[:-1, padded : padded + hidden] = added[1:]
+            context[graphs.starts[1:] - 1, padded : padded + hidden] = 0
+    return context
 
 
 def _chunks(starts):
