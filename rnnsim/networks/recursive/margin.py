@@ -46,6 +46,7 @@ from rnnsim.networks.interface import Evaluation, Gradient
 from rnnsim.networks.recursive.merging import CLASSES, TREES, UNKNOWN
 from rnnsim.networks.recursive.parsing import Search, parse, right_answers, segment_states
 
+KAPPA = 0.05  # of the release
 _LABELS = Loss("softmax", when="last", per="step")
 
 
@@ -58,7 +59,7 @@ class Objective(NamedTuple):
     pairs : whether it is the objective of the first stage
     """
 
-    kappa: float = MarginLoss.kappa
+    kappa: float = KAPPA
     search: Search = Search()
     prefix: bool = True
     pairs: bool = False
@@ -86,12 +87,12 @@ class Terms(NamedTuple):
 def evaluate(net: Any, graphs: SegmentGraphs, loss: Any) -> Evaluation:
     """The loss of graphs with right answers, and what the network answers: a `Parses`; for graphs with classes, a `Labelled`.
 
-    loss : a `rnnsim.core.margin.MarginLoss` (the objective J above, by its kappa and greedy search), or, with classes, a softmax
-        loss of the classes of the segments
+    loss : a `rnnsim.core.margin.MarginLoss` (the objective J above, with kappa = 0.05 and greedy search), or, with classes, a
+        softmax loss of the classes of the segments
     """
     outputs = answers(net, graphs)
     if isinstance(loss, MarginLoss):
-        value = terms(net, graphs, Objective(loss.kappa), learn=False).loss
+        value = terms(net, graphs, Objective(), learn=False).loss
     else:
         value = _loss_of_classes(graphs, outputs, loss)
     return Evaluation(value, outputs, None)
