@@ -81,7 +81,7 @@ def refuses(message, function, *arguments, error=RnnsimError, **named):
 PAST_THE_DOOR = r"json\.loads?\(|tomllib|pickle\.|np\.load\w*\(|np\.fromfile|zipfile|gzip\.open|gzip\.decompress"
 PAST_THE_DOOR += r"|\.read_text\(|\.read_bytes\("
 # What rnnsim reads of itself: its sources, its lists of processes, what its processes tell each other.
-ALLOWED = {"core/jit.py", "training/run.py", "experiments/worker.py", "experiments/results.py"}
+ALLOWED = {"core/jit.py", "training/lock.py", "training/manifest.py", "experiments/worker.py", "experiments/results.py"}
 
 
 def test_files_are_read_through_the_door_alone():
