@@ -17,7 +17,9 @@ _CLASSES = {
     "grass": "#8bc34a",
 }
 _ORDER = "viridis"  # early merges are dark
-_WIDTH = 5.0  # of a picture, in inches
+# In inches: a picture, the space around it, that for a legend below it, and the tree.
+_WIDTH, _SPACE, _LEGEND, _TREE = 4.5, 0.12, 0.75, 3.4
+_TALLEST = 1.5  # a taller picture, in widths, is drawn narrower
 
 
 def class_colours(names):
@@ -42,9 +44,7 @@ def segmentation(picture, classes, names, path, title=""):
     Returns the path. Raises `RnnsimError` for another ending and another number of classes than segments.
     """
     _fits(picture, classes)
-    height = _WIDTH * picture.labels.shape[0] / picture.labels.shape[1]
-    made = canvas.empty(height + 0.8, 2 * _WIDTH)
-    plain, labelled = made.subplots(1, 2)
+    made, (plain, labelled), _ = _page(picture, 2, 0)
     _show(plain, _outlined(picture.pixels, picture.labels), f"{title}{', ' if title else ''}{len(classes)} segments")
     _labelled(labelled, picture, classes, names)
     return canvas.save(made, path)
@@ -69,27 +69,26 @@ def merge_tree(picture, parses, classes, names, path, title=""):
     pairs, count = np.asarray(parses.pairs), len(classes)
     require(len(pairs) == count - 1, f"parses: {len(pairs)} merges, expected {count - 1} of {count} segments")
     colours = matplotlib.colormaps[_ORDER](np.linspace(0, 1, max(len(pairs), 2)))[: max(len(pairs), 1), :3]
-    height = _WIDTH * 0.9 * picture.labels.shape[0] / picture.labels.shape[1]
-    made = canvas.empty(height + 4.2, 3 * _WIDTH * 0.9)
-    axes = made.subplot_mosaic([["on", "order", "classes"], ["tree"] * 3], height_ratios=[height, 3.2])
-    _show(axes["on"], picture.pixels, "merge tree on the picture")
+    made, (on, order, labelled), below = _page(picture, 3, _TREE)
+    _show(on, picture.pixels, "merge tree on the picture")
     centres = node_centres(picture.labels, pairs)
-    _lines(axes["on"], centres, pairs, colours, 1.2)
-    axes["on"].scatter(*centres[:count].T, s=5, c="white", edgecolors="black", linewidths=0.4, zorder=3)
+    _lines(on, centres, pairs, colours, 1.2)
+    on.scatter(*centres[:count].T, s=5, c="white", edgecolors="black", linewidths=0.4, zorder=3)
     shown = colours[first_merges(count, pairs)][picture.labels]
-    _show(axes["order"], _outlined(shown, picture.labels, 0.25), "segments by their first merge")
+    _show(order, _outlined(shown, picture.labels, 0.25), "segments by their first merge")
     scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(1, max(len(pairs), 2)), _ORDER)
-    bar = made.colorbar(scale, ax=axes["order"], orientation="horizontal", pad=0.02, aspect=40, shrink=0.8)
+    bar = made.colorbar(scale, cax=below(_WIDTH + 2.5 * _SPACE, 0.1, 0.9 * _WIDTH, 0.12), orientation="horizontal")
     bar.ax.tick_params(labelsize=7)
     bar.set_label("number of the merge", fontsize=8)
-    _labelled(axes["classes"], picture, classes, names)
+    _labelled(labelled, picture, classes, names)
+    tree = below(_SPACE, _LEGEND, 3 * _WIDTH + 2 * _SPACE, _TREE - 0.2)
     children = np.concatenate([np.full((count, 2), -1), pairs.reshape(-1, 2)])
     x, y, _ = places(children)
-    _lines(axes["tree"], np.stack([x, y], axis=1), pairs, colours, 1.0, corners=True)
-    axes["tree"].scatter(x[:count], y[:count], s=18, marker="s", c=class_colours(names)[classes], zorder=3)
-    axes["tree"].set_axis_off()
-    axes["tree"].margins(x=0.01)
-    axes["tree"].set_title(title, fontsize=10, loc="left")
+    _lines(tree, np.stack([x, y], axis=1), pairs, colours, 1.0, corners=True)
+    tree.scatter(x[:count], y[:count], s=18, marker="s", c=class_colours(names)[classes], zorder=3)
+    tree.set_axis_off()
+    tree.margins(x=0.01)
+    tree.set_title(title, fontsize=10, loc="left", y=1.0)
     return canvas.save(made, path)
 
 
@@ -123,6 +122,22 @@ def node_centres(labels, pairs):
     return sums[:, :2] / sums[:, 2:]
 
 
+def _page(picture, columns, more):
+    """(figure, axes of pictures side by side, a function that adds axes below them); `more` inches below the legends.
+
+    The function takes the left edge, the distance of the upper edge from the pictures, width and height, in inches.
+    """
+    tall = _WIDTH * min(picture.labels.shape[0] / picture.labels.shape[1], _TALLEST)
+    width, height = columns * (_WIDTH + _SPACE) + _SPACE, 0.35 + tall + _LEGEND + more
+    made = canvas.empty(height, width, layout=None)
+
+    def add(left, top, wide, high):
+        return made.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))
+
+    axes = [add(_SPACE + k * (_WIDTH + _SPACE), 0.35, _WIDTH, tall) for k in range(columns)]
+    return made, axes, lambda left, down, wide, high: add(left, 0.35 + tall + down, wide, high)
+
+
 def _fits(picture, classes):
     count = int(picture.labels.max()) + 1
     require(len(classes) == count, f"classes: {len(classes)} of {count} segments")
@@ -152,8 +167,8 @@ def _labelled(axis, picture, classes, names):
     axis.legend(
         handles=[Patch(color=colours[k], label=f"{names[k]} {100 * shares[k]:.0f} %") for k in there],
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.01),
-        ncols=4,
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=3,
         fontsize=8,
         frameon=False,
     )
