@@ -12,9 +12,13 @@ from rnnsim_cli.console import as_json, report
 @click.option(
     "--scores", is_flag=True, help="Write the score of every merge behind its bracket, as in ((the cat):1.5 sat):0.9."
 )
+@click.option(
+    "--search", default="greedy", show_default=True, help="greedy; beam or chart, with --width forests or trees a span."
+)
+@click.option("--width", type=click.IntRange(1), default=1, show_default=True, help="Width of a beam or a chart.")
 @own_code.options
 @as_json
-def command(run_folder, file, scores, json_wanted, code, accept_source):
+def command(run_folder, file, scores, search, width, json_wanted, code, accept_source):
     """Bracket the sentences of FILE, one a line, by the network of RUN; - reads standard input.
 
     Words are separated by spaces. Marks of punctuation are left out, as in the training; an empty line stays empty.
@@ -24,7 +28,7 @@ def command(run_folder, file, scores, json_wanted, code, accept_source):
     echo "the cat sat on the mat" | rnnsim parse runs/bracketing-rnn-tree-1 -
     """
     from rnnsim.core.reading import read_text
-    from rnnsim.networks.recursive.parsing import parse
+    from rnnsim.networks.recursive.parsing import Search, parse
     from rnnsim.training.run import open_run
 
     run = open_run(run_folder, code, accept_source)
@@ -34,7 +38,7 @@ def command(run_folder, file, scores, json_wanted, code, accept_source):
     net = run.net()
     found, parsed = [" ".join(words) for words in sentences], [row for row, words in enumerate(sentences) if words]
     if graphs is not None:
-        parses = parse(net, graphs).parses
+        parses = parse(net, graphs, Search(search, width)).parses
         for k, row in enumerate(parsed):
             part = slice(parses.starts[k], parses.starts[k + 1])
             found[row] = bracketed(sentences[row], parses.pairs[part], parses.scores[part] if scores else None)

@@ -211,8 +211,8 @@ BRACKETING = Experiment(
     quick_seeds=1,
     notes=(
         "UD English EWT (`rnnsim data fetch ewt`) with bracketings that one rule makes of its dependencies, sentences of up to "
-        "40 words; the paper parses the Wall Street Journal with gold trees and word vectors learned beforehand. The figures do not "
-        "compare.",
+        "40 words; the paper parses the Wall Street Journal with gold trees and word vectors learned beforehand. The figures do "
+        "not compare.",
         "The bound is ours: five points above right-branching trees, .558.",
         "Training looks for the first part of the greedy tree that violates the margin most.",
     ),
