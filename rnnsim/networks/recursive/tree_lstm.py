@@ -317,7 +317,7 @@ class TreeLSTM(TreeNetwork):
     >>> net = TreeLSTM(4, 1, tokens=True, hidden=3, variant="n-ary")
     >>> found = net.forward(Forest.from_brackets(["(a b (c d))", "a"], symbols="abcd"), record="c")
     >>> found.outputs.shape, found.records["c"].shape
-    ((2, 1), (6, 3))
+    ((2, 1), (5, 3))
     """
 
     trace_names = ("i", "o", "u", "c", "h")
