@@ -213,7 +213,7 @@ class RecursiveNetwork(TreeNetwork):
     tokens : nodes have symbols (N,), not features (N, n_inputs)
     dtype : "float32" or "float64"
     rng : seed of the initial parameters: uniform in +-1/sqrt(fan-in), biases zero
-    hidden : H
+    hidden : H, the numbers of a node's state
     arity : A, the largest number of children of a node
     activation : "tanh" or "logistic"
     leaves : "same", "own" or "linear", as above
