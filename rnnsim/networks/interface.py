@@ -203,8 +203,7 @@ class Network(ABC):
 class SequenceNetwork(Network):
     """A network that reads sequences, one time step after the other; T time steps, B sequences, K outputs.
 
-    A concrete network defines `forward`, `initial_state`, `state_after` and
-    the two passes `_outputs` and `_backward`.
+    A concrete network defines `forward`, `initial_state`, `state_after` and the two passes `_outputs` and `_backward`.
     """
 
     capabilities = frozenset({GRADIENT, TIME})

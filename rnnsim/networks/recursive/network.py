@@ -29,8 +29,8 @@ class TreeForward(NamedTuple):
 class TreeNetwork(Network):
     """A network that reads trees from the leaves to the root; N nodes, B trees, H units, K outputs.
 
-    A concrete network defines `_up` and `_down`. Large forests are computed
-    piece by piece, each of at most 65,536 nodes or of one tree, so that memory does not grow with the number of trees.
+    A concrete network defines `_up` and `_down`. Large forests are computed piece by piece, each of at most 65,536 nodes or of
+    one tree, so that memory does not grow with the number of trees.
     """
 
     takes = Forest
