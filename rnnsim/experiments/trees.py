@@ -53,11 +53,11 @@ TERMS = Experiment(
 )
 
 
-def _formulas(task, name, words, network, options, steps):
+def _formulas(task, name, words, network, options, steps, rate=3e-3):
     return Arm(
         name=name,
         words=words,
-        config=_settings({"name": task, "options": {}}, network, steps, 64, 3e-3, options),
+        config=_settings({"name": task, "options": {}}, network, steps, 64, rate, options),
         quick=_QUICK,
         first_seed=FRESH,
     )
@@ -91,7 +91,8 @@ DEPTH = Experiment(
             "arithmetic, 24 tanh units with tensor composition",
             "rnn-tree",
             {"hidden": 24, "composition": "tensor"},
-            8000,
+            10_000,
+            5e-4,
         ),
         _formulas(
             "arithmetic",
