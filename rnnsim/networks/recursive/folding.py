@@ -258,7 +258,6 @@ class RecursiveNetwork(TreeNetwork):
         self._tensor = composition == "tensor"
         self._begin("rnn-tree", n_inputs, n_outputs, tokens, dtype, options)
         pairs = self.arity == 2 and not self._tensor
-        require(not context or pairs, "context=true: it needs arity=2 and composition=matrix")
         self.arity += 2 * context
         n, width = self.hidden, self.arity * self.hidden
         shapes = self._input_shapes(n)
