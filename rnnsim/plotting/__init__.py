@@ -18,6 +18,8 @@ _NAMES = {
     "memory_blocks": "rnnsim.plotting.blocks",
     "film": "rnnsim.plotting.animation",
     "tree": "rnnsim.plotting.trees",
+    "segmentation": "rnnsim.plotting.pictures",
+    "merge_tree": "rnnsim.plotting.pictures",
     "generalisation": "rnnsim.plotting.sweeps",
     "rule_alignment": "rnnsim.plotting.alignment",
 }

@@ -49,7 +49,7 @@ def draw(drawn):
     """A figure of a `DrawnTree`."""
     count = len(drawn.children)
     require(count <= _MOST, f"tree: {count} nodes, more than {_MOST} cannot be read")
-    x, y, order = _places(drawn.children)
+    x, y, order = places(drawn.children)
     leaves = int(x.max()) + 1
     longest = max(len(drawn.names[node]) for node in range(count))
     made = canvas.empty(1.2 + 0.42 * y.max() + 0.055 * longest, max(4.0, 0.34 * leaves + 0.8))
@@ -88,7 +88,7 @@ def draw(drawn):
     return made
 
 
-def _places(children):
+def places(children):
     """(x, y) of every node, leaves side by side at the bottom, and the nodes that the root reaches."""
     count = len(children)
     x, y = np.zeros(count), np.zeros(count)

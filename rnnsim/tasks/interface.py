@@ -6,6 +6,7 @@ import inspect
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -111,6 +112,7 @@ class Task(abc.ABC):
         learn at every time step obey it
     fixed_sets : whether it has a training set and a test set of fixed size, the splits "training" and "test"
     progress : dict of numbers with which a training begins, for a task whose batches depend on success; else None
+    reads_pictures : whether `read_picture` cuts a picture into the segments that a network labels and merges
     input_names, target_names : labels of the input and output channels in pictures, or None
     tested_options : option sets under which the tests cover the task, with which no two sequences are equal by chance
 
@@ -131,6 +133,7 @@ class Task(abc.ABC):
     loss: "Loss"
     tokens: bool = False
     streams: bool = False
+    reads_pictures: bool = False
     stream_end: StreamEnd | None = None
     sequence_stop: float = float("inf")
     fixed_sets: bool = False
@@ -221,6 +224,15 @@ class Task(abc.ABC):
         Raises `RnnsimError` for a task that reads no sentences.
         """
         raise RnnsimError("the task reads no sentences")
+
+    def read_picture(self, path: str | PathLike[str], segments: int) -> tuple[Any, Any]:
+        """(the `rnnsim.data.pictures.SegmentedPicture` of a file, a batch of its segments, none of which has a class).
+
+        segments : about how many
+
+        Raises `RnnsimError` for a task that reads no pictures, and for a file that is none.
+        """
+        raise RnnsimError("the task reads no pictures")
 
     def metrics(self, outputs: Any, batch: Any) -> dict[str, np.ndarray | Ratio]:
         """Figures of an evaluation: ``{"correct": ..., "error": ...}``.

@@ -137,6 +137,9 @@ class Scenes(GeneratedTask):
     the most probable output, and "wrong_merges", the share of merges that join different classes before these are complete
     (`wrong_merges`).
 
+    A trained network can label a picture (`read_picture`): its segments have the features of regions, computed from their pixels
+    as `rnnsim.data.pictures` says, and the edges are those that touch. Nobody has labelled such pictures by these classes.
+
     Source of the problem: Socher, Lin, Ng & Manning, ICML 2011; of the regions: C. Brodley, UCI Machine Learning Repository,
     1990.
 
@@ -152,6 +155,7 @@ class Scenes(GeneratedTask):
     name = "scenes"
     makes = SegmentGraphs
     loss: Any = MarginLoss()
+    reads_pictures = True
 
     def __init__(self, path: str, height: int = 4, width: int = 5, areas: int = 3):
         from rnnsim.data.regions import read_regions
@@ -172,6 +176,7 @@ class Scenes(GeneratedTask):
         kept = ~place & (spread > 0)
         require(kept.any(), f"path={path}: no feature varies")
         parts = {"training": (training, ~held), "validation": (training, held), "test": (test, slice(None))}
+        self._scale = fitted.mean(axis=0)[kept], spread[kept]
         self._pools = {}
         for part, (regions, rows) in parts.items():
             classes = regions.classes[rows]
@@ -210,6 +215,17 @@ class Scenes(GeneratedTask):
         shares = _LABELS.predictions(outputs.classes)
         right = np.take_along_axis(shares, batch.targets[:, np.newaxis], -1)[:, 0]
         return batch.mean(1 - right.astype(np.float64))
+
+    def read_picture(self, path, segments):
+        """See `Task.read_picture`; features that the regions have and pictures do not are one line."""
+        from rnnsim.data.pictures import FEATURES, segment_picture
+
+        unknown = [name for name in self.input_names if name not in FEATURES]
+        require(not unknown, f"{', '.join(unknown)[:80]}: features of these regions that no picture has")
+        picture = segment_picture(path, segments)
+        mean, spread = self._scale
+        columns = [FEATURES.index(name) for name in self.input_names]
+        return picture, picture.graph((picture.features[:, columns] - mean) / spread)
 
     def metrics(self, outputs, batch):
         """``{"accuracy": (B,), "wrong_merges": ..}``, shares of the segments and, a `Ratio`, of the merges."""

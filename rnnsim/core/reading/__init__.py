@@ -7,6 +7,7 @@
     arrays.py        .npy and .npz: the header is checked before anything is allocated or unpacked
     packed.py        gzip, unpacked no further than what is expected
     tables.py        rows of a .csv file
+    pictures.py      PNG and JPEG, with a limit on the number of pixels
 
 A reader gives what the file holds or raises `RnnsimError`: `Unreadable` if the system does not give the file (`Missing` if it
 is not there), `Damaged` if the content is not what was expected. Nothing that is read is executed.
@@ -28,6 +29,7 @@ from rnnsim.core.reading.files import (
     read_text,
 )
 from rnnsim.core.reading.packed import Unpacked, read_unpacked
+from rnnsim.core.reading.pictures import is_picture, read_picture
 from rnnsim.core.reading.schema import typed
 from rnnsim.core.reading.structured import parse_json, parse_toml, read_json, read_json_lines, read_toml
 from rnnsim.core.reading.tables import number, numbers, rows
@@ -44,6 +46,7 @@ __all__ = [
     "array_from",
     "at_home",
     "cannot",
+    "is_picture",
     "memory",
     "name_of",
     "number",
@@ -56,6 +59,7 @@ __all__ = [
     "read_json_lines",
     "read_npy",
     "read_npz",
+    "read_picture",
     "read_tensors",
     "read_text",
     "read_toml",
