@@ -76,7 +76,7 @@ def _network(name, options, json_wanted):
         "trained_parameters": net.n_parameters if net.trainable is None else int(net.trainable.sum()),
         "state_size": net.state_size,
         "multiply_adds_per_time_step": net.cost_per_step,
-        "traces": list(net.trace_names) if TIME in net.capabilities else [],
+        "traces": list(net.trace_names),
         "options": [
             {"name": n, "type": t, "default": d, "value": values.get(n), "about": about.get(n)} for n, t, d in rows
         ],
@@ -92,7 +92,7 @@ def _network(name, options, json_wanted):
             ("recurrent parameters", f"{net.n_recurrent_parameters:,}"),
             ("all parameters", f"{net.n_parameters:,}"),
             ("state size", f"{net.state_size:,}"),
-            ("multiply-adds per time step", f"{net.cost_per_step:,}"),
+            (f"multiply-adds per {'time step' if TIME in net.capabilities else 'node'}", f"{net.cost_per_step:,}"),
         ]
         if net.trainable is not None:
             facts.insert(2, ("trained parameters", f"{data['trained_parameters']:,}"))

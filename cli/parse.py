@@ -13,11 +13,15 @@ from rnnsim_cli.console import as_json, report, table
 @click.option(
     "--scores", is_flag=True, help="Write the score of every merge behind its bracket, as in ((the cat):1.5 sat):0.9."
 )
+@click.option(
+    "--search", default="greedy", show_default=True, help="greedy; beam or chart, with --width forests or trees a span."
+)
+@click.option("--width", type=click.IntRange(1), default=1, show_default=True, help="Width of a beam or a chart.")
 @click.option("--segments", type=int, metavar="N", help="About how many segments a picture is cut into. [default: 100]")
 @click.option("--out", metavar="DIR", help="Folder for what is found in a picture. [default: figures in RUN]")
 @own_code.options
 @as_json
-def command(run_folder, file, scores, segments, out, json_wanted, code, accept_source):
+def command(run_folder, file, scores, search, width, segments, out, json_wanted, code, accept_source):
     """Bracket the sentences of FILE, one a line, by the network of RUN; - reads standard input. Or label the picture FILE.
 
     Words are separated by spaces. Marks of punctuation are left out, as in the training; an empty line stays empty.
@@ -30,6 +34,7 @@ def command(run_folder, file, scores, segments, out, json_wanted, code, accept_s
     echo "the cat sat on the mat" | rnnsim parse runs/bracketing-rnn-tree-1 -
     rnnsim parse runs/scenes-rnn-tree-1 photograph.jpg --segments 100
     """
+    from rnnsim.networks.recursive.parsing import Search
     from rnnsim.training.run import open_run
 
     run = open_run(run_folder, code, accept_source)
@@ -37,17 +42,19 @@ def command(run_folder, file, scores, segments, out, json_wanted, code, accept_s
     if task.reads_pictures:
         if scores:
             raise RnnsimError("--scores: it is for sentences; the scores of a picture are in its .json file")
-        data, lines = _label(run, task, file, 100 if segments is None else segments, out)
+        data, lines = _label(run, task, file, 100 if segments is None else segments, Search(search, width), out)
         return report(data, json_wanted, lines)
     for option, value in (("--segments", segments), ("--out", out)):
         if value is not None:
             raise RnnsimError(
                 f"{option}: it is for pictures, which the task {run.config['task']['name']} does not read"
             )
-    _bracket(run, task, file, scores, json_wanted)
+    found = _bracketed_lines(run, task, file, Search(search, width), scores)
+    report({"trees": found}, json_wanted, found)
 
 
-def _bracket(run, task, file, scores, json_wanted):
+def _bracketed_lines(run, task, file, search, scores):
+    """The trees over the sentences of a file, one a line."""
     from rnnsim.core.reading import is_picture, read_text
     from rnnsim.networks.recursive.parsing import parse
 
@@ -58,14 +65,14 @@ def _bracket(run, task, file, scores, json_wanted):
     net = run.net()
     found, parsed = [" ".join(words) for words in sentences], [row for row, words in enumerate(sentences) if words]
     if graphs is not None:
-        parses = parse(net, graphs).parses
+        parses = parse(net, graphs, search).parses
         for k, row in enumerate(parsed):
             part = slice(parses.starts[k], parses.starts[k + 1])
             found[row] = bracketed(sentences[row], parses.pairs[part], parses.scores[part] if scores else None)
-    report({"trees": found}, json_wanted, found)
+    return found
 
 
-def _label(run, task, file, segments, out):
+def _label(run, task, file, segments, search, out):
     """Label a picture and write what is found; (data, lines) to report."""
     import io
     import json
@@ -75,10 +82,12 @@ def _label(run, task, file, segments, out):
 
     from rnnsim import plotting
     from rnnsim.core.checkpoint import write_atomically
+    from rnnsim.networks.recursive.parsing import parse
 
     picture, graph = task.read_picture(file, segments)
-    found = run.net().evaluate(graph, task.loss).outputs
-    classes, parses, names = found.classes.argmax(axis=-1), found.parses, list(task.target_names)
+    net, names = run.net(), list(task.target_names)
+    parses = parse(net, graph, search).parses
+    classes = net.evaluate(graph, task.loss).outputs.classes.argmax(axis=-1)
     labels = picture.full_labels()
     pixels = np.bincount(classes[picture.labels].ravel(), minlength=len(names))
     counts = np.bincount(classes, minlength=len(names))

@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -144,11 +144,8 @@ def made(name, folder):
 
 
 def raw(batch):
-    return [None if part is None else np.asarray(part).tobytes() for part in named(batch)]
-
-
-def named(batch):
-    return batch.inputs, batch.targets, batch.weights, batch.lengths
+    parts = [getattr(batch, field.name) for field in fields(batch) if not field.name.startswith("_")]
+    return [None if part is None else np.asarray(part).tobytes() for part in parts]
 
 
 def contents(task, step):

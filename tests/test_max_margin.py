@@ -333,5 +333,3 @@ def test_context_is_for_chains():
     square = SegmentGraphs([0, 3], np.zeros(3, np.int32), [[0, 1], [1, 2]], [0, 2])
     with pytest.raises(RnnsimError, match="context=true: it reads the words beside a span"):
         net.parse(square)
-    with pytest.raises(RnnsimError, match="context=true: it needs arity=2"):
-        build("rnn-tree", 3, 1, dict(context=True, arity=3))

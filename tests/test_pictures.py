@@ -312,6 +312,10 @@ def test_parse_a_picture(folder, runs, ok, tmp_path):
     assert shares == pytest.approx({NAMES[k]: (classes == k).mean() for k in np.unique(classes)}, abs=0.02)
     for name in names[:2]:
         assert imread(tmp_path / "new" / f"patches-{name}")[..., :3].std() > 0.02
+    again = ["parse", runs["scenes"], folder / "patches.png", "--segments", 20, "--out", tmp_path / "beam"]
+    ok(*again, "--search", "beam", "--width", 1)
+    # A beam of one makes the merge with the best sum of scores so far: the greedy one.
+    assert json.loads((tmp_path / "beam" / "patches-labels.json").read_text())["merges"] == tree["merges"]
     text = ok("parse", runs["scenes"], folder / "patches.png")
     assert text.startswith("class ") and (runs["scenes"] / "figures" / "patches-merges.png").exists()
 
@@ -327,6 +331,7 @@ def test_refusals_of_parse(folder, runs, shell, tmp_path):
         ((scenes, picture, "--scores"), "--scores: it is for sentences"),
         ((scenes, picture, "--segments", 0), "segments=0: expected a value of at least 1"),
         ((scenes, picture, "--out", words), "words.txt"),
+        ((scenes, picture, "--search", "chart"), "search=chart: it parses chains (sentences)"),
         ((sentences, picture), "patches.png: a picture, which the task bracketing does not read"),
         (
             (sentences, words, "--segments", 9),

@@ -296,9 +296,10 @@ class Forest(Batch):
         for other in forests[1:]:
             same = other.inputs.shape[1:] == first.inputs.shape[1:] and other.inputs.dtype == first.inputs.dtype
             require(same and other.symbols == first.symbols, "forests: their nodes have different kinds of labels")
-            same = (other.targets is None) == (first.targets is None)
-            same = same and (first.targets is None or other.target_a_tree == first.target_a_tree)
-            require(same, "forests: their targets are of different kinds")
+            require((other.targets is None) == (first.targets is None), "forests: some have targets, others have none")
+        # Trees of one node each may have targets of either kind.
+        of_trees = {other.target_a_tree for other in forests if first.targets is not None and other.nodes > other.size}
+        require(len(of_trees) < 2, "forests: their targets are of different kinds")
         arity = max(forest.arity for forest in forests)
         children = [
             np.pad(forest.children, ((0, 0), (0, arity - forest.arity)), constant_values=-1) for forest in forests
@@ -453,10 +454,11 @@ class Forest(Batch):
         children = np.full((len(inputs), arity), -1)
         for node, below in enumerate(all_children):
             children[node, : len(below)] = below
-        try:
-            return cls.from_arrays(children, np.array(inputs, np.int32), np.array(trees), symbols=symbols or None)
-        except RnnsimError as error:
-            raise RnnsimError(f"heads: {error}") from None
+        on_cycle = _sorted_children_first(np.ascontiguousarray(children, np.int64))[1]
+        if on_cycle >= 0:
+            word = on_cycle - trees.index(trees[on_cycle]) + 1
+            raise RnnsimError(f"sentence {trees[on_cycle]}, word {word}: its heads go round in a circle")
+        return cls.from_arrays(children, np.array(inputs, np.int32), np.array(trees), symbols=symbols or None)
 
     def to_brackets(self) -> list[str]:
         """Every tree as a bracketed string with the names of the labels, or their numbers; a shared node is written where it

@@ -12,10 +12,8 @@ class MarginLoss:
 
     where s is the score of a tree, wrong(tree) the number of its wrong merges and "right" the right tree; for graphs with classes
     of segments, plus the cross-entropies of the labels of its nodes. The loss of a batch is the mean over its graphs. Only a
-    network with scores can search for the trees, so it computes the loss itself; this object has the margin and the names that
+    network with scores can search for the trees, so it computes the loss itself, and this object has no more than the names that
     reports need.
-
-    kappa : what a wrong merge adds to the score of a tree
 
     >>> MarginLoss().kind, MarginLoss().unit
     ('margin', 'score')
@@ -25,8 +23,6 @@ class MarginLoss:
     when: ClassVar[str] = "last"
     per: ClassVar[str] = "sequence"
     unit: ClassVar[str] = "score"
-
-    kappa: float = 0.05
 
     def predictions(self, outputs: Any) -> Any:
         """The outputs, trees, as they are."""

@@ -145,6 +145,10 @@ EXPERIMENTS = Registry(
             "rnnsim.experiments.trees:TERMS",
             "logical terms that a folding network classifies, by back-propagation through structure",
         ),
+        "socher2011-bracketing": (
+            "rnnsim.experiments.trees:BRACKETING",
+            "binary trees over English sentences by max-margin learning, beside right-branching trees",
+        ),
         "tree-lstm-depth": (
             "rnnsim.experiments.trees:DEPTH",
             "formulas and arithmetic over trees deeper than those of the training",

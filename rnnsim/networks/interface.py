@@ -71,6 +71,7 @@ class Network(ABC):
         has a state at every time step) and `LINEARISATION` (it has `cells`, whose time steps are linearised)
     procedures : names of the learning rules that it carries out by itself, with `gradient_by` and `learner_by`
     directions : 2 if outputs depend on later inputs, else 1
+    trace_names : names of what `forward` can record
     n_parameters, n_recurrent_parameters, state_size, cost_per_step, workspace_bytes : how large it is; a network without a
         recurrent part or a state may leave out the second to fourth, which are 0 then
     dropped_parameters : names that files of older versions hold, and that nothing reads
@@ -92,6 +93,7 @@ class Network(ABC):
     n_inputs: int
     n_outputs: int
     n_parameters: int
+    trace_names: tuple[str, ...] = ()
     n_recurrent_parameters: int = 0
     state_size: int = 0
     cost_per_step: int = 0
@@ -201,12 +203,10 @@ class Network(ABC):
 class SequenceNetwork(Network):
     """A network that reads sequences, one time step after the other; T time steps, B sequences, K outputs.
 
-    `trace_names` are the names that can be recorded. A concrete network defines `forward`, `initial_state`, `state_after` and
-    the two passes `_outputs` and `_backward`.
+    A concrete network defines `forward`, `initial_state`, `state_after` and the two passes `_outputs` and `_backward`.
     """
 
     capabilities = frozenset({GRADIENT, TIME})
-    trace_names: tuple[str, ...] = ()
 
     @abstractmethod
     def forward(

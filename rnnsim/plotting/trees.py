@@ -78,6 +78,11 @@ def draw(drawn):
         note = " ".join(part for part in (drawn.names[node] if inner[node] else "", drawn.notes[node]) if part)
         if note:
             axis.annotate(note, (x[node], y[node]), (4, 4), textcoords="offset points", fontsize=6, color="#444444")
+    for colour, meaning in ((canvas.BLUE, "right"), (canvas.ORANGE, "wrong")):
+        if colour in drawn.colours:
+            axis.scatter([], [], s=24, c=colour, label=meaning)
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(loc="upper right", fontsize=7, frameon=False)
     axis.set_xlim(-0.8, leaves - 0.2)
     axis.margins(y=0.12)
     return made
@@ -141,7 +146,7 @@ def _parsed(net, task, graph):
     parses = found if isinstance(found, Parses) else found.parses
     forest, segments = graph.forest(parses), graph.work
     names = _names(task, forest.inputs)
-    notes = [""] * segments + [f"{score:.1f}" for score in parses.scores]
+    notes = [""] * segments + [f"{score:.2g}" for score in parses.scores]
     colours = [canvas.GREY] * forest.nodes
     if isinstance(graph.targets, Parses):
         right = set(map(tuple, _spans(segments, graph.targets.pairs)))

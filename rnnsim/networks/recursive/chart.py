@@ -186,6 +186,17 @@ def _places(places, counts, n):
 
 
 @jit_exact
+def _ends(members, start):
+    """The lowest and the highest segment of a set, counted from `start`: the ends of a span where the graph is a chain."""
+    first, last = 0, 0
+    while not members >> first & 1:
+        first += 1
+    while members >> (last + 1):
+        last += 1
+    return start + first, start + last
+
+
+@jit_exact
 def enumerate_graph(found, graph, graphs, composition, answers, kappa, counts):
     """Parse a graph by comparing all its trees, of which the first of the best ones wins; `counts` is what `count_trees` gave."""
     n, start = graphs.starts[graph + 1] - graphs.starts[graph], answers.starts[graph]
@@ -227,14 +238,7 @@ def enumerate_graph(found, graph, graphs, composition, answers, kappa, counts):
                             best = total
                             continue
                         row = nodes.halves[entry : entry + 1]
-                        begin, end = (
-                            graphs.starts[graph],
-                            graphs.starts[graph] - 1,
-                        )  # of chains alone: the lowest segment, the highest
-                        while not members >> (begin - graphs.starts[graph]) & 1:
-                            begin += 1
-                        while members >> (end + 1 - graphs.starts[graph]):
-                            end += 1
+                        begin, end = _ends(members, graphs.starts[graph])
                         merge_halves(row, state, composition, nodes.halves[u], nodes.halves[v], graphs, begin, end)
                         entry += 1
             other = (other - 1) & rest

@@ -213,7 +213,7 @@ class RecursiveNetwork(TreeNetwork):
     tokens : nodes have symbols (N,), not features (N, n_inputs)
     dtype : "float32" or "float64"
     rng : seed of the initial parameters: uniform in +-1/sqrt(fan-in), biases zero
-    hidden : H
+    hidden : H, the numbers of a node's state
     arity : A, the largest number of children of a node
     activation : "tanh" or "logistic"
     leaves : "same", "own" or "linear", as above
@@ -258,7 +258,6 @@ class RecursiveNetwork(TreeNetwork):
         self._tensor = composition == "tensor"
         self._begin("rnn-tree", n_inputs, n_outputs, tokens, dtype, options)
         pairs = self.arity == 2 and not self._tensor
-        require(not context or pairs, "context=true: it needs arity=2 and composition=matrix")
         self.arity += 2 * context
         n, width = self.hidden, self.arity * self.hidden
         shapes = self._input_shapes(n)

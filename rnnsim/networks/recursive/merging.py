@@ -41,7 +41,7 @@ class Answers(NamedTuple):
     classes: np.ndarray  # (S) int32
     parents: (
         np.ndarray
-    )  # int32, the nodes of all right trees: their parents, by numbers within their tree; the root's is itself
+    )  # int32, the parent of every node of all right trees, numbered within its tree; a root's is itself
     below: np.ndarray  # int32, as many: the segments below each node
     starts: np.ndarray  # (B + 1) int64, the nodes of tree b are starts[b] .. starts[b + 1] - 1
 
@@ -72,9 +72,7 @@ class Nodes(NamedTuple):
     halves: np.ndarray  # (nodes, 2P) W_left a + bias and W_right a
     first: np.ndarray  # (nodes) int32, the smallest segment below
     size: np.ndarray  # (nodes) int32, the number of segments below
-    tag: (
-        np.ndarray
-    )  # (nodes) int32, the class below (or UNKNOWN, MIXED), or the lowest node of the right tree above all of them
+    tag: np.ndarray  # (nodes) int32, the class below (or UNKNOWN, MIXED), or the lowest right node above all segments
 
 
 @jit_exact

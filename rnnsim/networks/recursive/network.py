@@ -29,13 +29,13 @@ class TreeForward(NamedTuple):
 class TreeNetwork(Network):
     """A network that reads trees from the leaves to the root; N nodes, B trees, H units, K outputs.
 
-    `trace_names` are the names that can be recorded. A concrete network defines `_up` and `_down`. Large forests are computed
-    piece by piece, each of at most 65,536 nodes or of one tree, so that memory does not grow with the number of trees.
+    A concrete network defines `_up` and `_down`. Large forests are computed piece by piece, each of at most 65,536 nodes or of
+    one tree, so that memory does not grow with the number of trees.
     """
 
     takes = Forest
     capabilities = frozenset({GRADIENT})
-    trace_names: tuple[str, ...] = ("h",)
+    trace_names = ("h",)
 
     @abstractmethod
     def _up(self, forest, levels_):
@@ -79,6 +79,12 @@ class TreeNetwork(Network):
     def state_size(self):
         """Numbers of a node's state."""
         return self.hidden
+
+    @property
+    def n_recurrent_parameters(self):
+        """Parameters that make a node's state: all but those of embedding, score and readout."""
+        others = ("weight_embedding", "weight_score", "weight_out", "bias_out")
+        return sum(entry.size for entry in self.layout if entry.name not in others)
 
     def _input_shapes(self, rows):
         """Names and shapes of the weights of the inputs, for so many rows (units of all gates)."""

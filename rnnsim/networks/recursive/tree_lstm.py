@@ -305,11 +305,11 @@ class TreeLSTM(TreeNetwork):
     tokens : nodes have symbols (N,), not features (N, n_inputs)
     dtype : "float32" or "float64"
     rng : seed of the initial parameters: uniform in +-1/sqrt(H), biases zero but for that of the forget gates
-    hidden : H
+    hidden : H, the numbers of a node's state and of its cell
     variant : "child-sum" or "n-ary"
     arity : A, the largest number of children of a node
     embedding : size of the learned vector that stands for each symbol, before `weight_in`; 0: symbols go in one-hot
-    forget_bias : initial b_f
+    forget_bias : initial bias of the forget gates, b_f
 
     Raises `RnnsimError` for unknown options and sizes below 1, and for forests that do not fit.
 
@@ -317,7 +317,7 @@ class TreeLSTM(TreeNetwork):
     >>> net = TreeLSTM(4, 1, tokens=True, hidden=3, variant="n-ary")
     >>> found = net.forward(Forest.from_brackets(["(a b (c d))", "a"], symbols="abcd"), record="c")
     >>> found.outputs.shape, found.records["c"].shape
-    ((2, 1), (6, 3))
+    ((2, 1), (5, 3))
     """
 
     trace_names = ("i", "o", "u", "c", "h")
