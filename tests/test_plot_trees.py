@@ -42,10 +42,10 @@ def test_a_parse_has_scores_and_right_spans():
 
 def test_places_of_shared_and_deep_trees():
     forest = Forest.from_brackets(["(f (g a) (g a))"], share=True)
-    x, y, order = trees._places(forest.children)
+    x, y, order = trees.places(forest.children)
     assert order == [0, 1, 2] and y.tolist() == [0, 1, 2] and len(set(x.tolist())) == 1
     deep = np.arange(-1, 3000 - 1)[:, None]
-    assert trees._places(deep)[1].max() == 2999
+    assert trees.places(deep)[1].max() == 2999
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])

@@ -6,6 +6,7 @@ from matplotlib.image import imread
 
 import rnnsim as rs
 from rnnsim import plotting
+from rnnsim.core.batch import Sequences
 from rnnsim.errors import RnnsimError
 from rnnsim.networks import build
 from rnnsim.plotting import canvas, episodes, sequences
@@ -13,7 +14,9 @@ from rnnsim.plotting.locations import locations_in_use
 from rnnsim.tasks import TASKS
 from rnnsim.training.evaluate import generalisation, trained_range
 
-HERE = [name for name in TASKS if name not in ("mnist-rows", "mnist-pixels", "fashion-rows", "imdb", "arrays")]
+# Tasks over sequences whose data are here.
+ELSEWHERE = ("mnist-rows", "mnist-pixels", "fashion-rows", "imdb", "sentiment-words", "arrays")
+HERE = [name for name in TASKS if name not in ELSEWHERE and TASKS.load(name).makes is Sequences]
 
 
 def network(task, name="lstm", **options):

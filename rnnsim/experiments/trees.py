@@ -176,7 +176,7 @@ def _parser(name, words, options, extra=False):
         "rule": {"name": "max-margin", "options": {"kappa": 0.1}},
         "optimizer": {"name": "adam", "options": {"learning_rate": 2e-3}},
     }
-    paper = Published(0.9029, "", "uncertain", "Wall Street Journal, vectors of a language model; recalled")
+    paper = Published(0.9029, "F1", "uncertain", "Wall Street Journal, vectors of a language model; recalled")
     return Arm(
         name=name,
         words=words,
