@@ -28,7 +28,7 @@ COMMANDS = {
         "Evaluate a trained network on its task's test split, or over a sweep of task options.",
     ),
     "show": ("rnnsim_cli.show:command", "Show a run: its configuration, progress and results."),
-    "parse": ("rnnsim_cli.parse:command", "Bracket sentences by a trained parser."),
+    "parse": ("rnnsim_cli.parse:command", "Bracket sentences, or label a picture, by a trained parser."),
     "plot": ("rnnsim_cli.plot:command", "Draw the figures of runs: curves, examples, gates and memory over time."),
     "simulate": ("rnnsim_cli.simulate:command", "Run a trained network over inputs from a file or a pipe."),
     "stream": ("rnnsim_cli.stream:command", "Learn online from lines on standard input; print a prediction for each."),
