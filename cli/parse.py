@@ -55,12 +55,13 @@ def command(run_folder, file, scores, search, width, segments, out, json_wanted,
 
 def _bracketed_lines(run, task, file, search, scores):
     """The trees over the sentences of a file, one a line."""
-    from rnnsim.core.reading import is_picture, read_text
+    from rnnsim.core.reading import decoded, is_picture, read_text
     from rnnsim.networks.recursive.parsing import parse
 
     if file != "-" and is_picture(file):
         raise RnnsimError(f"{file}: a picture, which the task {run.config['task']['name']} does not read")
-    lines = (click.get_text_stream("stdin").read() if file == "-" else read_text(file)).splitlines()
+    text = decoded(click.get_binary_stream("stdin").read(), "standard input") if file == "-" else read_text(file)
+    lines = text.splitlines()
     sentences, graphs = task.read_sentences(lines)
     net = run.net()
     found, parsed = [" ".join(words) for words in sentences], [row for row, words in enumerate(sentences) if words]

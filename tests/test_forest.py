@@ -133,3 +133,40 @@ def test_wrong_input_is_one_line(make, message):
     with pytest.raises(RnnsimError, match=message) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Forest.from_arrays([[-1]], [2**32 + 1]), "inputs: expected numbers up to 2,147,483,647"),
+        (lambda: Forest([0, 2], [[-1], [2**32]], [0, 1]), "children: expected numbers up to"),
+        (lambda: Forest([0, 2], [[-1], [0.7]], [0, 1]), "children: expected whole numbers, got float64"),
+        (lambda: Forest([0, 1], [[-1]], [0.5]), "inputs: expected whole numbers, got float64"),
+        (lambda: Forest([0, 1], [[-1]], [3], targets=np.zeros(7)), "targets: expected 1 .one a tree. or 1"),
+        (lambda: Forest([0, 1], [[-1]], [3], weights=np.ones(1)), "weights: there are no targets"),
+        (lambda: Forest([0, 1], [[-1]], [3], np.zeros(1), np.ones(2)), "weights: expected 1, one a target"),
+        (lambda: Forest([0, 1], [[-1]], [3], np.zeros(1), [np.nan]), "weights: expected finite numbers"),
+        (lambda: Forest([0, 1], [[-1]], [3], symbols=("a",)), "symbols: 1 names, but there is a label 3"),
+        (lambda: Forest.from_arrays([[-1], [-1]], [0, 1], trees=[0, 10**12]), "trees: expected 2 whole numbers"),
+        (lambda: Forest.from_brackets(TEXTS)[5:5], "no tree is selected, of 3"),
+        (lambda: Forest.from_dependencies([[2, 0, 2]], []), "heads: 1 sentences, labels: 0"),
+    ],
+)
+def test_numbers_that_do_not_fit_are_one_line(make, message):
+    with pytest.raises(RnnsimError, match=message):
+        make()
+
+
+def test_a_list_that_contains_itself():
+    tree = ["f", "a"]
+    tree.append(tree)
+    with pytest.raises(RnnsimError, match="tree 0: a list contains itself"):
+        Forest.from_nested([tree])
+    part = ["g", "a"]
+    assert Forest.from_nested([["f", part, part]]).nodes == 5
+
+
+def test_iteration_and_comparison():
+    forest = Forest.from_brackets(TEXTS)
+    assert [tree.to_brackets()[0] for tree in forest] == TEXTS
+    assert forest == forest and forest != Forest.from_brackets(TEXTS) and len({forest, forest}) == 1

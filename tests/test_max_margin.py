@@ -333,3 +333,33 @@ def test_context_is_for_chains():
     square = SegmentGraphs([0, 3], np.zeros(3, np.int32), [[0, 1], [1, 2]], [0, 2])
     with pytest.raises(RnnsimError, match="context=true: it reads the words beside a span"):
         net.parse(square)
+
+
+@pytest.mark.parametrize(
+    "task, options, rule, message",
+    [
+        (
+            "formulas",
+            {},
+            "max-margin",
+            "it needs scores of merges, which network .rnn-tree. does not have on trees",
+        ),
+        (
+            "graphs",
+            {},
+            "bptt",
+            "which network 'rnn-tree' does not have on graphs of segments; it learns by --rule max-margin",
+        ),
+        ("formulas", dict(leaves="own"), "bptt", "leaves=own: an inner node has a label"),
+        ("formulas", dict(arity=1), "bptt", "a node has 2 children; the network has arity=1"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_a_run_is_made(task, options, rule, message, tmp_path):
+    from rnnsim.tasks import Formulas
+
+    task = Formulas() if task == "formulas" else Regions()
+    options = {"score": True, **options}
+    net = build("rnn-tree", task.n_inputs, task.n_outputs, options, tokens=task.tokens)
+    with pytest.raises(RnnsimError, match=message):
+        rs.train(net, task, rule, steps=1, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

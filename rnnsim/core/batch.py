@@ -77,7 +77,7 @@ def kinds(batches: type[Batch] | tuple[type[Batch], ...]) -> str:
     return " or ".join(each.kind for each in (batches if isinstance(batches, tuple) else (batches,)))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sequences(Batch):
     """Sequences, time first; the batch of recurrent networks.
 

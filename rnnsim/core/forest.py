@@ -100,7 +100,7 @@ def _first_fault(children, starts):
     return -1, 0, 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Forest(Batch):
     """Labelled trees of unequal size, a batch of recursive networks; sub-trees may be shared (directed acyclic graphs).
 
@@ -136,23 +136,40 @@ class Forest(Batch):
     _levels: Levels | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self):
-        self.starts = np.ascontiguousarray(self.starts, np.int64)
-        self.children = np.ascontiguousarray(self.children, np.int32)
+        self.starts = whole_numbers("starts", self.starts, np.int64)
+        self.children = whole_numbers("children", self.children, np.int32)
         inputs = np.asarray(self.inputs)
-        whole = inputs.ndim == 1 and inputs.dtype.kind in "iu"
-        self.inputs = np.ascontiguousarray(inputs, np.int32) if whole else np.ascontiguousarray(inputs, np.float32)
+        symbols = inputs.ndim == 1
+        self.inputs = whole_numbers("inputs", inputs, np.int32) if symbols else np.ascontiguousarray(inputs, np.float32)
         starts, nodes = self.starts, len(self.children)
-        fits = starts.ndim == 1 and starts.size > 1 and starts[0] == 0 and starts[-1] == nodes
-        if not fits:  # the text of an array takes longer than all checks
+        if starts.ndim != 1 or starts.size < 2 or starts[0] != 0 or starts[-1] != nodes:
             raise RnnsimError(f"starts: expected numbers from 0 to {nodes}, the number of nodes, got {starts}")
         empty = np.flatnonzero(np.diff(starts) < 1)
         require(not empty.size, f"tree {empty[0] if empty.size else 0}: it has no node")
         require(self.children.ndim == 2, f"children: expected shape (nodes, children), got {self.children.shape}")
-        fits = len(self.inputs) == nodes and (whole or self.inputs.ndim == 2)
+        fits = len(self.inputs) == nodes and (symbols or self.inputs.ndim == 2)
         require(fits, f"inputs: expected {nodes} labels or feature vectors, got shape {self.inputs.shape}")
+        if symbols and self.symbols is not None and self.inputs.max() >= len(self.symbols):
+            raise RnnsimError(f"symbols: {len(self.symbols)} names, but there is a label {self.inputs.max()}")
         kind, tree, node = _first_fault(self.children, starts)
         require(kind != 0, f"tree {tree}, node {node}: a child does not stand before it")
         require(kind != 1, f"tree {tree}: it has two roots, nodes {node} and {starts[tree + 1] - starts[tree] - 1}")
+        self._check_targets()
+
+    def _check_targets(self):
+        if self.targets is None:
+            require(self.weights is None, "weights: there are no targets")
+            return
+        self.targets = np.asarray(self.targets)
+        count = len(self.targets) if self.targets.ndim else 0
+        fits = count in (self.size, self.nodes)
+        require(fits, f"targets: expected {self.size} (one a tree) or {self.nodes} (one a node), got {count}")
+        if self.weights is None:
+            return
+        self.weights = np.asarray(self.weights)
+        shape = self.weights.shape
+        require(shape == (count,), f"weights: expected {count}, one a target, got shape {shape}")
+        require(bool(np.isfinite(self.weights).all()), "weights: expected finite numbers")
 
     # -- sizes ------------------------------------------------------------------------------------------------------
 
@@ -231,6 +248,7 @@ class Forest(Batch):
     def take(self, which: slice | np.ndarray) -> "Forest":
         """See `Batch.take`."""
         trees = np.arange(self.size)[which]
+        require(trees.size > 0, f"no tree is selected, of {self.size}")
         counts = np.diff(self.starts)[trees]
         starts = np.concatenate([[0], np.cumsum(counts)])
         nodes = np.arange(starts[-1]) + np.repeat(self.starts[trees] - starts[:-1], counts)
@@ -242,6 +260,9 @@ class Forest(Batch):
         return Forest(
             starts, self.children[nodes], self.inputs[nodes], part(self.targets), part(self.weights), self.symbols
         )
+
+    def __iter__(self):
+        return (self.take(slice(tree, tree + 1)) for tree in range(self.size))
 
     def __getitem__(self, which: int | slice | np.ndarray) -> "Forest":
         if isinstance(which, (int, np.integer)):
@@ -383,8 +404,8 @@ class Forest(Batch):
         require(nodes > 0, "children: there is no node")
         trees = np.zeros(nodes, np.int64) if trees is None else np.asarray(trees)
         require(len(inputs) == nodes, f"inputs: expected {nodes} labels or feature vectors, got {len(inputs)}")
-        fits = trees.shape == (nodes,) and trees.dtype.kind in "iu" and trees.min() == 0
-        require(fits, f"trees: expected {nodes} whole numbers from 0 on")
+        fits = trees.shape == (nodes,) and trees.dtype.kind in "iu" and trees.min() == 0 and trees.max() < nodes
+        require(fits, f"trees: expected {nodes} whole numbers from 0 on, none above the number of nodes")
         outside = np.argwhere((children < -1) | (children >= nodes))
         require(not len(outside), f"children: node {outside[0][0] if len(outside) else 0} has a child that is no node")
         order = _children_first(children)
@@ -427,7 +448,9 @@ class Forest(Batch):
         numbers = {name: k for k, name in enumerate(symbols)}
         known = bool(symbols)
         all_children, inputs, trees, first = [], [], [], 0
-        for sentence, (above, names) in enumerate(zip(heads, labels, strict=True)):
+        heads, labels = list(heads), list(labels)
+        require(len(heads) == len(labels), f"heads: {len(heads)} sentences, labels: {len(labels)}")
+        for sentence, (above, names) in enumerate(zip(heads, labels)):
             count = len(above)
             require(count > 0, f"sentence {sentence}: it has no word")
             require(len(names) == count, f"sentence {sentence}: {count} heads for {len(names)} words")
@@ -458,7 +481,7 @@ class Forest(Batch):
         if on_cycle >= 0:
             word = on_cycle - trees.index(trees[on_cycle]) + 1
             raise RnnsimError(f"sentence {trees[on_cycle]}, word {word}: its heads go round in a circle")
-        return cls.from_arrays(children, np.array(inputs, np.int32), np.array(trees), symbols=symbols or None)
+        return cls.from_arrays(children, np.array(inputs), np.array(trees), symbols=symbols or None)
 
     def to_brackets(self) -> list[str]:
         """Every tree as a bracketed string with the names of the labels, or their numbers; a shared node is written where it
@@ -490,9 +513,6 @@ class Forest(Batch):
 
     def with_targets(self, targets: Any, weights: np.ndarray | None = None) -> "Forest":
         """The same trees with these targets, one a tree or one a node."""
-        targets = np.asarray(targets)
-        fits = len(targets) in (self.size, self.nodes)
-        require(fits, f"targets: expected {self.size} (one a tree) or {self.nodes} (one a node), got {len(targets)}")
         return Forest(self.starts, self.children, self.inputs, targets, weights, self.symbols, self._levels)
 
     def amount(self, loss: "Loss") -> float:
@@ -500,6 +520,16 @@ class Forest(Batch):
         if loss.per == "sequence":
             return float(self.size)
         return float(len(self.targets) if self.weights is None else np.sum(self.weights, dtype=np.float64))
+
+
+def whole_numbers(name, values, dtype):
+    """A contiguous array of whole numbers. Raises `RnnsimError` for others, and for numbers that the type does not hold."""
+    values = np.asarray(values)
+    require(values.dtype.kind in "iu" or not values.size, f"{name}: expected whole numbers, got {values.dtype}")
+    limits = np.iinfo(dtype)
+    fits = not values.size or (values.min() >= limits.min and values.max() <= limits.max)
+    require(fits, f"{name}: expected numbers up to {limits.max:,}")
+    return np.ascontiguousarray(values, dtype)
 
 
 def _children_first(children):

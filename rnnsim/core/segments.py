@@ -27,7 +27,7 @@ class Parses(NamedTuple):
     starts: np.ndarray  # (B + 1) int64, the merges of graph b are starts[b] .. starts[b + 1] - 1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SegmentGraphs(Batch):
     """Segments with features, and which of them are neighbours; the words of a sentence are a chain of segments.
 
@@ -146,6 +146,7 @@ class SegmentGraphs(Batch):
     def take(self, which: slice | np.ndarray) -> "SegmentGraphs":
         """See `Batch.take`."""
         graphs = np.arange(self.size)[which]
+        require(graphs.size > 0, f"no graph is selected, of {self.size}")
         segments, starts = _rows(self.starts, graphs)
         targets, edges, edge_starts = self.targets, self.edges, self.edge_starts
         if isinstance(targets, Parses):

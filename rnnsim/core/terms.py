@@ -39,21 +39,24 @@ class Terms:
     def add_nested(self, tree):
         """Add a tree of nested lists or tuples."""
         where = f"tree {len(self._starts) - 1}"
-        # An entry of the stack is a list that is being read: (label, its children that are not read yet, nodes of the others).
-        stack, now = [], tree
+        # An entry of the stack is a list that is being read: (label, its children that are not read yet, nodes of the others,
+        # its name).
+        stack, now, above = [], tree, {}  # `above`: the lists that contain what is being read
         while True:
             if isinstance(now, (list, tuple)):
                 require(len(now) > 0, f"{where}: a list is empty")
-                require(len(stack) < 10**7, f"{where}: deeper than 10,000,000; does a list contain itself?")
-                stack.append((self._number(now[0], where), iter(now[1:]), []))
+                require(id(now) not in above, f"{where}: a list contains itself")
+                above[id(now)] = now
+                stack.append((self._number(now[0], where), iter(now[1:]), [], id(now)))
             else:
-                stack.append((self._number(now, where), iter(()), []))
+                stack.append((self._number(now, where), iter(()), [], None))
             while True:
-                label, rest, nodes = stack[-1]
+                label, rest, nodes, name = stack[-1]
                 now = next(rest, stack)  # the stack itself stands for "no more"
                 if now is not stack:
                     break
                 stack.pop()
+                above.pop(name, None)
                 node = self._node(label, tuple(nodes))
                 if not stack:
                     return self._end()

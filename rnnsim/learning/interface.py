@@ -114,17 +114,24 @@ class Rule(ABC):
 def require_fit(net: Network, task: Task | None, rule: Rule | None = None) -> None:
     """Raise `RnnsimError`, one line, unless the network takes the batches of the task and has what the rule needs."""
     name = net.config["name"]
-    if rule is not None and rule.name not in net.procedures:
-        missing = sorted(rule.needs - net.capabilities)
+    makes, takes = None if task is None else task.makes, net.takes
+    if makes is not None:
+        require(issubclass(makes, takes), f"network '{name}' takes {kinds(takes)}, the task makes {makes.kind}")
+    procedures = net.procedures if makes is None else net.procedures_for(makes)
+    if rule is not None and rule.name not in procedures:
+        missing = sorted(rule.needs - (net.capabilities if makes is None else net.capabilities_for(makes)))
+        among = f" on {makes.kind}" if isinstance(takes, tuple) and makes is not None else ""
+        hint = f"; it learns by --rule {', '.join(sorted(procedures))}" if among and procedures else ""
         require(
-            not missing, f"rule {rule.name}: it needs {missing and missing[0]}, which network '{name}' does not have"
+            not missing,
+            f"rule {rule.name}: it needs {missing and missing[0]}, which network '{name}' does not have{among}{hint}",
         )
     if task is None:
         return
-    makes, takes = task.makes, net.takes
-    require(issubclass(makes, takes), f"network '{name}' takes {kinds(takes)}, the task makes {makes.kind}")
     for what, own, its in (("inputs", net.n_inputs, task.n_inputs), ("outputs", net.n_outputs, task.n_outputs)):
         require(own == its, f"the network has {own} {what}, the task has {its}")
     inputs = {True: "tokens", False: "vectors"}
     own, its = bool(net.tokens), bool(task.tokens)
     require(own == its, f"the network reads {inputs[own]}, the task gives {inputs[its]} (tokens={its})")
+    if type(net).check_batch is not Network.check_batch:
+        net.check_batch(task.training_batch(0, 0, 8))

@@ -79,6 +79,15 @@ class MaxMargin(Rule):
         search = Search(self.search, self.width, ORDERS[self.orders])
         return Objective(self.kappa, search, self.compare == "prefix", self.randomness[1] < self.pretrain)
 
+    def check(self, net, task):
+        """See `rnnsim.learning.interface.Rule.check`."""
+        super().check(net, task)
+        chart = task is not None and self.search == "chart"
+        require(
+            not chart or task.training_batch(0, 0, 1).edges is None,
+            "search=chart: it parses chains (sentences), the graphs of this task have edges",
+        )
+
     def learn(self, net, batch, loss, apply, state=None, memory=None):
         """See `rnnsim.learning.interface.Rule.learn`."""
         found = net.gradient_by(self, batch, loss)

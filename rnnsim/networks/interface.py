@@ -123,6 +123,17 @@ class Network(ABC):
         """
         raise RnnsimError(f"network '{self.config['name']}' has no gradient")
 
+    def capabilities_for(self, makes: type[Batch]) -> frozenset[str]:
+        """`capabilities` on batches of a class that the network takes."""
+        return self.capabilities
+
+    def procedures_for(self, makes: type[Batch]) -> frozenset[str]:
+        """`procedures` on batches of a class that the network takes."""
+        return self.procedures
+
+    def check_batch(self, batch: Any) -> None:  # noqa: B027  # a network may leave it out
+        """Raise `RnnsimError` for a batch that does not fit; a training asks it for its first batch before it begins."""
+
     def random_batch(self, rng: np.random.Generator, size: int, loss: "Loss") -> Any:
         """A small random batch of the (first) kind that the network takes, to check its gradient by."""
         kind = self.takes[0] if isinstance(self.takes, tuple) else self.takes

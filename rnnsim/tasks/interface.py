@@ -267,6 +267,13 @@ class GeneratedTask(Task):
         """`generate` for a part: "training", "test" or "validation"."""
         return self.generate_training(key, first, size) if part == "training" else self.generate(key, first, size)
 
+    def example(self, number: int = 0) -> Any:
+        if type(self).evaluation_batches is not GeneratedTask.evaluation_batches:
+            return super().example(number)
+        from rnnsim.core.rng import stream_key
+
+        return self.generate_part(stream_key(0, f"{self.name} test"), at_least("example", number, 0), 1, "test")
+
     def training_batch(self, seed: int, step: int, size: int) -> Any:
         from rnnsim.core.rng import stream_key
 

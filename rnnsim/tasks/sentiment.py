@@ -127,10 +127,12 @@ class Sentiment(_RatedSentences):
 
     def _from_file(self, path):
         where, expected = name_of(path), len(self.words)
-        lines = [line for line in read_text(at_home(path)).split("\n") if line.strip()]
+        text = read_text(at_home(path)).split("\n")
+        lines = [line for line in text if line.strip()]
+        numbers = [number for number, line in enumerate(text, 1) if line.strip()]
         require(len(lines) == expected, f"trees={where}: {len(lines)} trees, expected {expected}, one a sentence")
         try:
-            forest = Forest.from_brackets(lines, labelled=False)
+            forest = Forest.from_brackets(text, labelled=False)
         except RnnsimError as error:
             raise RnnsimError(f"trees={where}: {error}") from None
         # Every tree has its leaves from the left to the right, as their words are read.
@@ -138,7 +140,7 @@ class Sentiment(_RatedSentences):
         counts = np.add.reduceat(leaves.astype(np.int64), forest.starts[:-1])
         found = np.array(forest.symbols, object)[forest.inputs[leaves]].tolist()
         ends = np.cumsum(counts).tolist()
-        for line, (spoken, first, last) in enumerate(zip(self.words, [0, *ends], ends), 1):
+        for line, spoken, first, last in zip(numbers, self.words, [0, *ends], ends):
             if list(spoken) != found[first:last]:
                 raise RnnsimError(
                     f"trees={where}, line {line}: the words are {' '.join(found[first:last])[:60]!r}, "

@@ -202,6 +202,11 @@ class RecursiveNetwork(TreeNetwork):
 
         h_i = f(... + [h_1; h_2]' T_i [h_1; h_2])
 
+    With ``context=True`` a merge in a chain also sees the states of the segments before and after its span, zero at the ends (R.
+    Socher, C. Manning & A. Ng, NIPS workshop 2010)::
+
+        h = f(U [h_1; h_2; x_before; x_after] + b)
+
     The outputs are y = weight_out h + bias_out at the root, or at every node for a loss at every node. The gradient is
     back-propagation through structure: a shared sub-tree gets the sum of the gradients of all its parents.
 
@@ -219,8 +224,8 @@ class RecursiveNetwork(TreeNetwork):
     leaves : "same", "own" or "linear", as above
     composition : "matrix" or "tensor"
     embedding : size of the learned vector that stands for each symbol, before `weight_in`; 0: symbols go in one-hot
-    score : whether merges have a score, for structure prediction: with two children and composition="matrix" the network then
-        parses graphs of segments, and learns to by the rule `max-margin`
+    score : whether merges have a score, for structure prediction, which also needs arity=2 and composition=matrix
+    context : in structure prediction a merge also sees the states of the words beside its span, as a third and a fourth child
 
     Raises `RnnsimError` for unknown options and sizes below 1, and for forests that do not fit.
 
@@ -353,6 +358,21 @@ class RecursiveNetwork(TreeNetwork):
         if self.leaves != "linear":
             gradients["bias_leaf" if self.leaves == "own" else "bias"] += gradient.bias_leaf.sum(axis=0)[:n]
         self._inputs_backward(inputs, gradient.weight_in, d, gradient.dx)
+
+    def capabilities_for(self, makes):
+        """See `Network.capabilities_for`: graphs of segments have no gradient but by a procedure."""
+        return frozenset() if issubclass(makes, SegmentGraphs) else self.capabilities
+
+    def procedures_for(self, makes):
+        """See `Network.procedures_for`: max-margin is for graphs of segments."""
+        return self.procedures if issubclass(makes, SegmentGraphs) else frozenset()
+
+    def check_batch(self, batch):
+        """See `Network.check_batch`."""
+        if isinstance(batch, SegmentGraphs):
+            parsing.check_context(self, batch)
+        else:
+            super().check_batch(batch)
 
     # -- structure prediction -----------------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from rnnsim.cells.interface import floating_type
 from rnnsim.core.forest import Forest
+from rnnsim.core.losses import WHEN
 from rnnsim.core.padding import packed_columns, padded_size
 from rnnsim.core.products import multiply_rows, packed, weight_gradient
-from rnnsim.core.registry import at_least, require
+from rnnsim.core.registry import at_least, one_of, require
 from rnnsim.core.threads import exclusive
 from rnnsim.errors import unknown
 from rnnsim.networks.interface import GRADIENT, Evaluation, Gradient, Network
@@ -171,6 +172,10 @@ class TreeNetwork(Network):
         wrong = np.argwhere(~np.isfinite(inputs))
         require(not len(wrong), f"inputs: node {wrong[0][0] if len(wrong) else 0} has a feature that is not finite")
 
+    def check_batch(self, batch):
+        """See `Network.check_batch`."""
+        self._check_forest(batch)
+
     # -- passes -----------------------------------------------------------------------------------------------------------
 
     @exclusive
@@ -183,6 +188,7 @@ class TreeNetwork(Network):
         Raises `RnnsimError` for labels, features and numbers of children that do not fit, and for unknown traces.
         """
         self._check_forest(forest)
+        one_of("when", when, WHEN)
         wanted = [record] if isinstance(record, str) else list(record)
         for name in wanted:
             if name not in self.trace_names:

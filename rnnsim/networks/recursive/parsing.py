@@ -59,6 +59,9 @@ class Search(NamedTuple):
         """Itself. Raises `RnnsimError` for an unknown kind and a width below 1."""
         one_of("search", self.kind, SEARCHES)
         at_least("width", self.width, 1)
+        require(
+            self.kind in ("beam", "chart") or self.width == 1, f"width={self.width}: {self.kind} search has width 1"
+        )
         return self
 
     def both(self, graphs: SegmentGraphs) -> bool:
@@ -210,16 +213,21 @@ def _composition(net):
     return merging.Composition(panels, bias, score, ACTIVATIONS[net.config["options"]["activation"]])
 
 
+def check_context(net: Any, graphs: SegmentGraphs, both: bool = False) -> None:
+    """Raise `RnnsimError` for a network with context on graphs that are no chains, or with pairs in both orders."""
+    fits = not net.config["options"].get("context") or (graphs.edges is None and not both)
+    require(
+        fits, "context=true: it reads the words beside a span; these graphs are no chains, or both orders are scored"
+    )
+
+
 def _context(net, graphs, states, both):
     """(S, 2P): what the states of the segments before and after every segment add, for a network with context; else no rows."""
     hidden = states.shape[1]
     padded = padded_size(hidden, net.dtype)
     if not net.config["options"].get("context"):
         return np.zeros((0, 2 * padded), net.dtype)
-    require(
-        graphs.edges is None and not both,
-        "context=true: it reads the words beside a span, in chains with one order of pairs",
-    )
+    check_context(net, graphs, both)
     context, child = np.zeros((len(states), 2 * padded), net.dtype), net._weights["weight_child"]
     added = np.empty_like(states)
     for side, weights in enumerate((child[:, 2 * hidden : 3 * hidden], child[:, 3 * hidden :])):

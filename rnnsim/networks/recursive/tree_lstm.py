@@ -366,7 +366,8 @@ class TreeLSTM(TreeNetwork):
     def _up(self, forest, levels_):
         space, weights, n = self._space, self._weights, self.hidden
         nodes, chunks, padded = forest.nodes, len(levels_.chunks) - 1, padded_size(n, self.dtype)
-        children = self._children(levels_)
+        # The sum over children needs no slot for those that no node has.
+        children = levels_.children if self.summed else self._children(levels_)
         count = int(np.count_nonzero(children >= 0))
         edges, child, slot = np.empty(nodes + 1, np.int64), np.empty(count, np.int32), np.empty(count, np.int32)
         _list_edges(edges, child, slot, children)
