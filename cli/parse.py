@@ -55,12 +55,14 @@ def command(run_folder, file, scores, search, width, segments, out, json_wanted,
 
 def _bracketed_lines(run, task, file, search, scores):
     """The trees over the sentences of a file, one a line."""
+    import sys
+
     from rnnsim.core.reading import decoded, is_picture, read_text
     from rnnsim.networks.recursive.parsing import parse
 
     if file != "-" and is_picture(file):
         raise RnnsimError(f"{file}: a picture, which the task {run.config['task']['name']} does not read")
-    text = decoded(click.get_binary_stream("stdin").read(), "standard input") if file == "-" else read_text(file)
+    text = decoded(sys.stdin.buffer.read(), "standard input") if file == "-" else read_text(file)
     lines = text.splitlines()
     sentences, graphs = task.read_sentences(lines)
     net = run.net()

@@ -1,5 +1,6 @@
 """Tasks over trees and graphs of segments: targets derived again from the inputs, distributions, parts, metrics."""
 
+import io
 import itertools
 import math
 from collections import Counter
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import rnnsim as rs
 from rnnsim.core.batch import Sequences
 from rnnsim.core.forest import Forest
 from rnnsim.core.losses import Loss
@@ -510,3 +512,47 @@ def test_trees_of_a_file(rated, tmp_path):
     few = tmp_path / "few.txt"
     few.write_text("1\t2\ta b\n2\t-2\tb a\n")
     refuses("2 different rated sentences, expected at least 5", SentimentWords, path=str(few))
+
+
+# -- rnnsim parse ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def parser(treebank, tmp_path_factory):
+    """A run that brackets sentences."""
+    out = tmp_path_factory.mktemp("runs") / "parser"
+    task = Bracketing(path=str(treebank), min_count=2)
+    net = rs.RecursiveNetwork(task.n_inputs, 1, tokens=True, hidden=3, leaves="own", score=True, context=True)
+    rs.train(net, task, rs.learning.RULES.build("max-margin"), steps=2, batch=2, out=out)
+    return out
+
+
+def test_parse_brackets_every_line(parser, ok, tmp_path, monkeypatch):
+    text = "The grey owl doesn't hoot.\n\nowls\nA grey, grey owl\n"
+    words = ["The grey owl does n't hoot", "", "owls", "A grey grey owl"]
+    (tmp_path / "s.txt").write_text(text)
+    for flags in ((), ("--search", "beam", "--width", 3), ("--search", "chart")):
+        found = ok("parse", parser, tmp_path / "s.txt", *flags, "--json")["trees"]
+        assert [line.replace("(", "").replace(")", "") for line in found] == words
+        assert [line.count("(") for line in found] == [5, 0, 0, 3]
+    scored = ok("parse", parser, tmp_path / "s.txt", "--scores").splitlines()
+    assert scored[3].count("):") == 3 and scored[2] == "owls"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert ok("parse", parser, "-").splitlines() == ok("parse", parser, tmp_path / "s.txt").splitlines()
+
+
+def test_parse_refuses_what_is_no_text(parser, shell, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\xff\xfe")))
+    (tmp_path / "s.txt").write_bytes(b"a\xff\xfe")
+    for arguments, message in (
+        (("-",), "standard input: not UTF-8 text (byte 1)"),
+        ((tmp_path / "s.txt",), "s.txt: not UTF-8 text (byte 1)"),
+        ((tmp_path / "s.txt", "--search", "guess"), "search=guess"),
+        ((tmp_path / "none.txt",), "No such file"),
+    ):
+        if "--search" in arguments:
+            (tmp_path / "s.txt").write_text("a b\n")
+        code, out, error = shell("parse", parser, *arguments)
+        assert code == 2 and message in error and error.count("\n") == 1, error
+    code, _, error = shell("parse", parser, tmp_path / "s.txt", "--width", 3)
+    assert code == 2 and "width=3: greedy search has width 1" in error
