@@ -17,7 +17,7 @@ from rnnsim.core.losses import Loss
 from rnnsim.core.segments import Parses, SegmentGraphs
 from rnnsim.data.bracketings import as_parses, bracketing_f1, left_branching, right_branching
 from rnnsim.errors import RnnsimError
-from rnnsim.networks.interface import Evaluation
+from rnnsim.networks.interface import Evaluation, Network
 from rnnsim.tasks import Arithmetic, Bracketing, Formulas, LogicalTerms, Ratio, Scenes, Sentiment, SentimentWords
 from rnnsim.tasks.bracketing import bracketing_baselines
 from rnnsim.tasks.logical_terms import _remainder
@@ -329,7 +329,7 @@ def test_baselines(treebank):
     assert set(found) == {"left", "right", "balanced", "pmi"} and all(0 <= f1 <= 1 for f1 in found.values())
 
 
-class RightBranching:
+class RightBranching(Network):
     """A network that gives right-branching trees to every sentence."""
 
     takes, capabilities, tokens, n_outputs = SegmentGraphs, frozenset(), True, 1
