@@ -249,9 +249,7 @@ class Forest(Batch):
         """See `Batch.take`."""
         trees = np.arange(self.size)[which]
         require(trees.size > 0, f"no tree is selected, of {self.size}")
-        counts = np.diff(self.starts)[trees]
-        starts = np.concatenate([[0], np.cumsum(counts)])
-        nodes = np.arange(starts[-1]) + np.repeat(self.starts[trees] - starts[:-1], counts)
+        nodes, starts = rows_of_parts(self.starts, trees)
         whole = self.targets is None or self.target_a_tree
 
         def part(array):
@@ -515,11 +513,12 @@ class Forest(Batch):
         """The same trees with these targets, one a tree or one a node."""
         return Forest(self.starts, self.children, self.inputs, targets, weights, self.symbols, self._levels)
 
-    def amount(self, loss: "Loss") -> float:
-        """See `Batch.amount`."""
-        if loss.per == "sequence":
-            return float(self.size)
-        return float(len(self.targets) if self.weights is None else np.sum(self.weights, dtype=np.float64))
+
+def rows_of_parts(starts, parts):
+    """(the rows of some of the parts that begin at `starts`, where they begin then)."""
+    counts = np.diff(starts)[parts]
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    return np.arange(ends[-1]) + np.repeat(starts[parts] - ends[:-1], counts), ends
 
 
 def whole_numbers(name, values, dtype):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from rnnsim.core.batch import Batch
-from rnnsim.core.forest import Forest
+from rnnsim.core.forest import Forest, rows_of_parts
 from rnnsim.core.jit import jit_exact
 from rnnsim.core.registry import require
 from rnnsim.errors import RnnsimError
@@ -147,15 +147,15 @@ class SegmentGraphs(Batch):
         """See `Batch.take`."""
         graphs = np.arange(self.size)[which]
         require(graphs.size > 0, f"no graph is selected, of {self.size}")
-        segments, starts = _rows(self.starts, graphs)
+        segments, starts = rows_of_parts(self.starts, graphs)
         targets, edges, edge_starts = self.targets, self.edges, self.edge_starts
         if isinstance(targets, Parses):
-            merges, ends = _rows(targets.starts, graphs)
+            merges, ends = rows_of_parts(targets.starts, graphs)
             targets = Parses(targets.pairs[merges], targets.scores[merges], ends)
         elif targets is not None:
             targets = targets[segments]
         if edges is not None:
-            rows, edge_starts = _rows(edge_starts, graphs)
+            rows, edge_starts = rows_of_parts(edge_starts, graphs)
             edges = edges[rows]
         return SegmentGraphs(starts, self.inputs[segments], edges, edge_starts, targets)
 
@@ -202,10 +202,3 @@ def _beside_spans(pairs, starts, counts):
     before, after = np.empty(len(pairs), np.int32), np.empty(len(pairs), np.int32)
     _beside(before, after, np.ascontiguousarray(pairs, np.int32), starts, counts)
     return before, after
-
-
-def _rows(starts, parts):
-    """(the rows of some of the parts that begin at `starts`, where they begin then)."""
-    counts = np.diff(starts)[parts]
-    ends = np.concatenate([[0], np.cumsum(counts)])
-    return np.arange(ends[-1]) + np.repeat(starts[parts] - ends[:-1], counts), ends

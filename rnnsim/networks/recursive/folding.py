@@ -221,8 +221,8 @@ class RecursiveNetwork(TreeNetwork):
     hidden : H, the numbers of a node's state
     arity : A, the largest number of children of a node
     activation : "tanh" or "logistic"
-    leaves : "same", "own" or "linear", as above
-    composition : "matrix" or "tensor"
+    leaves : "same": one equation for all nodes; "own": leaves have their own bias, and inner nodes no input; "linear": h = W x
+    composition : "matrix", or "tensor" with a bilinear form for every unit
     embedding : size of the learned vector that stands for each symbol, before `weight_in`; 0: symbols go in one-hot
     score : whether merges have a score, for structure prediction, which also needs arity=2 and composition=matrix
     context : in structure prediction a merge also sees the states of the words beside its span, as a third and a fourth child
@@ -292,16 +292,17 @@ class RecursiveNetwork(TreeNetwork):
         width = self.arity * self.hidden
         return self.hidden * (self.width_in + width + (width * width if self._tensor else 0))
 
+    def _packed_tensor(self, matrices):
+        """(H, ...) the packed matrices of the bilinear forms; no rows without them."""
+        space = self._space
+        if not len(matrices):
+            return space.array("none", (0, 1, 1)).reshape(0, 1, 1, 1)
+        return np.stack([packed(space, f"tensor_{k}", matrix) for k, matrix in enumerate(matrices)])
+
     def _up(self, forest, levels_):
         space, weights, n = self._space, self._weights, self.hidden
         nodes, chunks, width = forest.nodes, len(levels_.chunks) - 1, self.arity * n
         padded = padded_size(n, self.dtype)
-        none = space.array("none", (0, 1, 1))
-        tensor = none.reshape(0, 1, 1, 1)
-        if self._tensor:
-            tensor = np.stack(
-                [packed(space, f"tensor_{k}", matrix) for k, matrix in enumerate(weights["weight_tensor"])]
-            )
         self._inputs = inputs = self._node_inputs(forest, levels_, 1)
         self._work = work = levels.scratch(space, chunks, width, self.width_in)
         self._tape = tape = FoldingTape(
@@ -310,7 +311,7 @@ class RecursiveNetwork(TreeNetwork):
             starts=levels_.starts,
             chunks=levels_.chunks,
             panels=packed_columns(space, "panels_child", weights["weight_child"]),
-            tensor=tensor,
+            tensor=self._packed_tensor(weights["weight_tensor"] if self._tensor else ()),
             bias=self._padded("bias_row", weights["bias"]),
             bias_leaf=self._padded("bias_leaf_row", weights["bias_leaf" if self.leaves == "own" else "bias"]),
             units=n,
@@ -331,15 +332,13 @@ class RecursiveNetwork(TreeNetwork):
             array[...] = 0
             return array
 
-        none = space.array("none", (0, 1, 1))
-        tensor = none.reshape(0, 1, 1, 1)
+        none, both = space.array("none", (0, 1, 1)), ()
         if self._tensor:
             both = weights["weight_tensor"] + weights["weight_tensor"].transpose(0, 2, 1)
-            tensor = np.stack([packed(space, f"tensor_{k}", matrix) for k, matrix in enumerate(both)])
         gradient = FoldingGradient(
             d=d,
             panels=packed_rows(space, "panels_child_back", weights["weight_child"]),
-            tensor=tensor,
+            tensor=self._packed_tensor(both),
             panels_in=packed_rows(space, "panels_in_back", weights["weight_in"]) if has_x else none,
             dx=space.array("dx", (nodes if self.embedding else 0, self.width_in)),
             weight_in=sums("in", n, self.width_in if has_x else 0),

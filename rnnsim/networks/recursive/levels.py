@@ -13,10 +13,10 @@ import numpy as np
 
 from rnnsim.core.gemm import pack, packed_shape, product_packed
 from rnnsim.core.jit import jit_exact, jit_parallel
+from rnnsim.core.products import PARALLEL_WORK
 from rnnsim.core.threads import get_threads, parallel_region
 
 BLOCK = 128  # rows
-_PARALLEL_WORK = 100_000  # multiply-adds, below which a second thread costs more than it brings
 
 
 class NodeInputs(NamedTuple):
@@ -55,7 +55,7 @@ def input_terms(a, inputs, lo, leaf, units):
         product_packed(a, inputs.x[lo : lo + rows], inputs.panels, False)
         return
     a[:] = 0
-    if inputs.symbols.size == 0:
+    if inputs.table.shape[0] == 0:
         return
     gates = inputs.table.shape[1] // units
     stride = padded // gates
@@ -138,7 +138,7 @@ def _symbol_rows_parallel(gradient, d, symbols, units, chunks):
 
 def add_symbol_gradients(gradient, d, symbols, units):
     """gradient[symbol] (V, G*H) += the row of d (N, G*P) of every node with that symbol, in their order."""
-    chunks = get_threads() if d.size > _PARALLEL_WORK else 1
+    chunks = get_threads() if d.size > PARALLEL_WORK else 1
     if chunks == 1:
         _symbol_rows(gradient, d, symbols, units, 0, gradient.shape[1])
     else:
@@ -148,7 +148,7 @@ def add_symbol_gradients(gradient, d, symbols, units):
 
 def over_chunks(serial, parallel, work, chunks, *arguments):
     """Call a kernel for every chunk of trees: side by side, or one after the other if it is little work."""
-    if chunks == 1 or get_threads() == 1 or work < _PARALLEL_WORK:
+    if chunks == 1 or get_threads() == 1 or work < PARALLEL_WORK:
         for chunk in range(chunks):
             serial(*arguments, chunk)
     else:

@@ -146,10 +146,8 @@ class TreeNetwork(Network):
             return
         gradients["weight_in"] += sums.sum(axis=0)
         if self.embedding:
-            symbols = inputs.symbols
-            if inputs.leaves_only:  # rows of inner nodes were not computed
-                symbols = np.where(inputs.x.any(axis=1), symbols, -1).astype(np.int32)
-            levels.add_symbol_gradients(gradients["weight_embedding"], dx, symbols, self.embedding)
+            # Rows of dx that were not computed are those of nodes without a symbol.
+            levels.add_symbol_gradients(gradients["weight_embedding"], dx, inputs.symbols, self.embedding)
 
     # -- checks -----------------------------------------------------------------------------------------------------------
 
